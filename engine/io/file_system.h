@@ -1,0 +1,92 @@
+// Files, injected: POSIX in a server, a simulated disk that tears and loses writes in tests.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/result.h"
+
+namespace keelson::io {
+
+/// An open file. `read_at` and `view` are thread-safe beside one writer.
+class File {
+ public:
+  virtual ~File() = default;
+
+  [[nodiscard]] virtual Result<std::uint64_t> size() const = 0;
+
+  /// Reads exactly `length` bytes at `position`; `io_error` when the file is shorter.
+  [[nodiscard]] virtual Result<std::string> read_at(std::uint64_t position,
+                                                    std::size_t length) const = 0;
+
+  /// Writes all of `bytes` at `position`. On an error (`disk_full`, `io_error`) any part of the
+  /// range may have been written. Not durable before `sync`.
+  [[nodiscard]] virtual Result<void> write_at(std::uint64_t position, std::string_view bytes) = 0;
+
+  /// Makes [position, position + length) allocated on disk and written with zeros, growing the
+  /// file. `disk_full` when there is no room; the file may have grown by a part of it.
+  [[nodiscard]] virtual Result<void> write_zeros(std::uint64_t position, std::uint64_t length) = 0;
+
+  /// Cuts or extends the file to `length`.
+  [[nodiscard]] virtual Result<void> truncate(std::uint64_t length) = 0;
+
+  /// fdatasync: on return everything written before is durable. A failure is never retried: the
+  /// caller must end the process (the kernel may have dropped the dirty pages).
+  [[nodiscard]] virtual Result<void> sync() = 0;
+
+  /// The whole file as memory, for reading; stays valid as long as this object, and shows later
+  /// `write_at`s below the size the file had at the first call. A media error while touching it
+  /// ends the process (SIGBUS).
+  [[nodiscard]] virtual Result<std::string_view> view() = 0;
+};
+
+enum class OpenMode {
+  read,         ///< must exist
+  read_write,   ///< must exist
+  create_new,   ///< must not exist; `already_exists` otherwise
+};
+
+/// A held advisory lock; released on destruction (and by the kernel at process exit).
+class FolderLock {
+ public:
+  virtual ~FolderLock() = default;
+};
+
+/// Thread-safe. Paths are plain strings with `/`; names in `list` are without their folder.
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+
+  /// @error not_found  there is no such file.
+  [[nodiscard]] virtual Result<std::unique_ptr<File>> open(const std::string& path,
+                                                           OpenMode mode) = 0;
+  [[nodiscard]] virtual Result<bool> exists(const std::string& path) const = 0;
+  /// Names in `folder`, sorted.
+  [[nodiscard]] virtual Result<std::vector<std::string>> list(const std::string& folder) const = 0;
+  /// Makes `folder` and its parents; durable on return.
+  [[nodiscard]] virtual Result<void> create_folders(const std::string& folder) = 0;
+  /// Atomically replaces `to`. Durable only after `sync_folder`.
+  [[nodiscard]] virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
+  [[nodiscard]] virtual Result<void> remove(const std::string& path) = 0;
+  /// Removes `folder` and all below it.
+  [[nodiscard]] virtual Result<void> remove_all(const std::string& folder) = 0;
+  /// Makes creations, renames and removals in `folder` durable.
+  [[nodiscard]] virtual Result<void> sync_folder(const std::string& folder) = 0;
+  /// Takes the exclusive lock `folder`/`name`. @error locked  another process has it.
+  [[nodiscard]] virtual Result<std::unique_ptr<FolderLock>> lock(const std::string& folder,
+                                                                 std::string_view name) = 0;
+};
+
+/// Writes `bytes` to `path` so that a crash leaves the old file or the new one, never a mixture:
+/// temporary file, sync, rename, folder sync. Durable on return.
+[[nodiscard]] Result<void> replace_file(FileSystem& files, const std::string& path,
+                                        std::string_view bytes);
+
+/// The whole of a small file. @error too_large  over `bytes_max`.
+[[nodiscard]] Result<std::string> read_file(FileSystem& files, const std::string& path,
+                                            std::uint64_t bytes_max);
+
+}  // namespace keelson::io

@@ -1,0 +1,116 @@
+// The log of one partition on disk: a folder of segments and their indexes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/random.h"
+#include "engine/base/result.h"
+#include "engine/base/types.h"
+#include "engine/io/file_system.h"
+#include "engine/log/record.h"
+
+namespace keelson::log {
+
+struct LogOptions {
+  std::uint64_t segment_bytes = 64u << 20;  ///< preallocated and pre-zeroed ahead of the writer
+};
+
+/// A batch gathered by the partition, ready to be numbered, hashed and written.
+struct BatchDraft {
+  BatchKind kind = BatchKind::events;
+  Epoch epoch;
+  Offset base_offset;  ///< must be the end of the batch before
+  TimeUs time;         ///< must not be before the batch before
+  std::uint32_t event_count = 0;
+  std::uint32_t commit_count = 0;
+  std::string body;  ///< commit frames, as `BodyWriter` made them
+};
+
+/// A commit found by its command id.
+struct FoundCommit {
+  CommitHeader header;  ///< views are valid as long as `pin`
+  std::vector<FoundEvent> events;
+  TimeUs time;
+  std::shared_ptr<const void> pin;
+};
+
+/// What opening cut from the end: bytes of a batch that was never whole, so never acknowledged.
+struct TornTail {
+  std::string file;
+  std::uint64_t position = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// Reads committed events in order, verifying each batch as it is entered. Pins its segment.
+class LogCursor {
+ public:
+  virtual ~LogCursor() = default;
+  /// Nothing at the published end. The record is valid until the next call.
+  [[nodiscard]] virtual Result<std::optional<FoundEvent>> next() = 0;
+  [[nodiscard]] virtual Offset offset() const = 0;
+};
+
+/// Owns the partition's folder.
+///
+/// Threads: `append`, `sync` by one writer; `publish` by one thread at a time, which may be another;
+/// everything else from any thread at any time, without blocking the writer. Readers see what is
+/// published and nothing else. `append` runs ahead of `sync`, `sync` ahead of `publish`.
+///
+/// Crash: whatever was synced is there after `open`; of what was appended later any prefix of whole
+/// batches may be; the rest is cut as a torn tail and reported. What `open` returns as published has
+/// been synced by it.
+class PartitionLog {
+ public:
+  using Visitor = std::function<bool(const FoundEvent&)>;
+
+  /// Opens the log in `folder`, or makes it. Scans the last segment only; rebuilds a sealed
+  /// segment's index when it is missing or damaged.
+  /// @error corruption  a batch before the tail fails its checksum; context has file and byte.
+  /// @error unsupported_format
+  [[nodiscard]] static Result<std::unique_ptr<PartitionLog>> open(io::FileSystem& files,
+                                                                  std::string folder,
+                                                                  const Uuid& identity,
+                                                                  LogOptions options);
+  virtual ~PartitionLog() = default;
+
+  [[nodiscard]] virtual const std::optional<TornTail>& torn_tail() const = 0;
+
+  // --- writer ---
+  /// Numbers the batch, adds its events to the Merkle tree, and writes it (not yet durable), making
+  /// the next segment first when it does not fit.
+  /// @error disk_full  nothing changed; a later append may succeed. @error io_error  the same.
+  [[nodiscard]] virtual Result<BatchNo> append(const BatchDraft& draft) = 0;
+  /// Makes all appended batches durable (fdatasync). A failure must end the process.
+  [[nodiscard]] virtual Result<void> sync() = 0;
+  /// Makes batches up to and with `through` visible to readers and look-ups.
+  virtual void publish(BatchNo through) = 0;
+
+  // --- readers: the published log ---
+  [[nodiscard]] virtual Offset start() const = 0;
+  [[nodiscard]] virtual Offset end() const = 0;
+  /// Of the last appended batch; what the next one must continue from.
+  [[nodiscard]] virtual TimeUs last_time() const = 0;
+  [[nodiscard]] virtual Epoch last_epoch() const = 0;
+
+  [[nodiscard]] virtual Result<std::unique_ptr<LogCursor>> read(Offset from) const = 0;
+  /// Events of `stream` with version in [first, end) and offset < before, forward or backward.
+  [[nodiscard]] virtual Result<void> read_stream(std::string_view stream, Version first,
+                                                 Version end, Offset before, bool backward,
+                                                 const Visitor& visit) const = 0;
+  /// Version of `stream` as of offsets < before; 0 when there is none.
+  [[nodiscard]] virtual Result<Version> stream_version(std::string_view stream,
+                                                       Offset before) const = 0;
+  /// The newest commit with this command key.
+  [[nodiscard]] virtual Result<std::optional<FoundCommit>> find_command(
+      const CommandKey& key) const = 0;
+  /// First offset committed after `time`.
+  [[nodiscard]] virtual Result<Offset> end_at(TimeUs time) const = 0;
+};
+
+}  // namespace keelson::log

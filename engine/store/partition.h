@@ -1,0 +1,130 @@
+// One totally ordered log and the single writer in front of it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/base/environment.h"
+#include "engine/base/result.h"
+#include "engine/base/scheduler.h"
+#include "engine/store/commit.h"
+#include "engine/store/event.h"
+#include "engine/store/options.h"
+
+namespace keelson {
+
+/// Called for each event; false stops the reading. The view is valid during the call only.
+using EventVisitor = std::function<bool(const EventView&)>;
+
+/// Which events of a stream to read.
+struct StreamRange {
+  enum class Direction { forward, backward };
+  Version from{1};  ///< first version wanted (backward: the highest; clamped to the last)
+  std::uint64_t limit = UINT64_MAX;
+  Direction direction = Direction::forward;
+  Offset before{UINT64_MAX};  ///< only events with offset < before: the stream as of an offset
+};
+
+/// The partition as its next commit will find it: committed events and those staged before them.
+/// Valid during a `Decide` call only, on the partition's strand.
+class Staging {
+ public:
+  virtual ~Staging() = default;
+  /// Version of `stream` with staged events counted; 0 when there is none.
+  [[nodiscard]] virtual Result<Version> version(std::string_view stream) const = 0;
+  /// Reads `stream` forward from `from`, staged events included.
+  [[nodiscard]] virtual Result<void> read(std::string_view stream, Version from,
+                                          const EventVisitor& visit) const = 0;
+  /// The commit time the events will carry.
+  [[nodiscard]] virtual TimeUs time() const = 0;
+};
+
+/// A one-shot wake-up; dropping it cancels. Once the destructor has returned the task is not
+/// running and will not run, unless the task itself drops it.
+class Registration {
+ public:
+  virtual ~Registration() = default;
+};
+
+/// Reads committed events in offset order. Not thread-safe; may outlive retention of what it
+/// reads, but not the store.
+class Cursor {
+ public:
+  virtual ~Cursor() = default;
+  /// The next committed event, or nothing at the committed end (call again later). The view is
+  /// valid until the next call. Each batch's checksum is verified as it is entered.
+  /// @error below_start  retention has removed it. @error corruption  context names file and byte.
+  [[nodiscard]] virtual Result<std::optional<EventView>> next() = 0;
+  /// Offset of the event `next` will return.
+  [[nodiscard]] virtual Offset offset() const = 0;
+};
+
+/// Owns one log: checks, stages, writes, makes durable, commits, and serves reads.
+///
+/// Writing runs on the partition's strand; batches are written and synced by one worker while the
+/// next is gathered (group commit). Reading is safe from any thread, sees committed events only and
+/// never blocks the writer. After a crash the log holds every acknowledged commit, each once, and
+/// possibly some that were in flight.
+class Partition {
+ public:
+  /// Called once, on the partition's strand: keep it short.
+  using Completion = std::move_only_function<void(Result<CommitOutcome>)>;
+  /// Decides on the strand what to commit, seeing everything staged before. An error cancels the
+  /// command and is not remembered.
+  using Decide = std::move_only_function<Result<Commit>(const Staging&)>;
+
+  virtual ~Partition() = default;
+
+  [[nodiscard]] virtual PartitionId id() const = 0;
+  /// First offset that retention has kept.
+  [[nodiscard]] virtual Offset start() const = 0;
+  /// End of the committed events: the next event's offset.
+  [[nodiscard]] virtual Offset end() const = 0;
+
+  /// Runs one command exactly once. If `stamp`'s id is known, `decide` is not called and the first
+  /// outcome is returned as a replay; if it is in flight, this call waits for that outcome.
+  /// Completes when the commit is durable by the topic's durability.
+  /// Callable from any thread; order of calls from one thread is kept.
+  /// @error version_conflict      an expectation or check fails on the staged state; nothing written.
+  /// @error idempotency_mismatch  the id was used with another fingerprint.
+  /// @error too_large, overloaded, disk_full, closed, corruption  nothing is written.
+  /// @error outcome_unknown       leadership was lost in flight; repeat with the same stamp.
+  virtual void execute(std::optional<CommandStamp> stamp, Decide decide, Completion completion) = 0;
+
+  /// The outcome remembered for `stamp`, or nothing. Committed outcomes only.
+  /// @error idempotency_mismatch  the id was used with another fingerprint.
+  [[nodiscard]] virtual Result<std::optional<CommitOutcome>> find_outcome(
+      const CommandStamp& stamp) const = 0;
+
+  /// Calls `on_discard` on the strand whenever staged commits failed and were taken back: a cache
+  /// of staged state must be dropped. Set once, before the first `execute`.
+  virtual void set_discard_listener(std::function<void()> on_discard) = 0;
+
+  /// @error beyond_end  `from` > end(). @error below_start  `from` < start().
+  [[nodiscard]] virtual Result<std::unique_ptr<Cursor>> read(Offset from) const = 0;
+
+  /// Reads committed events of one stream by its index. A stream that does not exist has none.
+  [[nodiscard]] virtual Result<void> read_stream(std::string_view stream, const StreamRange& range,
+                                                 const EventVisitor& visit) const = 0;
+
+  /// Committed version of `stream` as of all events with offset < `before`; 0 when there is none.
+  [[nodiscard]] virtual Result<Version> stream_version(std::string_view stream,
+                                                       Offset before = Offset(UINT64_MAX)) const = 0;
+
+  /// First offset whose event was committed after `time`: events [start, result) are the state at
+  /// `time`. By binary search over commit times.
+  [[nodiscard]] virtual Result<Offset> end_at(TimeUs time) const = 0;
+
+  /// Calls `task` once, on no particular thread, as soon as end() > `offset`; at once if it is.
+  [[nodiscard]] virtual std::unique_ptr<Registration> when_past(Offset offset, Task task) const = 0;
+
+  /// Durably remembers how far the consumer group `group` has come: all below `next` is done.
+  virtual void commit_group_offset(std::string group, Offset next, Completion completion) = 0;
+  /// The remembered offset of `group`; nothing before its first commit.
+  [[nodiscard]] virtual Result<std::optional<Offset>> group_offset(std::string_view group) const = 0;
+};
+
+}  // namespace keelson
