@@ -9,8 +9,8 @@ namespace keelson {
 
 }  // namespace keelson
 
-#define KEELSON_ASSERT(condition)                                     \
-  do {                                                                \
-    if (!(condition)) [[unlikely]]                                    \
-      ::keelson::assertion_failed(#condition, __FILE__, __LINE__);    \
+#define KEELSON_ASSERT(condition)                                  \
+  do {                                                             \
+    if (!(condition)) [[unlikely]]                                 \
+      ::keelson::assertion_failed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -66,10 +66,10 @@ using Result = std::expected<T, Error>;
 }  // namespace keelson
 
 /// Returns the error of a `Result` expression from the enclosing function.
-#define KEELSON_TRY(expression)                                                   \
-  do {                                                                            \
-    if (auto keelson_try_result = (expression); !keelson_try_result.has_value())  \
-      return std::unexpected(std::move(keelson_try_result).error());              \
+#define KEELSON_TRY(expression)                                                  \
+  do {                                                                           \
+    if (auto keelson_try_result = (expression); !keelson_try_result.has_value()) \
+      return std::unexpected(std::move(keelson_try_result).error());             \
   } while (false)
 
 #define KEELSON_CONCAT_INNER(a, b) a##b

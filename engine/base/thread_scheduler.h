@@ -11,8 +11,8 @@ namespace keelson {
 /// on the calling thread, which then also runs what others queue meanwhile, up to a bound; past it
 /// the rest moves to a thread of the pool. A worker is a thread.
 ///
-/// Destruction runs what was posted, drops what was delayed, and joins the pool; strands and workers
-/// must not be used after it.
+/// Destruction runs what was posted, drops what was delayed, and joins the pool; strands and
+/// workers must not be used after it.
 class ThreadScheduler final : public Scheduler {
  public:
   /// @param threads  of the pool, at least 1.

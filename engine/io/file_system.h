@@ -44,9 +44,9 @@ class File {
 };
 
 enum class OpenMode {
-  read,         ///< must exist
-  read_write,   ///< must exist
-  create_new,   ///< must not exist; `already_exists` otherwise
+  read,        ///< must exist
+  read_write,  ///< must exist
+  create_new,  ///< must not exist; `already_exists` otherwise
 };
 
 /// A held advisory lock; released on destruction (and by the kernel at process exit).

@@ -85,8 +85,8 @@ class PosixFile final : public File {
 
   Result<void> write_at(std::uint64_t position, std::string_view bytes) override {
     while (!bytes.empty()) {
-      const ssize_t put = ::pwrite(descriptor_.get(), bytes.data(), bytes.size(),
-                                   static_cast<off_t>(position));
+      const ssize_t put =
+          ::pwrite(descriptor_.get(), bytes.data(), bytes.size(), static_cast<off_t>(position));
       if (put < 0 && errno == EINTR) continue;
       if (put < 0) return failed("pwrite", path_);
       position += static_cast<std::uint64_t>(put);

@@ -3,10 +3,14 @@
 namespace keelson {
 
 Event Event::from(const EventView& view) {
-  return Event{view.partition,       view.offset,
-               std::string(view.stream), view.version,
-               std::string(view.type),   view.time,
-               std::string(view.data),   std::string(view.metadata),
+  return Event{view.partition,
+               view.offset,
+               std::string(view.stream),
+               view.version,
+               std::string(view.type),
+               view.time,
+               std::string(view.data),
+               std::string(view.metadata),
                std::string(view.command_id)};
 }
 

@@ -6,9 +6,10 @@ namespace keelson {
 
 namespace {
 
-std::unexpected<Error> bad_name(std::string_view what, std::string_view name, std::string_view why) {
-  return fail(Errc::bad_request, std::string(what) + " '" + std::string(name.substr(0, 64)) + "' " +
-                                     std::string(why));
+std::unexpected<Error> bad_name(std::string_view what, std::string_view name,
+                                std::string_view why) {
+  return fail(Errc::bad_request,
+              std::string(what) + " '" + std::string(name.substr(0, 64)) + "' " + std::string(why));
 }
 
 Result<void> check_length(std::string_view what, std::string_view name, const Limits& limits) {

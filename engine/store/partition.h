@@ -88,7 +88,8 @@ class Partition {
   /// outcome is returned as a replay; if it is in flight, this call waits for that outcome.
   /// Completes when the commit is durable by the topic's durability.
   /// Callable from any thread; order of calls from one thread is kept.
-  /// @error version_conflict      an expectation or check fails on the staged state; nothing written.
+  /// @error version_conflict      an expectation or check fails on the staged state; nothing
+  /// written.
   /// @error idempotency_mismatch  the id was used with another fingerprint.
   /// @error too_large, overloaded, disk_full, closed, corruption  nothing is written.
   /// @error outcome_unknown       leadership was lost in flight; repeat with the same stamp.
@@ -111,8 +112,8 @@ class Partition {
                                                  const EventVisitor& visit) const = 0;
 
   /// Committed version of `stream` as of all events with offset < `before`; 0 when there is none.
-  [[nodiscard]] virtual Result<Version> stream_version(std::string_view stream,
-                                                       Offset before = Offset(UINT64_MAX)) const = 0;
+  [[nodiscard]] virtual Result<Version> stream_version(
+      std::string_view stream, Offset before = Offset(UINT64_MAX)) const = 0;
 
   /// First offset whose event was committed after `time`: events [start, result) are the state at
   /// `time`. By binary search over commit times.
@@ -124,7 +125,8 @@ class Partition {
   /// Durably remembers how far the consumer group `group` has come: all below `next` is done.
   virtual void commit_group_offset(std::string group, Offset next, Completion completion) = 0;
   /// The remembered offset of `group`; nothing before its first commit.
-  [[nodiscard]] virtual Result<std::optional<Offset>> group_offset(std::string_view group) const = 0;
+  [[nodiscard]] virtual Result<std::optional<Offset>> group_offset(
+      std::string_view group) const = 0;
 };
 
 }  // namespace keelson

@@ -16,8 +16,7 @@ std::optional<std::uint64_t> parse_number(std::string_view text) {
 
 std::unexpected<Error> malformed(std::string_view text, std::size_t partitions) {
   return fail(Errc::bad_request, "'" + std::string(text) + "' is not a position of a topic with " +
-                                     std::to_string(partitions) +
-                                     " partition(s); expected e.g. " +
+                                     std::to_string(partitions) + " partition(s); expected e.g. " +
                                      (partitions == 1 ? "1042" : "0:1042,1:998"));
 }
 

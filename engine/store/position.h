@@ -12,8 +12,8 @@
 namespace keelson {
 
 /// The next offset wanted in each partition of a topic: everything below it has been seen. Written
-/// as the last offset seen, as users count: `0:1042,1:998`, or a bare `1042` where the topic has one
-/// partition; a partition of which nothing was seen is left out, and nothing at all is `-`.
+/// as the last offset seen, as users count: `0:1042,1:998`, or a bare `1042` where the topic has
+/// one partition; a partition of which nothing was seen is left out, and nothing at all is `-`.
 class Position {
  public:
   Position() = default;

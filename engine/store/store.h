@@ -28,7 +28,9 @@ class Topic {
   /// Where `stream` lies: a hash of its id, the part after the first `-` (all of a name without).
   [[nodiscard]] PartitionId partition_of(std::string_view stream) const;
   /// The partition `stream` lies in.
-  [[nodiscard]] Partition& home_of(std::string_view stream) { return partition(partition_of(stream)); }
+  [[nodiscard]] Partition& home_of(std::string_view stream) {
+    return partition(partition_of(stream));
+  }
   /// The committed end of every partition.
   [[nodiscard]] Position end();
 };

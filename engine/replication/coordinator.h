@@ -1,0 +1,55 @@
+// Small records that a cluster agrees on: who leads a partition, at which epoch, with which members.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/base/result.h"
+#include "engine/base/strong_number.h"
+
+namespace keelson::replication {
+
+/// Order of changes across all records; grows with each.
+using Revision = StrongNumber<struct RevisionTag>;
+
+struct Record {
+  std::string value;
+  Revision revision;  ///< of its last change
+};
+
+/// Records changed by compare-and-set on their revision, and by nothing else: so each epoch of a
+/// partition has one leader by construction. Thread-safe. Answers come on no particular thread.
+class Coordinator {
+ public:
+  virtual ~Coordinator() = default;
+
+  using Read = std::move_only_function<void(Result<std::optional<Record>>)>;
+  /// Linearizable.
+  virtual void get(std::string key, Read done) = 0;
+
+  /// Whether the record was at the expected revision and now holds the value, or the record that
+  /// stood in the way.
+  struct Swapped {
+    bool swapped = false;
+    std::optional<Record> current;
+  };
+  using Swap = std::move_only_function<void(Result<Swapped>)>;
+  /// @param expected  revision the record must be at; `Revision(0)`: it must not exist.
+  /// @error outcome_unknown  the answer was lost: only a later revision seen proves anything.
+  virtual void compare_and_set(std::string key, Revision expected, std::string value,
+                               Swap done) = 0;
+
+  /// Ends the watch when dropped.
+  class Watch {
+   public:
+    virtual ~Watch() = default;
+  };
+  /// Calls `changed` with each record under `prefix`, first as it is, then at each change. May skip
+  /// intermediate ones and repeat old ones: adopt a record only at an increasing revision.
+  [[nodiscard]] virtual std::unique_ptr<Watch> watch(
+      std::string prefix, std::function<void(const std::string& key, const Record&)> changed) = 0;
+};
+
+}  // namespace keelson::replication

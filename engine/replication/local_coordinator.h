@@ -1,0 +1,34 @@
+// The coordinator of a node that is alone.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/replication/coordinator.h"
+
+namespace keelson::replication {
+
+/// Records in memory: one node elects itself anew at each start, and the log keeps its epochs.
+/// Answers before the call returns.
+class LocalCoordinator final : public Coordinator {
+ public:
+  void get(std::string key, Read done) override;
+  void compare_and_set(std::string key, Revision expected, std::string value, Swap done) override;
+  [[nodiscard]] std::unique_ptr<Watch> watch(
+      std::string prefix,
+      std::function<void(const std::string& key, const Record&)> changed) override;
+
+ private:
+  struct Watcher;
+  class Watching;
+
+  std::mutex mutex_;
+  Revision last_;
+  std::map<std::string, Record> records_;
+  std::vector<std::weak_ptr<Watcher>> watchers_;
+};
+
+}  // namespace keelson::replication

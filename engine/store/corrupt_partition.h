@@ -1,0 +1,51 @@
+// Stands for a partition whose log cannot be trusted.
+#pragma once
+
+#include "engine/store/partition.h"
+
+namespace keelson {
+
+/// Answers everything with the error that opening gave, naming file and byte, so that one damaged
+/// partition stops itself and nothing else. Nothing in its folder is changed.
+class CorruptPartition final : public Partition {
+ public:
+  CorruptPartition(PartitionId id, Error error) : id_(id), error_(std::move(error)) {}
+
+  [[nodiscard]] PartitionId id() const override { return id_; }
+  [[nodiscard]] Offset start() const override { return Offset(0); }
+  [[nodiscard]] Offset end() const override { return Offset(0); }
+  void execute(std::optional<CommandStamp>, Decide, Completion completion) override {
+    completion(std::unexpected(error_));
+  }
+  [[nodiscard]] Result<std::optional<CommitOutcome>> find_outcome(
+      const CommandStamp&) const override {
+    return std::unexpected(error_);
+  }
+  void set_discard_listener(std::function<void()>) override {}
+  [[nodiscard]] Result<std::unique_ptr<Cursor>> read(Offset) const override {
+    return std::unexpected(error_);
+  }
+  [[nodiscard]] Result<void> read_stream(std::string_view, const StreamRange&,
+                                         const EventVisitor&) const override {
+    return std::unexpected(error_);
+  }
+  [[nodiscard]] Result<Version> stream_version(std::string_view, Offset) const override {
+    return std::unexpected(error_);
+  }
+  [[nodiscard]] Result<Offset> end_at(TimeUs) const override { return std::unexpected(error_); }
+  [[nodiscard]] std::unique_ptr<Registration> when_past(Offset, Task) const override {
+    return std::make_unique<Registration>();  // never: there is no end to move
+  }
+  void commit_group_offset(std::string, Offset, Completion completion) override {
+    completion(std::unexpected(error_));
+  }
+  [[nodiscard]] Result<std::optional<Offset>> group_offset(std::string_view) const override {
+    return std::unexpected(error_);
+  }
+
+ private:
+  PartitionId id_;
+  Error error_;
+};
+
+}  // namespace keelson

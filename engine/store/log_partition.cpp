@@ -1,0 +1,260 @@
+#include "engine/store/log_partition.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/base/clock.h"
+#include "engine/store/commit_checks.h"
+#include "engine/store/group_offset.h"
+#include "engine/store/partition_hash.h"
+
+namespace keelson {
+
+namespace {
+
+/// Appends the control batch that starts `epoch`, so that no two runs write in one epoch.
+Result<void> start_epoch(log::PartitionLog& log, Epoch epoch, TimeUs now) {
+  log::BatchDraft draft;
+  draft.kind = log::BatchKind::control;
+  draft.epoch = epoch;
+  draft.base_offset = log.end();
+  draft.time = std::max(now, log.last_time());
+  KEELSON_TRY_ASSIGN(const BatchNo batch, log.append(draft));
+  KEELSON_TRY(log.sync());
+  log.publish(batch);
+  return {};
+}
+
+/// A failed fdatasync is never retried: the kernel may have dropped the pages and report success
+/// next time. What was acknowledged is on disk; what was not is decided by the next start.
+[[noreturn]] void end_process(const Error& error) {
+  std::fprintf(stderr, "keelson: cannot make the log durable, ending the process: %s\n",
+               error.message().c_str());
+  std::fflush(stderr);
+  std::_Exit(70);  // EX_SOFTWARE, without running destructors that might write
+}
+
+void answer_all(StagedCommit& commit, const Result<CommitOutcome>& outcome) {
+  bool first = true;
+  for (auto& completion : commit.waiting) {
+    Result<CommitOutcome> answer = outcome;
+    if (answer && !first) answer->replayed = true;
+    first = false;
+    completion(std::move(answer));
+  }
+}
+
+}  // namespace
+
+/// The partition as the next commit finds it.
+class LogPartition::StagedView final : public Staging {
+ public:
+  StagedView(const LogPartition& partition, TimeUs time) : partition_(partition), time_(time) {}
+
+  Result<Version> version(std::string_view stream) const override {
+    return partition_.staged_version(stream);
+  }
+
+  Result<void> read(std::string_view stream, Version from,
+                    const EventVisitor& visit) const override {
+    bool stopped = false;
+    const EventVisitor watching = [&](const EventView& event) {
+      stopped = !visit(event);
+      return !stopped;
+    };
+    StreamRange committed;
+    committed.from = from;
+    KEELSON_TRY(partition_.read_stream(stream, committed, watching));
+    if (!stopped) partition_.staging_.read(stream, from, partition_.id(), watching);
+    return {};
+  }
+
+  TimeUs time() const override { return time_; }
+
+ private:
+  const LogPartition& partition_;
+  TimeUs time_;
+};
+
+Result<std::shared_ptr<LogPartition>> LogPartition::open(Environment environment,
+                                                         std::unique_ptr<log::PartitionLog> log,
+                                                         LogPartitionOptions options) {
+  const Epoch epoch = log->last_epoch() + 1;
+  KEELSON_TRY(start_epoch(*log, epoch, environment.clock.now()));
+  return std::shared_ptr<LogPartition>(
+      new LogPartition(environment, std::move(log), options, epoch));
+}
+
+LogPartition::LogPartition(Environment environment, std::unique_ptr<log::PartitionLog> log,
+                           LogPartitionOptions options, Epoch epoch)
+    : environment_(environment),
+      options_(options),
+      epoch_(epoch),
+      log_(std::move(log)),
+      staging_(log_->end(), log_->last_time()),
+      strand_(environment.scheduler.make_strand("partition")),
+      writer_(environment.scheduler.make_worker("write-" + std::to_string(options.id.value))) {
+  waiters_->advance(log_->end());
+}
+
+void LogPartition::set_discard_listener(std::function<void()> on_discard) {
+  on_discard_ = std::move(on_discard);
+}
+
+void LogPartition::execute(std::optional<CommandStamp> stamp, Decide decide,
+                           Completion completion) {
+  strand_->dispatch([self = shared_from_this(), stamp = std::move(stamp),
+                     decide = std::move(decide), completion = std::move(completion)]() mutable {
+    self->stage(std::move(stamp), std::move(decide), std::move(completion));
+    self->write_next();
+  });
+}
+
+Result<void> LogPartition::admit() const {
+  if (closing_) return fail(Errc::closed, "the partition is shutting down");
+  if (staging_.bytes() >= options_.pending_bytes_max) {
+    return fail(Errc::overloaded, "partition " + std::to_string(id().value) + " has " +
+                                      std::to_string(staging_.bytes()) +
+                                      " bytes waiting to be written; repeat later");
+  }
+  return {};
+}
+
+void LogPartition::stage(std::optional<CommandStamp> stamp, Decide decide, Completion completion) {
+  if (auto admitted = admit(); !admitted) return completion(std::unexpected(admitted.error()));
+  if (stamp) {
+    if (auto good = check_stamp(*stamp, options_.limits); !good) {
+      return completion(std::unexpected(good.error()));
+    }
+    if (StagedCommit* first = staging_.find(*stamp)) {
+      if (first->stamp->fingerprint != stamp->fingerprint) {
+        return completion(idempotency_mismatch(*stamp));
+      }
+      first->waiting.push_back(std::move(completion));
+      return;
+    }
+    auto known = find_outcome(*stamp);
+    if (!known) return completion(std::unexpected(known.error()));
+    if (*known) return completion(std::move(**known));
+  }
+  const StagedBatch& batch = staging_.gather(environment_.clock.now());
+  auto commit = decide(StagedView(*this, batch.time));
+  if (!commit) return completion(std::unexpected(commit.error()));
+  auto versions = check(*commit);
+  if (!versions) return completion(std::unexpected(versions.error()));
+  StagedCommit& staged =
+      staging_.stage(*std::move(commit), std::move(stamp), *versions, options_.id);
+  staged.waiting.push_back(std::move(completion));
+  staging_.close_if_full(options_.batch_bytes_max);
+}
+
+Result<std::vector<Version>> LogPartition::check(const Commit& commit) const {
+  KEELSON_TRY(check_commit(commit, options_.limits));
+  const auto check_stream = [this](const std::string& stream,
+                                   const ExpectedVersion& expected) -> Result<Version> {
+    if (partition_of(stream, options_.partitions) != options_.id) {
+      return fail(Errc::bad_request, "stream '" + stream + "' lies in another partition");
+    }
+    KEELSON_TRY_ASSIGN(const Version current, staged_version(stream));
+    if (!expected.met_by(current)) return version_conflict(stream, expected, current);
+    return current;
+  };
+  for (const auto& condition : commit.checks) {
+    KEELSON_TRY(check_stream(condition.stream, condition.expected));
+  }
+  std::vector<Version> versions;
+  versions.reserve(commit.writes.size());
+  for (const auto& write : commit.writes) {
+    KEELSON_TRY_ASSIGN(const Version current, check_stream(write.stream, write.expected));
+    versions.push_back(current);
+  }
+  return versions;
+}
+
+Result<Version> LogPartition::staged_version(std::string_view stream) const {
+  if (const auto staged = staging_.version(stream)) return *staged;
+  return log_->stream_version(stream, log_->end());
+}
+
+void LogPartition::write_next() {
+  const StagedBatch* batch = staging_.start_writing();
+  if (batch == nullptr) return;
+  writer_->post([self = shared_from_this(), batch] {
+    Result<BatchNo> written = self->write(*batch);
+    self->strand_->dispatch(
+        [self, written = std::move(written)]() mutable { self->on_written(std::move(written)); });
+  });
+}
+
+Result<BatchNo> LogPartition::write(const StagedBatch& batch) {
+  log::BatchDraft draft;
+  draft.kind = log::BatchKind::events;
+  draft.epoch = epoch_;
+  draft.base_offset = batch.base_offset;
+  draft.time = batch.time;
+  draft.event_count = batch.body.event_count();
+  draft.commit_count = batch.body.commit_count();
+  draft.body = batch.body.body();
+  KEELSON_TRY_ASSIGN(const BatchNo batch_no, log_->append(draft));
+  if (options_.durability == Durability::fsync) {
+    if (auto synced = log_->sync(); !synced) end_process(synced.error());
+  }
+  return batch_no;
+}
+
+void LogPartition::on_written(Result<BatchNo> written) {
+  if (!written) return discard(written.error());
+  log_->publish(*written);
+  const std::unique_ptr<StagedBatch> batch = staging_.finish_writing();
+  write_next();
+  waiters_->advance(log_->end());
+  for (auto& commit : batch->commits) answer_all(commit, commit.outcome);
+  maybe_closed();
+}
+
+void LogPartition::discard(const Error& error) {
+  auto batches = staging_.discard(log_->end());
+  if (on_discard_) on_discard_();
+  for (auto& batch : batches) {
+    for (auto& commit : batch->commits) answer_all(commit, std::unexpected(error));
+  }
+  maybe_closed();
+}
+
+void LogPartition::commit_group_offset(std::string group, Offset next, Completion completion) {
+  strand_->dispatch([self = shared_from_this(), group = std::move(group), next,
+                     completion = std::move(completion)]() mutable {
+    if (auto admitted = self->admit(); !admitted) {
+      return completion(std::unexpected(admitted.error()));
+    }
+    if (auto good = check_group(group, self->options_.limits); !good) {
+      return completion(std::unexpected(good.error()));
+    }
+    if (next > self->staging_.end()) {
+      return completion(fail(Errc::beyond_end, "group offset " + std::to_string(next.value) +
+                                                   " is past the end of the partition"));
+    }
+    self->staging_.gather(self->environment_.clock.now());
+    self->staging_.stage_group_offset(group, next, self->options_.id)
+        .waiting.push_back(std::move(completion));
+    self->write_next();
+  });
+}
+
+void LogPartition::close(Task done) {
+  strand_->dispatch([self = shared_from_this(), done = std::move(done)]() mutable {
+    KEELSON_ASSERT(!self->closing_);
+    self->closing_ = true;
+    self->on_closed_ = std::move(done);
+    self->maybe_closed();
+  });
+}
+
+void LogPartition::maybe_closed() {
+  if (!closing_ || !on_closed_ || !staging_.empty()) return;
+  std::exchange(on_closed_, nullptr)();
+}
+
+}  // namespace keelson

@@ -1,0 +1,95 @@
+// The partition of a running node: staging on its strand, writing on its worker.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "engine/log/partition_log.h"
+#include "engine/store/options.h"
+#include "engine/store/partition.h"
+#include "engine/store/staged_batch.h"
+#include "engine/store/tail_waiters.h"
+
+namespace keelson {
+
+struct LogPartitionOptions {
+  PartitionId id;
+  std::size_t partitions = 1;  ///< of the topic
+  Durability durability = Durability::fsync;
+  Limits limits;
+  std::uint64_t pending_bytes_max = 64u << 20;
+  std::uint32_t batch_bytes_max = 1u << 20;
+};
+
+/// Owns a `PartitionLog` and the staged difference to it.
+///
+/// Thread: commits are checked, decided and encoded on the strand. One batch at a time is with the
+/// worker, which appends and syncs it; the strand gathers the next meanwhile. When the worker is
+/// done the strand publishes the batch, hands over the next, and only then answers callers. Reads
+/// go to the log from any thread.
+///
+/// Crash: before the sync returns, the batch may or may not be found whole at the next start and
+/// nobody has been answered; afterwards it is there. A failed write (a full disk) takes back
+/// everything staged, since later commits may have been decided on it; a failed sync ends the
+/// process, since the kernel may have dropped what it could not write.
+class LogPartition final : public Partition, public std::enable_shared_from_this<LogPartition> {
+ public:
+  /// Starts a new epoch in `log`, durably, and serves it.
+  [[nodiscard]] static Result<std::shared_ptr<LogPartition>> open(
+      Environment environment, std::unique_ptr<log::PartitionLog> log, LogPartitionOptions options);
+
+  [[nodiscard]] PartitionId id() const override { return options_.id; }
+  [[nodiscard]] Offset start() const override { return log_->start(); }
+  [[nodiscard]] Offset end() const override { return log_->end(); }
+
+  void execute(std::optional<CommandStamp> stamp, Decide decide, Completion completion) override;
+  [[nodiscard]] Result<std::optional<CommitOutcome>> find_outcome(
+      const CommandStamp& stamp) const override;
+  void set_discard_listener(std::function<void()> on_discard) override;
+  [[nodiscard]] Result<std::unique_ptr<Cursor>> read(Offset from) const override;
+  [[nodiscard]] Result<void> read_stream(std::string_view stream, const StreamRange& range,
+                                         const EventVisitor& visit) const override;
+  [[nodiscard]] Result<Version> stream_version(std::string_view stream,
+                                               Offset before) const override;
+  [[nodiscard]] Result<Offset> end_at(TimeUs time) const override;
+  [[nodiscard]] std::unique_ptr<Registration> when_past(Offset offset, Task task) const override;
+  void commit_group_offset(std::string group, Offset next, Completion completion) override;
+  [[nodiscard]] Result<std::optional<Offset>> group_offset(std::string_view group) const override;
+
+  /// Refuses new commits as `closed`; calls `done` on the strand when all staged are answered.
+  void close(Task done);
+
+ private:
+  class StagedView;
+
+  LogPartition(Environment environment, std::unique_ptr<log::PartitionLog> log,
+               LogPartitionOptions options, Epoch epoch);
+
+  // On the strand.
+  void stage(std::optional<CommandStamp> stamp, Decide decide, Completion completion);
+  [[nodiscard]] Result<void> admit() const;
+  [[nodiscard]] Result<std::vector<Version>> check(const Commit& commit) const;
+  [[nodiscard]] Result<Version> staged_version(std::string_view stream) const;
+  void write_next();
+  void on_written(Result<BatchNo> written);
+  void discard(const Error& error);
+  void maybe_closed();
+
+  // On the worker.
+  [[nodiscard]] Result<BatchNo> write(const StagedBatch& batch);
+
+  Environment environment_;
+  LogPartitionOptions options_;
+  Epoch epoch_;
+  std::unique_ptr<log::PartitionLog> log_;
+  StagingArea staging_;
+  std::shared_ptr<TailWaiters> waiters_ = std::make_shared<TailWaiters>();
+  std::function<void()> on_discard_;
+  bool closing_ = false;
+  Task on_closed_;
+  std::shared_ptr<Strand> strand_;
+  std::shared_ptr<Strand> writer_;
+};
+
+}  // namespace keelson

@@ -1,0 +1,78 @@
+#include "engine/store/log_topic.h"
+
+#include <future>
+
+#include "engine/io/file_system.h"
+#include "engine/store/corrupt_partition.h"
+#include "engine/store/partition_hash.h"
+
+namespace keelson {
+
+PartitionId Topic::partition_of(std::string_view stream) const {
+  return keelson::partition_of(stream, partition_count());
+}
+
+Position Topic::end() {
+  Position position(partition_count());
+  for (std::uint32_t p = 0; p < partition_count(); ++p) {
+    position.set_next(PartitionId(p), partition(PartitionId(p)).end());
+  }
+  return position;
+}
+
+namespace {
+
+/// Partitions of one topic have identities of their own, so that a misplaced file is noticed.
+Uuid partition_identity(const Uuid& topic, PartitionId partition) {
+  Uuid identity = topic;
+  for (int i = 0; i < 4; ++i) {
+    identity.bytes[i] ^= static_cast<std::byte>(partition.value >> (8 * i));
+  }
+  return identity;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LogTopic>> LogTopic::open(Environment environment, const StoreOptions& store,
+                                                 std::string folder, std::string name,
+                                                 TopicRecord record) {
+  auto topic = std::unique_ptr<LogTopic>(new LogTopic(std::move(name), std::move(record)));
+  for (std::uint32_t p = 0; p < topic->options().partitions; ++p) {
+    const PartitionId id(p);
+    const std::string partition_folder = folder + "/" + std::to_string(p);
+    KEELSON_TRY(environment.files.create_folders(partition_folder));
+    auto log = log::PartitionLog::open(environment.files, partition_folder,
+                                       partition_identity(topic->id(), id),
+                                       {.segment_bytes = topic->options().segment_bytes});
+    if (!log && log.error().code == Errc::corruption) {
+      topic->partitions_.push_back(std::make_shared<CorruptPartition>(id, log.error()));
+      continue;
+    }
+    if (!log) return std::unexpected(log.error());
+    if (const auto& torn = (*log)->torn_tail()) {
+      topic->recovered_.push_back({topic->name_, id, torn->bytes, torn->file, torn->position});
+    }
+    LogPartitionOptions options;
+    options.id = id;
+    options.partitions = topic->options().partitions;
+    options.durability = topic->options().durability;
+    options.limits = store.limits;
+    options.pending_bytes_max = store.pending_bytes_max;
+    options.batch_bytes_max = store.batch_bytes_max;
+    KEELSON_TRY_ASSIGN(auto partition, LogPartition::open(environment, *std::move(log), options));
+    topic->open_.push_back(partition);
+    topic->partitions_.push_back(std::move(partition));
+  }
+  return topic;
+}
+
+void LogTopic::close() {
+  for (const auto& partition : open_) {
+    std::promise<void> closed;
+    partition->close([&closed] { closed.set_value(); });
+    closed.get_future().wait();
+  }
+  open_.clear();
+}
+
+}  // namespace keelson

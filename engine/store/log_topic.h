@@ -1,0 +1,45 @@
+// A topic whose partitions are logs on this node.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/store/log_partition.h"
+#include "engine/store/store.h"
+#include "engine/store/topic_record.h"
+
+namespace keelson {
+
+class LogTopic final : public Topic {
+ public:
+  /// Opens, or makes, the topic's partitions in `folder`/<partition>.
+  /// @error io_error, disk_full, unsupported_format  the topic cannot be served at all; a corrupt
+  /// partition can: it answers every call with its error.
+  [[nodiscard]] static Result<std::unique_ptr<LogTopic>> open(Environment environment,
+                                                              const StoreOptions& store,
+                                                              std::string folder, std::string name,
+                                                              TopicRecord record);
+
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] const TopicOptions& options() const override { return record_.options; }
+  [[nodiscard]] const Uuid& id() const override { return record_.id; }
+  [[nodiscard]] std::size_t partition_count() const override { return partitions_.size(); }
+  [[nodiscard]] Partition& partition(PartitionId id) override { return *partitions_.at(id.value); }
+
+  [[nodiscard]] const std::vector<RecoveryReport>& recovered() const { return recovered_; }
+  /// Closes every partition and waits until all that was staged is answered.
+  void close();
+
+ private:
+  LogTopic(std::string name, TopicRecord record)
+      : name_(std::move(name)), record_(std::move(record)) {}
+
+  std::string name_;
+  TopicRecord record_;
+  std::vector<std::shared_ptr<Partition>> partitions_;
+  std::vector<std::shared_ptr<LogPartition>> open_;  ///< those that are not corrupt
+  std::vector<RecoveryReport> recovered_;
+};
+
+}  // namespace keelson

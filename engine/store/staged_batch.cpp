@@ -1,0 +1,191 @@
+#include "engine/store/staged_batch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/store/group_offset.h"
+
+namespace keelson {
+
+StagedBatch& StagingArea::gather(TimeUs now) {
+  if (!gathering_) {
+    const TimeUs floor = batches_.empty() ? last_time_ : batches_.back()->time;
+    batches_.push_back(std::make_unique<StagedBatch>());
+    batches_.back()->base_offset = end_;
+    batches_.back()->time = std::max(now, floor);
+    gathering_ = true;
+  } else if (batches_.back()->empty()) {
+    batches_.back()->time = std::max(batches_.back()->time, now);
+  }
+  return *batches_.back();
+}
+
+StagedBatch& StagingArea::gathered() {
+  KEELSON_ASSERT(gathering_);
+  return *batches_.back();
+}
+
+std::string StagingArea::command_key(const CommandStamp& stamp) {
+  // Names hold no NUL, so this cannot be read two ways.
+  std::string key;
+  key.reserve(stamp.principal.size() + stamp.target.size() + stamp.id.size() + 2);
+  key.append(stamp.principal).append(1, '\0').append(stamp.target).append(1, '\0').append(stamp.id);
+  return key;
+}
+
+StagedCommit& StagingArea::stage(Commit commit, std::optional<CommandStamp> stamp,
+                                 const std::vector<Version>& versions, PartitionId partition) {
+  StagedBatch& batch = gathered();
+  StagedCommit staged;
+  staged.stamp = std::move(stamp);
+  staged.writes = std::move(commit.writes);
+  staged.outcome.partition = partition;
+  staged.outcome.rejected = commit.rejected;
+  staged.outcome.detail = std::move(commit.detail);
+
+  log::CommitHeader header;
+  header.kind = commit.rejected ? log::CommitKind::rejected : log::CommitKind::accepted;
+  header.detail = staged.outcome.detail;
+  if (staged.stamp) {
+    header.key = {staged.stamp->principal, staged.stamp->target, staged.stamp->id};
+    header.fingerprint = staged.stamp->fingerprint;
+  }
+  for (const auto& write : staged.writes) {
+    header.event_count += static_cast<std::uint32_t>(write.events.size());
+  }
+  const std::size_t bytes_before = batch.body.body().size();
+  batch.body.begin_commit(header);
+  encode_events(batch, staged, versions);
+  batch.body.end_commit();
+  bytes_ += batch.body.body().size() - bytes_before;
+  return add(batch, std::move(staged));
+}
+
+void StagingArea::encode_events(StagedBatch& batch, StagedCommit& staged,
+                                const std::vector<Version>& versions) {
+  CommitOutcome& outcome = staged.outcome;
+  outcome.first = end_;
+  outcome.time = batch.time;
+  for (std::size_t i = 0; i < staged.writes.size(); ++i) {
+    const StreamWrite& write = staged.writes[i];
+    CommitOutcome::Written written{write.stream, versions[i] + 1, versions[i] + 1, end_};
+    for (const auto& event : write.events) {
+      batch.body.add_event(
+          {write.stream, written.end, event.type, batch.time, event.data, event.metadata});
+      ++written.end;
+      ++end_;
+    }
+    versions_.insert_or_assign(write.stream, written.end - 1);
+    outcome.written.push_back(std::move(written));
+  }
+  outcome.end = end_;
+  outcome.position_end = end_;
+}
+
+StagedCommit& StagingArea::stage_group_offset(std::string_view group, Offset next,
+                                              PartitionId partition) {
+  StagedBatch& batch = gathered();
+  StagedCommit staged;
+  staged.outcome.partition = partition;
+  staged.outcome.first = staged.outcome.end = staged.outcome.position_end = end_;
+  staged.outcome.time = batch.time;
+  staged.outcome.detail = encode_group_offset(next);
+
+  log::CommitHeader header;
+  header.kind = log::CommitKind::group_offset;
+  header.key = group_key(group);
+  header.detail = staged.outcome.detail;
+  const std::size_t bytes_before = batch.body.body().size();
+  batch.body.begin_commit(header);
+  batch.body.end_commit();
+  bytes_ += batch.body.body().size() - bytes_before;
+  return add(batch, std::move(staged));
+}
+
+StagedCommit& StagingArea::add(StagedBatch& batch, StagedCommit staged) {
+  StagedCommit& added = batch.commits.emplace_back(std::move(staged));
+  if (added.stamp) commands_.emplace(command_key(*added.stamp), &added);
+  return added;
+}
+
+std::optional<Version> StagingArea::version(std::string_view stream) const {
+  const auto found = versions_.find(stream);
+  if (found == versions_.end()) return std::nullopt;
+  return found->second;
+}
+
+void StagingArea::read(std::string_view stream, Version from, PartitionId partition,
+                       const EventVisitor& visit) const {
+  for (const auto& batch : batches_) {
+    for (const auto& commit : batch->commits) {
+      for (std::size_t i = 0; i < commit.writes.size(); ++i) {
+        const StreamWrite& write = commit.writes[i];
+        if (write.stream != stream) continue;
+        const auto& written = commit.outcome.written[i];
+        for (std::size_t e = 0; e < write.events.size(); ++e) {
+          const Version version = written.first + e;
+          if (version < from) continue;
+          const NewEvent& event = write.events[e];
+          const std::string_view command_id =
+              commit.stamp ? std::string_view(commit.stamp->id) : std::string_view();
+          if (!visit({partition, written.first_offset + e, write.stream, version, event.type,
+                      batch->time, event.data, event.metadata, command_id})) {
+            return;
+          }
+        }
+      }
+    }
+  }
+}
+
+StagedCommit* StagingArea::find(const CommandStamp& stamp) {
+  if (commands_.empty()) return nullptr;
+  const auto found = commands_.find(command_key(stamp));
+  return found == commands_.end() ? nullptr : found->second;
+}
+
+bool StagingArea::empty() const {
+  return std::ranges::all_of(batches_, [](const auto& batch) { return batch->empty(); });
+}
+
+void StagingArea::close_if_full(std::uint32_t bytes_max) {
+  if (gathering_ && batches_.back()->body.body().size() >= bytes_max) gathering_ = false;
+}
+
+StagedBatch* StagingArea::start_writing() {
+  if (writing_ || batches_.empty() || batches_.front()->empty()) return nullptr;
+  if (batches_.size() == 1) gathering_ = false;
+  writing_ = true;
+  return batches_.front().get();
+}
+
+std::unique_ptr<StagedBatch> StagingArea::finish_writing() {
+  KEELSON_ASSERT(writing_);
+  writing_ = false;
+  std::unique_ptr<StagedBatch> batch = std::move(batches_.front());
+  batches_.pop_front();
+  bytes_ -= batch->body.body().size();
+  last_time_ = batch->time;
+  for (const auto& commit : batch->commits) {
+    if (commit.stamp) commands_.erase(command_key(*commit.stamp));
+    for (const auto& written : commit.outcome.written) {
+      const auto found = versions_.find(written.stream);
+      // A later commit may have moved it on; then it is still uncommitted.
+      if (found != versions_.end() && found->second == written.end - 1) versions_.erase(found);
+    }
+  }
+  return batch;
+}
+
+std::deque<std::unique_ptr<StagedBatch>> StagingArea::discard(Offset end) {
+  end_ = end;
+  bytes_ = 0;
+  writing_ = false;
+  gathering_ = false;
+  versions_.clear();
+  commands_.clear();
+  return std::exchange(batches_, {});
+}
+
+}  // namespace keelson

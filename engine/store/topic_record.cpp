@@ -1,0 +1,103 @@
+#include "engine/store/topic_record.h"
+
+#include <xxhash.h>
+
+#include <charconv>
+#include <map>
+
+namespace keelson {
+
+namespace {
+
+constexpr std::string_view kTitle = "keelson topic 1\n";
+constexpr std::string_view kHexDigits = "0123456789abcdef";
+
+std::string checksum_of(std::string_view text) {
+  const std::uint64_t hash = XXH3_64bits(text.data(), text.size());
+  std::string hex;
+  for (int shift = 60; shift >= 0; shift -= 4) hex += kHexDigits[(hash >> shift) & 15];
+  return hex;
+}
+
+std::unexpected<Error> damaged(std::string_view what) {
+  return fail(Errc::corruption, "topic record: " + std::string(what));
+}
+
+template <class Number>
+bool read_number(std::string_view text, Number& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+}  // namespace
+
+std::string to_hex(const Uuid& uuid) {
+  std::string text;
+  for (const std::byte byte : uuid.bytes) {
+    text += kHexDigits[std::to_integer<unsigned>(byte) >> 4];
+    text += kHexDigits[std::to_integer<unsigned>(byte) & 15];
+  }
+  return text;
+}
+
+std::optional<Uuid> uuid_from_hex(std::string_view text) {
+  Uuid uuid;
+  if (text.size() != 2 * uuid.bytes.size()) return std::nullopt;
+  for (std::size_t i = 0; i < uuid.bytes.size(); ++i) {
+    const auto high = kHexDigits.find(text[2 * i]);
+    const auto low = kHexDigits.find(text[2 * i + 1]);
+    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+    uuid.bytes[i] = static_cast<std::byte>(high << 4 | low);
+  }
+  return uuid;
+}
+
+std::string encode_topic_record(const TopicRecord& record) {
+  std::string text(kTitle);
+  text += "id " + to_hex(record.id) + "\n";
+  text += "partitions " + std::to_string(record.options.partitions) + "\n";
+  text += std::string("durability ") +
+          (record.options.durability == Durability::fsync ? "fsync" : "os") + "\n";
+  text += "segment_bytes " + std::to_string(record.options.segment_bytes) + "\n";
+  return text + "checksum " + checksum_of(text) + "\n";
+}
+
+Result<TopicRecord> decode_topic_record(std::string_view text) {
+  if (!text.starts_with("keelson topic ")) return damaged("not one");
+  if (!text.starts_with(kTitle)) {
+    return fail(Errc::unsupported_format, "topic record of another version of Keelson: " +
+                                              std::string(text.substr(0, text.find('\n'))));
+  }
+  const auto last_line = text.rfind("checksum ");
+  if (last_line == std::string_view::npos ||
+      text.substr(last_line) != "checksum " + checksum_of(text.substr(0, last_line)) + "\n") {
+    return damaged("the checksum does not match");
+  }
+  std::map<std::string_view, std::string_view> fields;
+  std::string_view rest = text.substr(kTitle.size(), last_line - kTitle.size());
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    const auto space = line.find(' ');
+    if (space == std::string_view::npos) return damaged("a line without a value");
+    fields[line.substr(0, space)] = line.substr(space + 1);
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+  }
+  TopicRecord record;
+  const auto id = uuid_from_hex(fields["id"]);
+  if (!id) return damaged("id");
+  record.id = *id;
+  if (!read_number(fields["partitions"], record.options.partitions)) return damaged("partitions");
+  if (!read_number(fields["segment_bytes"], record.options.segment_bytes)) {
+    return damaged("segment_bytes");
+  }
+  if (fields["durability"] == "fsync") {
+    record.options.durability = Durability::fsync;
+  } else if (fields["durability"] == "os") {
+    record.options.durability = Durability::os;
+  } else {
+    return damaged("durability");
+  }
+  return record;
+}
+
+}  // namespace keelson

@@ -1,0 +1,27 @@
+// What a topic's folder says of it: a small text file, written once.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/base/random.h"
+#include "engine/base/result.h"
+#include "engine/store/options.h"
+
+namespace keelson {
+
+struct TopicRecord {
+  Uuid id;
+  TopicOptions options;
+};
+
+/// Lines of `key value`, the last one a checksum of those before; docs/log-format.md, "Topic".
+[[nodiscard]] std::string encode_topic_record(const TopicRecord& record);
+/// @error corruption, unsupported_format
+[[nodiscard]] Result<TopicRecord> decode_topic_record(std::string_view text);
+
+[[nodiscard]] std::string to_hex(const Uuid& uuid);
+[[nodiscard]] std::optional<Uuid> uuid_from_hex(std::string_view text);
+
+}  // namespace keelson
