@@ -11,7 +11,7 @@
 
 namespace keelson::http {
 
-/// `type` is made from `code`, so that a client can rely on either.
+/// `type` is `urn:keelson:problem:<code>`, so that a client can rely on either.
 struct Problem {
   unsigned status = 500;
   std::string code;    ///< `version-conflict`: stable, for programs

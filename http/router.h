@@ -76,13 +76,18 @@ class Router {
 
  private:
   struct Node;
+  void insert(std::unique_ptr<Route> route);
+  [[nodiscard]] static std::string methods_of(const std::vector<const Node*>& nodes);
+
   std::unique_ptr<Node> root_;
   std::vector<std::unique_ptr<Route>> routes_;
 };
 
-/// Undoes percent-encoding, strictly. `+` stays itself in paths and is a space in queries.
-/// @error bad_request  a bad escape, NUL, or a result that is not UTF-8.
+/// What `+` means: itself in a path, a space in a query.
 enum class PlusSign { literal, space };
+
+/// Undoes percent-encoding, strictly.
+/// @error bad_request  a bad escape, NUL, or a result that is not UTF-8.
 [[nodiscard]] Result<std::string> percent_decode(std::string_view text, PlusSign plus);
 
 }  // namespace keelson::http
