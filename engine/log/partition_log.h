@@ -58,13 +58,13 @@ class LogCursor {
 
 /// Owns the partition's folder.
 ///
-/// Threads: `append`, `sync` by one writer; `publish` by one thread at a time, which may be another;
-/// everything else from any thread at any time, without blocking the writer. Readers see what is
-/// published and nothing else. `append` runs ahead of `sync`, `sync` ahead of `publish`.
+/// Threads: `append`, `sync` by one writer; `publish` by one thread at a time, which may be
+/// another; everything else from any thread at any time, without blocking the writer. Readers see
+/// what is published and nothing else. `append` runs ahead of `sync`, `sync` ahead of `publish`.
 ///
 /// Crash: whatever was synced is there after `open`; of what was appended later any prefix of whole
-/// batches may be; the rest is cut as a torn tail and reported. What `open` returns as published has
-/// been synced by it.
+/// batches may be; the rest is cut as a torn tail and reported. What `open` returns as published
+/// has been synced by it.
 class PartitionLog {
  public:
   using Visitor = std::function<bool(const FoundEvent&)>;

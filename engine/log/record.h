@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,7 +31,7 @@ struct CommandKey {
 
 struct CommitHeader {
   CommitKind kind = CommitKind::accepted;
-  CommandKey key;
+  CommandKey key;  ///< each part up to 65,535 bytes
   std::array<std::byte, 16> fingerprint{};
   std::string_view detail;
   std::uint32_t event_count = 0;
@@ -38,9 +39,9 @@ struct CommitHeader {
 
 /// The fields of an event as encoded; the encoded bytes are the Merkle leaf.
 struct EventRecord {
-  std::string_view stream;
+  std::string_view stream;  ///< up to 65,535 bytes
   Version version;
-  std::string_view type;
+  std::string_view type;  ///< up to 65,535 bytes
   TimeUs time;
   std::string_view data;
   std::string_view metadata;
@@ -54,7 +55,7 @@ struct FoundEvent {
 };
 
 /// Encodes commits into a batch body. Call `begin_commit`, `add_event` as often as the header's
-/// `event_count` says, `end_commit`.
+/// `event_count` says, `end_commit`. A body may be taken after any whole commit.
 class BodyWriter {
  public:
   void begin_commit(const CommitHeader& header);
@@ -64,6 +65,7 @@ class BodyWriter {
   [[nodiscard]] std::uint32_t event_count() const { return event_count_; }
   [[nodiscard]] std::uint32_t commit_count() const { return commit_count_; }
   [[nodiscard]] const std::string& body() const { return body_; }
+  /// Hands the body out and starts the next one.
   [[nodiscard]] std::string take();
 
  private:
@@ -72,6 +74,54 @@ class BodyWriter {
   std::uint32_t commit_events_left_ = 0;
   std::uint32_t event_count_ = 0;
   std::uint32_t commit_count_ = 0;
+};
+
+/// A commit as decoded from a body. Positions count from the start of the body.
+struct DecodedCommit {
+  CommitHeader header;
+  std::uint32_t first_event = 0;  ///< ordinal, in the batch, of its first event or the next one
+  std::size_t position = 0;
+  std::size_t events_position = 0;
+  std::size_t end = 0;  ///< where the next commit begins
+};
+
+/// An event as decoded from a body. Positions count from the start of the body.
+struct DecodedEvent {
+  EventRecord record;
+  std::string_view leaf;  ///< its encoded bytes: what the Merkle tree hashes
+  std::size_t position = 0;
+  std::size_t commit_position = 0;
+  std::size_t end = 0;  ///< where the next event, or commit, begins
+};
+
+/// Decode one frame at `position` of `body`: a batch's bytes after its header, padding included.
+/// Nothing is trusted: every length is checked, and views stay within `body`.
+/// @error corruption  context says what is wrong and at which byte of the body.
+[[nodiscard]] Result<DecodedCommit> decode_commit(std::string_view body, std::size_t position);
+[[nodiscard]] Result<DecodedEvent> decode_event(std::string_view body, std::size_t position);
+
+/// Walks a body commit by commit and event by event, checking that the frames fit each other. Give
+/// it the counts of the batch's header; the body may be followed by padding.
+class BodyReader {
+ public:
+  BodyReader(std::string_view body, std::uint32_t event_count, std::uint32_t commit_count)
+      : body_(body), events_left_(event_count), commits_left_(commit_count) {}
+
+  /// The next commit, or nothing at the end; events of the one before that were not read are passed
+  /// over unseen. The pointer is valid until the next call.
+  [[nodiscard]] Result<const DecodedCommit*> next_commit();
+  /// The next event of the current commit, or nothing after its last.
+  [[nodiscard]] Result<const DecodedEvent*> next_event();
+
+ private:
+  std::string_view body_;
+  DecodedCommit commit_;
+  DecodedEvent event_;
+  std::size_t position_ = 0;
+  std::uint32_t next_event_ = 0;
+  std::uint32_t commit_events_left_ = 0;
+  std::uint32_t events_left_;
+  std::uint32_t commits_left_;
 };
 
 }  // namespace keelson::log

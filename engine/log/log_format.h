@@ -1,0 +1,57 @@
+// Constants of the log's format, version 1. The grammar, with tables, is docs/log-format.md; a
+// change here changes that document and the golden bytes in tests/engine/log/golden_test.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace keelson::log {
+
+/// Written in every segment and batch; a reader refuses others as `unsupported_format`.
+inline constexpr std::uint16_t kFormatVersion = 1;
+
+// --- segment ---
+inline constexpr std::string_view kSegmentMagic = "KEELSEG\n";
+/// One block, so that the header never shares a sector with a batch: a torn batch cannot harm it.
+inline constexpr std::size_t kSegmentHeaderBytes = 4096;
+/// Fixed fields before the Merkle frontier.
+inline constexpr std::size_t kSegmentFixedBytes = 88;
+inline constexpr std::size_t kHashBytes = 32;
+/// A tree of 2^64 leaves has no more peaks than this.
+inline constexpr std::size_t kFrontierPeaksMax = 64;
+static_assert(kSegmentFixedBytes + kFrontierPeaksMax * kHashBytes + 8 <= kSegmentHeaderBytes,
+              "the fullest frontier and the checksum must fit the header block");
+
+inline constexpr std::string_view kSegmentSuffix = ".seg";
+inline constexpr std::size_t kSegmentNameDigits = 20;
+/// The segment made ahead of need, before it has a name of its own.
+inline constexpr std::string_view kNextSegmentName = "next.tmp";
+
+/// Smaller ones only cost; tests use the smallest.
+inline constexpr std::uint64_t kSegmentBytesMin = 64u << 10;
+inline constexpr std::uint64_t kSegmentBytesMax = 1u << 30;
+
+// --- batch ---
+inline constexpr std::uint32_t kBatchMagic = 0x31424C4B;  // "KLB1" as bytes
+inline constexpr std::size_t kBatchHeaderBytes = 128;
+/// Batches start at multiples of this, so that recovery knows where to look for one.
+inline constexpr std::size_t kBatchAlignment = 8;
+/// Of a whole batch. Far above what the partition gathers; positions in a batch are 32 bits wide.
+inline constexpr std::uint32_t kBatchBytesMax = 1u << 30;
+static_assert(kBatchHeaderBytes % kBatchAlignment == 0);
+static_assert(kSegmentHeaderBytes % kBatchAlignment == 0);
+
+// --- commit and event ---
+inline constexpr std::size_t kCommitHeadBytes = 44;
+inline constexpr std::size_t kFingerprintBytes = 16;
+/// Length of the leaf, and the distance back to the commit.
+inline constexpr std::size_t kEventFramingBytes = 8;
+inline constexpr std::size_t kLeafHeadBytes = 28;
+
+/// `position` rounded up to where a batch may start.
+[[nodiscard]] constexpr std::uint64_t align_batch(std::uint64_t position) {
+  return (position + kBatchAlignment - 1) / kBatchAlignment * kBatchAlignment;
+}
+
+}  // namespace keelson::log

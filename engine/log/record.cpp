@@ -1,0 +1,259 @@
+#include "engine/log/record.h"
+
+#include <cstring>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/log/coding.h"
+#include "engine/log/log_format.h"
+
+namespace keelson::log {
+
+namespace {
+
+// Commit head: where each field lies. docs/log-format.md, "Commit".
+constexpr std::size_t kCommitLength = 0;
+constexpr std::size_t kCommitBatchDistance = 4;
+constexpr std::size_t kCommitKind = 8;
+constexpr std::size_t kCommitReserved = 9;
+constexpr std::size_t kCommitPrincipalLength = 10;
+constexpr std::size_t kCommitTargetLength = 12;
+constexpr std::size_t kCommitIdLength = 14;
+constexpr std::size_t kCommitDetailLength = 16;
+constexpr std::size_t kCommitEventCount = 20;
+constexpr std::size_t kCommitFirstEvent = 24;
+constexpr std::size_t kCommitFingerprint = 28;
+static_assert(kCommitFingerprint + kFingerprintBytes == kCommitHeadBytes);
+
+// Event frame: framing words, then the leaf. docs/log-format.md, "Event".
+constexpr std::size_t kEventLeafLength = 0;
+constexpr std::size_t kEventCommitDistance = 4;
+constexpr std::size_t kLeafVersion = 0;
+constexpr std::size_t kLeafTime = 8;
+constexpr std::size_t kLeafDataLength = 16;
+constexpr std::size_t kLeafMetadataLength = 20;
+constexpr std::size_t kLeafStreamLength = 24;
+constexpr std::size_t kLeafTypeLength = 26;
+static_assert(kLeafTypeLength + 2 == kLeafHeadBytes);
+
+std::unexpected<Error> malformed(const char* what, std::size_t position) {
+  return fail(Errc::corruption,
+              std::string(what) + " at byte " + std::to_string(position) + " of the batch's body");
+}
+
+bool is_commit_kind(std::uint8_t kind) {
+  return kind >= static_cast<std::uint8_t>(CommitKind::accepted) &&
+         kind <= static_cast<std::uint8_t>(CommitKind::group_offset);
+}
+
+/// Cuts consecutive fields off the front of bytes whose total length has been checked.
+class Fields {
+ public:
+  explicit Fields(std::string_view bytes) : rest_(bytes) {}
+  std::string_view take(std::size_t length) {
+    const auto field = rest_.substr(0, length);
+    rest_.remove_prefix(length);
+    return field;
+  }
+
+ private:
+  std::string_view rest_;
+};
+
+std::uint16_t name_length(std::string_view name) {
+  KEELSON_ASSERT(name.size() <= UINT16_MAX);
+  return static_cast<std::uint16_t>(name.size());
+}
+
+std::uint32_t length32(std::size_t length) {
+  KEELSON_ASSERT(length <= kBatchBytesMax);
+  return static_cast<std::uint32_t>(length);
+}
+
+}  // namespace
+
+void BodyWriter::begin_commit(const CommitHeader& header) {
+  KEELSON_ASSERT(commit_events_left_ == 0);
+  KEELSON_ASSERT(header.kind == CommitKind::accepted || header.event_count == 0);
+  commit_start_ = body_.size();
+  commit_events_left_ = header.event_count;
+  append<std::uint32_t>(body_, 0);  // the length, known at `end_commit`
+  append(body_, length32(commit_start_ + kBatchHeaderBytes));
+  append(body_, static_cast<std::uint8_t>(header.kind));
+  append<std::uint8_t>(body_, 0);
+  append(body_, name_length(header.key.principal));
+  append(body_, name_length(header.key.target));
+  append(body_, name_length(header.key.id));
+  append(body_, length32(header.detail.size()));
+  append(body_, header.event_count);
+  append(body_, event_count_);
+  body_ += bytes_of(header.fingerprint);
+  body_ += header.key.principal;
+  body_ += header.key.target;
+  body_ += header.key.id;
+  body_ += header.detail;
+}
+
+void BodyWriter::add_event(const EventRecord& event) {
+  KEELSON_ASSERT(commit_events_left_ > 0);
+  const std::size_t leaf_bytes = kLeafHeadBytes + event.stream.size() + event.type.size() +
+                                 event.data.size() + event.metadata.size();
+  append(body_, length32(leaf_bytes));
+  // Counted from the frame's first byte, before which four were just written.
+  append(body_, length32(body_.size() - sizeof(std::uint32_t) - commit_start_));
+  append(body_, event.version.value);
+  append(body_, event.time.value);
+  append(body_, length32(event.data.size()));
+  append(body_, length32(event.metadata.size()));
+  append(body_, name_length(event.stream));
+  append(body_, name_length(event.type));
+  body_ += event.stream;
+  body_ += event.type;
+  body_ += event.data;
+  body_ += event.metadata;
+  --commit_events_left_;
+  ++event_count_;
+}
+
+void BodyWriter::end_commit() {
+  KEELSON_ASSERT(commit_events_left_ == 0);
+  put(body_.data() + commit_start_ + kCommitLength, length32(body_.size() - commit_start_));
+  ++commit_count_;
+}
+
+std::string BodyWriter::take() {
+  KEELSON_ASSERT(commit_events_left_ == 0);
+  event_count_ = 0;
+  commit_count_ = 0;
+  return std::exchange(body_, {});
+}
+
+Result<DecodedCommit> decode_commit(std::string_view body, std::size_t position) {
+  if (position > body.size() || body.size() - position < kCommitHeadBytes) {
+    return malformed("commit head past the end", position);
+  }
+  std::string_view frame = body.substr(position);
+  const auto length = get<std::uint32_t>(frame, kCommitLength);
+  if (length < kCommitHeadBytes || length > frame.size()) {
+    return malformed("commit length out of range", position);
+  }
+  frame = frame.substr(0, length);
+  if (get<std::uint32_t>(frame, kCommitBatchDistance) != position + kBatchHeaderBytes) {
+    return malformed("commit's distance to its batch is wrong", position);
+  }
+  const auto kind = get<std::uint8_t>(frame, kCommitKind);
+  if (!is_commit_kind(kind)) return malformed("unknown commit kind", position);
+  if (get<std::uint8_t>(frame, kCommitReserved) != 0) {
+    return malformed("commit's reserved byte is set", position);
+  }
+  const std::size_t principal = get<std::uint16_t>(frame, kCommitPrincipalLength);
+  const std::size_t target = get<std::uint16_t>(frame, kCommitTargetLength);
+  const std::size_t id = get<std::uint16_t>(frame, kCommitIdLength);
+  const std::size_t detail = get<std::uint32_t>(frame, kCommitDetailLength);
+  const std::size_t strings = principal + target + id + detail;
+  if (strings > frame.size() - kCommitHeadBytes) {
+    return malformed("commit's strings are longer than it", position);
+  }
+  DecodedCommit commit;
+  commit.header.kind = static_cast<CommitKind>(kind);
+  commit.header.event_count = get<std::uint32_t>(frame, kCommitEventCount);
+  commit.first_event = get<std::uint32_t>(frame, kCommitFirstEvent);
+  std::memcpy(commit.header.fingerprint.data(), frame.data() + kCommitFingerprint,
+              kFingerprintBytes);
+  if (commit.header.kind != CommitKind::accepted && commit.header.event_count != 0) {
+    return malformed("a commit of this kind has no events", position);
+  }
+  Fields fields(frame.substr(kCommitHeadBytes));
+  commit.header.key.principal = fields.take(principal);
+  commit.header.key.target = fields.take(target);
+  commit.header.key.id = fields.take(id);
+  commit.header.detail = fields.take(detail);
+  commit.position = position;
+  commit.events_position = position + kCommitHeadBytes + strings;
+  commit.end = position + length;
+  const std::size_t event_bytes = commit.end - commit.events_position;
+  if (commit.header.event_count > event_bytes / (kEventFramingBytes + kLeafHeadBytes)) {
+    return malformed("commit has no room for its events", position);
+  }
+  if (commit.header.event_count == 0 && event_bytes != 0) {
+    return malformed("bytes after a commit without events", position);
+  }
+  return commit;
+}
+
+Result<DecodedEvent> decode_event(std::string_view body, std::size_t position) {
+  if (position > body.size() || body.size() - position < kEventFramingBytes + kLeafHeadBytes) {
+    return malformed("event head past the end", position);
+  }
+  const std::string_view frame = body.substr(position);
+  const auto leaf_bytes = get<std::uint32_t>(frame, kEventLeafLength);
+  const auto distance = get<std::uint32_t>(frame, kEventCommitDistance);
+  if (leaf_bytes < kLeafHeadBytes || leaf_bytes > frame.size() - kEventFramingBytes) {
+    return malformed("event length out of range", position);
+  }
+  if (distance < kCommitHeadBytes || distance > position) {
+    return malformed("event's distance to its commit is wrong", position);
+  }
+  const std::string_view leaf = frame.substr(kEventFramingBytes, leaf_bytes);
+  const std::size_t data = get<std::uint32_t>(leaf, kLeafDataLength);
+  const std::size_t metadata = get<std::uint32_t>(leaf, kLeafMetadataLength);
+  const std::size_t stream = get<std::uint16_t>(leaf, kLeafStreamLength);
+  const std::size_t type = get<std::uint16_t>(leaf, kLeafTypeLength);
+  if (kLeafHeadBytes + stream + type + data + metadata != leaf.size()) {
+    return malformed("event's fields do not add up to its length", position);
+  }
+  DecodedEvent event;
+  event.leaf = leaf;
+  event.position = position;
+  event.commit_position = position - distance;
+  event.end = position + kEventFramingBytes + leaf_bytes;
+  event.record.version = Version(get<std::uint64_t>(leaf, kLeafVersion));
+  event.record.time = TimeUs(get<std::int64_t>(leaf, kLeafTime));
+  Fields fields(leaf.substr(kLeafHeadBytes));
+  event.record.stream = fields.take(stream);
+  event.record.type = fields.take(type);
+  event.record.data = fields.take(data);
+  event.record.metadata = fields.take(metadata);
+  return event;
+}
+
+Result<const DecodedCommit*> BodyReader::next_commit() {
+  if (commits_left_ == 0) {
+    if (events_left_ != 0) return malformed("fewer events than the batch says", position_);
+    const auto padding = body_.substr(position_);
+    if (padding.size() >= kBatchAlignment || padding.find_first_not_of('\0') != padding.npos) {
+      return malformed("bytes after the last commit", position_);
+    }
+    return nullptr;
+  }
+  KEELSON_TRY_ASSIGN(commit_, decode_commit(body_, position_));
+  if (commit_.first_event != next_event_) {
+    return malformed("commit does not follow the events before it", position_);
+  }
+  if (commit_.header.event_count > events_left_) {
+    return malformed("more events than the batch says", position_);
+  }
+  --commits_left_;
+  events_left_ -= commit_.header.event_count;
+  next_event_ += commit_.header.event_count;
+  commit_events_left_ = commit_.header.event_count;
+  event_.end = commit_.events_position;
+  position_ = commit_.end;
+  return &commit_;
+}
+
+Result<const DecodedEvent*> BodyReader::next_event() {
+  if (commit_events_left_ == 0) return nullptr;
+  // Cut at the commit's end: an event cannot reach into the next commit.
+  KEELSON_TRY_ASSIGN(event_, decode_event(body_.substr(0, commit_.end), event_.end));
+  if (event_.commit_position != commit_.position) {
+    return malformed("event's distance to its commit is wrong", event_.position);
+  }
+  --commit_events_left_;
+  if (commit_events_left_ == 0 && event_.end != commit_.end) {
+    return malformed("bytes after a commit's last event", event_.end);
+  }
+  return &event_;
+}
+
+}  // namespace keelson::log
