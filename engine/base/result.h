@@ -45,6 +45,7 @@ struct VersionMismatch {
   std::string stream;
   std::string expected;  ///< as the caller wrote it: a number, `none` or `exists`
   Version current;
+  bool operator==(const VersionMismatch&) const = default;
 };
 
 struct Error {
@@ -54,6 +55,7 @@ struct Error {
 
   /// `code: context`, for logs and the command line.
   [[nodiscard]] std::string message() const;
+  bool operator==(const Error&) const = default;
 };
 
 template <class T>

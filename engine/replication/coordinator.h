@@ -1,4 +1,5 @@
-// Small records that a cluster agrees on: who leads a partition, at which epoch, with which members.
+// Small records that a cluster agrees on: who leads a partition, at which epoch, with which
+// members.
 #pragma once
 
 #include <functional>

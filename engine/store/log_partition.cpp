@@ -209,8 +209,8 @@ void LogPartition::on_written(Result<BatchNo> written) {
   log_->publish(*written);
   const std::unique_ptr<StagedBatch> batch = staging_.finish_writing();
   write_next();
-  waiters_->advance(log_->end());
   for (auto& commit : batch->commits) answer_all(commit, commit.outcome);
+  waiters_->advance(log_->end());
   maybe_closed();
 }
 

@@ -59,6 +59,8 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
 
   /// Refuses new commits as `closed`; calls `done` on the strand when all staged are answered.
   void close(Task done);
+  /// Calls `done` on the worker when it has let go of all it was given; to follow `close`.
+  void when_writer_idle(Task done) { writer_->post(std::move(done)); }
 
  private:
   class StagedView;

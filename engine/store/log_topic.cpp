@@ -71,6 +71,10 @@ void LogTopic::close() {
     std::promise<void> closed;
     partition->close([&closed] { closed.set_value(); });
     closed.get_future().wait();
+    // The worker may still be on its way out of the call that answered the last commit.
+    std::promise<void> idle;
+    partition->when_writer_idle([&idle] { idle.set_value(); });
+    idle.get_future().wait();
   }
   open_.clear();
 }

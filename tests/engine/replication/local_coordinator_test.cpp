@@ -1,0 +1,50 @@
+#include "engine/replication/local_coordinator.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+using namespace keelson;
+using namespace keelson::replication;
+
+namespace {
+
+Coordinator::Swapped swap(LocalCoordinator& coordinator, const std::string& key, Revision expected,
+                          const std::string& value) {
+  Coordinator::Swapped result;
+  coordinator.compare_and_set(key, expected, value,
+                              [&](auto swapped) { result = swapped.value(); });
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("local coordinator: of two swaps at one revision, one wins and the other sees it") {
+  LocalCoordinator coordinator;
+  const auto made = swap(coordinator, "p/0", Revision(0), "a");
+  REQUIRE(made.swapped);
+  const auto late = swap(coordinator, "p/0", Revision(0), "b");
+  CHECK_FALSE(late.swapped);
+  REQUIRE(late.current);
+  CHECK(late.current->value == "a");
+  CHECK(swap(coordinator, "p/0", late.current->revision, "c").swapped);
+  CHECK_FALSE(swap(coordinator, "p/0", made.current->revision, "d").swapped);
+  coordinator.get("p/0", [](auto record) { CHECK((*record)->value == "c"); });
+  coordinator.get("p/1", [](auto record) { CHECK_FALSE(record->has_value()); });
+}
+
+TEST_CASE("local coordinator: a watch tells what is there, then each change, until dropped") {
+  LocalCoordinator coordinator;
+  const auto first = swap(coordinator, "p/0", Revision(0), "a");
+  std::vector<std::string> seen;
+  auto watch = coordinator.watch("p/", [&](const std::string& key, const Record& record) {
+    seen.push_back(key + "=" + record.value);
+  });
+  swap(coordinator, "p/1", Revision(0), "b");
+  swap(coordinator, "q/0", Revision(0), "x");
+  swap(coordinator, "p/0", first.current->revision, "c");
+  watch.reset();
+  swap(coordinator, "p/2", Revision(0), "d");
+  CHECK(seen == std::vector<std::string>{"p/0=a", "p/1=b", "p/0=c"});
+}

@@ -1,0 +1,360 @@
+#include "tests/support/simulated_file_system.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "engine/base/check.h"
+
+namespace keelson::test {
+
+namespace {
+
+constexpr std::uint64_t kSectorBytes = 512;
+/// Address space of a file, so that a view stays where it is while the file grows.
+constexpr std::size_t kFileBytesMax = 256u << 20;
+
+std::string folder_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
+}  // namespace
+
+/// A file's bytes as shown and as on disk, and the sectors in which they may differ.
+class SimulatedFileSystem::Inode {
+ public:
+  Inode() {
+    void* memory = ::mmap(nullptr, kFileBytesMax, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    KEELSON_ASSERT(memory != MAP_FAILED);
+    shown_ = static_cast<char*>(memory);
+  }
+  ~Inode() { ::munmap(shown_, kFileBytesMax); }
+  Inode(const Inode&) = delete;
+  Inode& operator=(const Inode&) = delete;
+
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] std::string_view shown() const { return {shown_, size_}; }
+
+  void write(std::uint64_t position, std::string_view bytes) {
+    KEELSON_ASSERT(position + bytes.size() <= kFileBytesMax);
+    std::memcpy(shown_ + position, bytes.data(), bytes.size());
+    size_ = std::max<std::uint64_t>(size_, position + bytes.size());
+    mark(position, position + bytes.size());
+  }
+
+  void truncate(std::uint64_t length) {
+    KEELSON_ASSERT(length <= kFileBytesMax);
+    if (length < size_) {
+      std::memset(shown_ + length, 0, size_ - length);
+      mark(length, size_);
+    }
+    size_ = length;
+  }
+
+  void sync() {
+    durable_.resize(size_, '\0');
+    for (const std::uint64_t sector : unsynced_) keep(sector, kSectorBytes);
+    unsynced_.clear();
+  }
+
+  /// Decides what of the unsynced bytes reached the disk.
+  void cut_power(std::mt19937_64& random) {
+    // A size is metadata of its own: the old or the new one, and the bytes of lost sectors are
+    // those from before, zeros where there were none.
+    if (random() % 2 == 0) durable_.resize(size_, '\0');
+    const bool keep_most = random() % 2 == 0;
+    for (const std::uint64_t sector : unsynced_) {
+      const auto dice = random() % 8;
+      if (dice == 0) {
+        keep(sector, random() % kSectorBytes);  // torn
+      } else if (keep_most ? dice != 1 : dice >= 5) {
+        keep(sector, kSectorBytes);
+      }
+    }
+    unsynced_.clear();
+    std::memset(shown_, 0, size_);
+    std::memcpy(shown_, durable_.data(), durable_.size());
+    size_ = durable_.size();
+  }
+
+  void flip_bit(std::uint64_t bit) {
+    KEELSON_ASSERT(bit / 8 < size_);
+    shown_[bit / 8] = static_cast<char>(shown_[bit / 8] ^ (1 << (bit % 8)));
+    if (bit / 8 < durable_.size()) durable_[bit / 8] = shown_[bit / 8];
+  }
+
+ private:
+  void mark(std::uint64_t first, std::uint64_t end) {
+    for (std::uint64_t s = first / kSectorBytes; s * kSectorBytes < end; ++s) unsynced_.insert(s);
+  }
+  void keep(std::uint64_t sector, std::uint64_t bytes) {
+    const std::uint64_t first = sector * kSectorBytes;
+    const std::uint64_t end = std::min<std::uint64_t>(first + bytes, durable_.size());
+    if (first < end) std::memcpy(durable_.data() + first, shown_ + first, end - first);
+  }
+
+  char* shown_ = nullptr;
+  std::uint64_t size_ = 0;
+  std::string durable_;
+  std::set<std::uint64_t> unsynced_;
+};
+
+class SimulatedFileSystem::OpenFile final : public io::File {
+ public:
+  OpenFile(SimulatedFileSystem& disk, InodePtr inode, std::string path)
+      : disk_(disk), inode_(std::move(inode)), path_(std::move(path)), process_(disk.generation_) {}
+
+  Result<std::uint64_t> size() const override {
+    const std::lock_guard lock(disk_.mutex_);
+    KEELSON_TRY(alive());
+    return inode_->size();
+  }
+
+  Result<std::string> read_at(std::uint64_t position, std::size_t length) const override {
+    const std::lock_guard lock(disk_.mutex_);
+    KEELSON_TRY(alive());
+    if (position + length > inode_->size()) return fail(Errc::io_error, path_ + ": past the end");
+    return std::string(inode_->shown().substr(position, length));
+  }
+
+  Result<void> write_at(std::uint64_t position, std::string_view bytes) override {
+    const std::lock_guard lock(disk_.mutex_);
+    KEELSON_TRY(alive());
+    if (auto good = disk_.check(DiskCall::write, path_); !good) {
+      // A failed write may have written a part.
+      const std::string_view part = bytes.substr(0, disk_.random_() % (bytes.size() + 1));
+      inode_->write(position, part);
+      return good;
+    }
+    inode_->write(position, bytes);
+    return {};
+  }
+
+  Result<void> write_zeros(std::uint64_t position, std::uint64_t length) override {
+    const std::lock_guard lock(disk_.mutex_);
+    KEELSON_TRY(alive());
+    KEELSON_TRY(disk_.check(DiskCall::allocate, path_));
+    const std::uint64_t grown =
+        position + length > inode_->size() ? position + length - inode_->size() : 0;
+    if (grown > disk_.room_) return fail(Errc::disk_full, "allocate " + path_);
+    disk_.room_ -= grown;
+    inode_->write(position, std::string(length, '\0'));
+    return {};
+  }
+
+  Result<void> truncate(std::uint64_t length) override {
+    const std::lock_guard lock(disk_.mutex_);
+    KEELSON_TRY(alive());
+    KEELSON_TRY(disk_.check(DiskCall::truncate, path_));
+    inode_->truncate(length);
+    return {};
+  }
+
+  Result<void> sync() override {
+    const std::lock_guard lock(disk_.mutex_);
+    KEELSON_TRY(alive());
+    KEELSON_TRY(disk_.check(DiskCall::sync, path_));
+    inode_->sync();
+    return {};
+  }
+
+  Result<std::string_view> view() override {
+    const std::lock_guard lock(disk_.mutex_);
+    KEELSON_TRY(alive());
+    if (!view_) view_ = inode_->shown();
+    return *view_;
+  }
+
+ private:
+  Result<void> alive() const {
+    if (process_ != disk_.generation_) {
+      return fail(Errc::io_error, path_ + ": opened by a process that is gone");
+    }
+    return {};
+  }
+
+  SimulatedFileSystem& disk_;
+  InodePtr inode_;
+  std::string path_;
+  std::uint64_t process_;
+  std::optional<std::string_view> view_;
+};
+
+class SimulatedFileSystem::Lock final : public io::FolderLock {
+ public:
+  Lock(SimulatedFileSystem& disk, std::string path)
+      : disk_(disk), path_(std::move(path)), process_(disk.generation_) {}
+  ~Lock() override {
+    const std::lock_guard lock(disk_.mutex_);
+    const auto found = disk_.locks_.find(path_);
+    if (found != disk_.locks_.end() && found->second == process_) disk_.locks_.erase(found);
+  }
+
+ private:
+  SimulatedFileSystem& disk_;
+  std::string path_;
+  std::uint64_t process_;
+};
+
+SimulatedFileSystem::SimulatedFileSystem(std::uint64_t seed) : random_(seed) {}
+SimulatedFileSystem::~SimulatedFileSystem() = default;
+
+void SimulatedFileSystem::cut_power() {
+  const std::lock_guard lock(mutex_);
+  const std::size_t kept = changes_.empty() ? 0 : random_() % (changes_.size() + 1);
+  for (std::size_t i = 0; i < kept; ++i) changes_[i].apply(durable_);
+  std::set<InodePtr> inodes;
+  for (const auto& [path, inode] : durable_) inodes.insert(inode);
+  for (const auto& [path, inode] : durable_) {
+    if (inodes.erase(inode) == 1) inode->cut_power(random_);
+  }
+  start_anew(durable_);
+}
+
+void SimulatedFileSystem::kill() {
+  const std::lock_guard lock(mutex_);
+  ++generation_;
+  locks_.clear();
+}
+
+void SimulatedFileSystem::start_anew(Names names) {
+  ++generation_;
+  locks_.clear();
+  changes_.clear();
+  shown_ = names;
+  durable_ = std::move(names);
+}
+
+void SimulatedFileSystem::set_fault(Fault fault) {
+  const std::lock_guard lock(mutex_);
+  fault_ = std::move(fault);
+}
+
+void SimulatedFileSystem::set_room(std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  room_ = bytes;
+}
+
+void SimulatedFileSystem::flip_bit(const std::string& path, std::uint64_t bit) {
+  const std::lock_guard lock(mutex_);
+  shown_.at(path)->flip_bit(bit);
+}
+
+std::uint64_t SimulatedFileSystem::calls() const {
+  const std::lock_guard lock(mutex_);
+  return calls_;
+}
+
+Result<void> SimulatedFileSystem::check(DiskCall call, const std::string& path) const {
+  ++calls_;
+  if (!fault_) return {};
+  if (const auto error = fault_(call, path)) return fail(*error, "injected fault: " + path);
+  return {};
+}
+
+void SimulatedFileSystem::change_names(const std::string& folder,
+                                       std::function<void(Names&)> apply) {
+  apply(shown_);
+  changes_.push_back({folder, std::move(apply)});
+}
+
+Result<std::unique_ptr<io::File>> SimulatedFileSystem::open(const std::string& path,
+                                                            io::OpenMode mode) {
+  const std::lock_guard lock(mutex_);
+  KEELSON_TRY(check(DiskCall::open, path));
+  const auto found = shown_.find(path);
+  if (mode == io::OpenMode::create_new) {
+    if (found != shown_.end()) return fail(Errc::already_exists, "open " + path);
+    if (!folders_.contains(folder_of(path))) return fail(Errc::not_found, "no folder: " + path);
+    auto inode = std::make_shared<Inode>();
+    change_names(folder_of(path), [path, inode](Names& names) { names[path] = inode; });
+    return std::make_unique<OpenFile>(*this, inode, path);
+  }
+  if (found == shown_.end()) return fail(Errc::not_found, "open " + path);
+  return std::make_unique<OpenFile>(*this, found->second, path);
+}
+
+Result<bool> SimulatedFileSystem::exists(const std::string& path) const {
+  const std::lock_guard lock(mutex_);
+  return shown_.contains(path) || folders_.contains(path);
+}
+
+Result<std::vector<std::string>> SimulatedFileSystem::list(const std::string& folder) const {
+  const std::lock_guard lock(mutex_);
+  if (!folders_.contains(folder)) return fail(Errc::not_found, "list " + folder);
+  std::vector<std::string> names;
+  const auto add = [&](const std::string& path) {
+    if (folder_of(path) == folder) names.push_back(path.substr(folder.size() + 1));
+  };
+  for (const auto& [path, inode] : shown_) add(path);
+  for (const auto& [path, there] : folders_) add(path);
+  std::ranges::sort(names);
+  return names;
+}
+
+Result<void> SimulatedFileSystem::create_folders(const std::string& folder) {
+  const std::lock_guard lock(mutex_);
+  for (std::string path = folder; path != "." && !path.empty(); path = folder_of(path)) {
+    folders_[path] = true;  // durable at once, as the interface promises
+  }
+  return {};
+}
+
+Result<void> SimulatedFileSystem::rename(const std::string& from, const std::string& to) {
+  const std::lock_guard lock(mutex_);
+  KEELSON_TRY(check(DiskCall::rename, from));
+  const auto found = shown_.find(from);
+  if (found == shown_.end()) return fail(Errc::not_found, "rename " + from);
+  change_names(folder_of(to), [from, to, inode = found->second](Names& names) {
+    names.erase(from);
+    names[to] = inode;
+  });
+  return {};
+}
+
+Result<void> SimulatedFileSystem::remove(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  KEELSON_TRY(check(DiskCall::remove, path));
+  if (!shown_.contains(path)) return fail(Errc::not_found, "remove " + path);
+  change_names(folder_of(path), [path](Names& names) { names.erase(path); });
+  return {};
+}
+
+Result<void> SimulatedFileSystem::remove_all(const std::string& folder) {
+  const std::lock_guard lock(mutex_);
+  KEELSON_TRY(check(DiskCall::remove, folder));
+  change_names(folder, [prefix = folder + "/"](Names& names) {
+    std::erase_if(names, [&](const auto& entry) { return entry.first.starts_with(prefix); });
+  });
+  std::erase_if(folders_, [&](const auto& entry) {
+    return entry.first == folder || entry.first.starts_with(folder + "/");
+  });
+  return {};
+}
+
+Result<void> SimulatedFileSystem::sync_folder(const std::string& folder) {
+  const std::lock_guard lock(mutex_);
+  KEELSON_TRY(check(DiskCall::sync_folder, folder));
+  // The journal is in order: what came before a durable change is durable as well.
+  const auto last = std::find_if(changes_.rbegin(), changes_.rend(),
+                                 [&](const auto& change) { return change.folder == folder; });
+  const auto end = last.base();
+  for (auto it = changes_.begin(); it != end; ++it) it->apply(durable_);
+  changes_.erase(changes_.begin(), end);
+  return {};
+}
+
+Result<std::unique_ptr<io::FolderLock>> SimulatedFileSystem::lock(const std::string& folder,
+                                                                  std::string_view name) {
+  const std::lock_guard lock(mutex_);
+  const std::string path = folder + "/" + std::string(name);
+  if (locks_.contains(path)) return fail(Errc::locked, path);
+  locks_[path] = generation_;
+  return std::make_unique<Lock>(*this, path);
+}
+
+}  // namespace keelson::test
