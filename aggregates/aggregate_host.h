@@ -47,9 +47,9 @@ struct CommandReply {
 
 /// State of one aggregate as of somewhere.
 struct AggregateState {
-  Version version;   ///< > 0
-  Offset offset;     ///< of the event that made this version
-  std::string state; ///< JSON text
+  Version version;    ///< > 0
+  Offset offset;      ///< of the event that made this version
+  std::string state;  ///< JSON text
   /// Everything below was taken into account: what `Keelson-Position` reports.
   Offset position_end;
 };
@@ -84,9 +84,9 @@ struct AggregateInfo {
 struct ReactionStatus {
   std::string name;
   PartitionId partition;
-  Offset next;         ///< all below is done and remembered
-  std::uint64_t lag;   ///< committed events not yet looked at
-  std::string error;   ///< why it halted; empty while running
+  Offset next;        ///< all below is done and remembered
+  std::uint64_t lag;  ///< committed events not yet looked at
+  std::string error;  ///< why it halted; empty while running
 };
 
 /// The aggregates of one topic. Thread-safe.
@@ -106,9 +106,9 @@ class AggregateHost {
   [[nodiscard]] virtual const AggregateInfo* find(std::string_view type) const = 0;
 
   /// Validates, decides on the partition's strand with the state as staged, commits, and completes
-  /// when durable (on the strand; keep it short). Commands to one aggregate are decided in the order
-  /// of the calls of one thread.
-  /// A refusal of the domain is a reply with `outcome.rejected`, not an error.
+  /// when durable (on the strand; keep it short). Commands to one aggregate are decided in the
+  /// order of the calls of one thread. A refusal of the domain is a reply with `outcome.rejected`,
+  /// not an error.
   /// @error not_found    no such aggregate type or command. @error bad_request  the body.
   /// @error version_conflict, idempotency_mismatch and whatever `Partition::execute` gives.
   virtual void execute(CommandCall call, Completion completion) = 0;

@@ -56,11 +56,11 @@ struct ProjectionInfo {
 struct ProjectionStatus {
   struct PartitionStatus {
     PartitionId partition;
-    Offset next;                       ///< all below is applied and durable in the read model
+    Offset next;  ///< all below is applied and durable in the read model
     std::uint64_t lag_events = 0;
-    double lag_seconds = 0;            ///< age of the oldest event not applied; 0 when none
-    std::optional<Offset> halted_at;   ///< the failing event
-    std::string error;                 ///< why it halted, for people
+    double lag_seconds = 0;           ///< age of the oldest event not applied; 0 when none
+    std::optional<Offset> halted_at;  ///< the failing event
+    std::string error;                ///< why it halted, for people
   };
   Position position;
   std::vector<PartitionStatus> partitions;
@@ -71,7 +71,7 @@ struct QueryResult {
   std::vector<std::string> columns;
   std::string rows_json;  ///< JSON array of arrays
   std::uint64_t row_count = 0;
-  Position at;            ///< what the answer reflects
+  Position at;  ///< what the answer reflects
 };
 
 /// One filter of the rows route: `column=value`, compared by the column's type.
@@ -98,7 +98,8 @@ struct RowsResult {
 class ProjectionHost {
  public:
   /// Opens or makes every read model; a file that cannot be used is named and rebuilt from the log.
-  /// @error bad_request  a projection's schema breaks a rule (see docs/ARCHITECTURE.md, "Projections").
+  /// @error bad_request  a projection's schema breaks a rule (see docs/ARCHITECTURE.md,
+  /// "Projections").
   [[nodiscard]] static Result<std::unique_ptr<ProjectionHost>> open(
       Environment environment, Topic& topic, std::shared_ptr<const ProjectionRegistry> registry,
       HostOptions options);
@@ -130,8 +131,8 @@ class ProjectionHost {
   [[nodiscard]] virtual Result<RowsResult> rows(std::string_view name,
                                                 const RowsRequest& request) const = 0;
 
-  /// Versions of the matching rows, oldest first: the row's columns with `_from` (offset of the event
-  /// that made it), `_to` (offset that ended it, null while it lives) and `_partition`.
+  /// Versions of the matching rows, oldest first: the row's columns with `_from` (offset of the
+  /// event that made it), `_to` (offset that ended it, null while it lives) and `_partition`.
   [[nodiscard]] virtual Result<RowsResult> history(std::string_view name,
                                                    const RowsRequest& request) const = 0;
 
