@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "aggregates/aggregate_info.h"
 #include "engine/base/result.h"
 #include "engine/store/commit.h"
 #include "engine/store/event.h"
@@ -59,26 +60,6 @@ struct AsOf {
   std::optional<Offset> offset;  ///< after all events of its partition with offset <= this
   std::optional<Version> version;
   std::optional<TimeUs> time;
-};
-
-/// What the routes, OpenAPI and documentation need to know of an aggregate type.
-struct AggregateInfo {
-  struct CommandInfo {
-    std::string name;
-    std::string schema;  ///< JSON Schema 2020-12 of the body, as text
-    std::string summary;
-  };
-  struct EventInfo {
-    std::string type;
-    std::string schema;
-  };
-  std::string type;
-  std::string summary;
-  std::vector<CommandInfo> commands;
-  std::vector<EventInfo> events;
-  std::vector<std::string> refusals;  ///< every reason `decide` may give
-  std::string state_schema;
-  std::string code_version;  ///< changes when evolve or upcasters do; part of as-of ETags
 };
 
 struct ReactionStatus {

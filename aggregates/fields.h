@@ -89,6 +89,8 @@ using Read = std::expected<T, Problem>;
 ///     Read<T> read(const nlohmann::json&, const FieldOptions&);
 ///     void write(std::string& out, const T&);             // appends JSON text
 ///     nlohmann::ordered_json schema(const FieldOptions&);  // JSON Schema 2020-12
+/// and, if it keeps memory of its own, a fourth, by which caches are bounded:
+///     std::size_t heap_bytes(const T&);
 template <class T>
 struct Codec;
 
@@ -118,6 +120,16 @@ template <class T>
   std::string text;
   Codec<T>::write(text, value);
   return text;
+}
+
+/// Memory that `value` keeps beside itself, about.
+template <class T>
+[[nodiscard]] std::size_t heap_bytes(const T& value) {
+  if constexpr (requires { Codec<T>::heap_bytes(value); }) {
+    return Codec<T>::heap_bytes(value);
+  } else {
+    return 0;
+  }
 }
 
 /// JSON Schema 2020-12 of `T`, as text.
@@ -224,6 +236,10 @@ struct Codec<std::string> {
     return detail::read_string(value, options.length_max);
   }
   static void write(std::string& out, const std::string& value) { append_json_string(out, value); }
+  static std::size_t heap_bytes(const std::string& value) {
+    constexpr std::size_t kStoredInside = 15;
+    return value.capacity() > kStoredInside ? value.capacity() + 1 : 0;
+  }
   static nlohmann::ordered_json schema(const FieldOptions& options) {
     return {{"type", "string"}, {"maxLength", options.length_max}};
   }
@@ -267,6 +283,9 @@ struct Codec<std::optional<T>> {
       out += "null";
     }
   }
+  static std::size_t heap_bytes(const std::optional<T>& value) {
+    return value ? aggregates::heap_bytes(*value) : 0;
+  }
   static nlohmann::ordered_json schema(const FieldOptions& options) {
     return detail::nullable_schema(Codec<T>::schema(options));
   }
@@ -299,6 +318,11 @@ struct Codec<std::vector<T>> {
     }
     out += ']';
   }
+  static std::size_t heap_bytes(const std::vector<T>& items) {
+    std::size_t bytes = items.capacity() * sizeof(T);
+    for (const T& item : items) bytes += aggregates::heap_bytes(item);
+    return bytes;
+  }
   static nlohmann::ordered_json schema(const FieldOptions& options) {
     return {
         {"type", "array"}, {"items", Codec<T>::schema(options)}, {"maxItems", options.items_max}};
@@ -330,6 +354,15 @@ struct Codec<std::map<std::string, T>> {
       Codec<T>::write(out, value);
     }
     out += '}';
+  }
+  static std::size_t heap_bytes(const std::map<std::string, T>& entries) {
+    constexpr std::size_t kNode = 48;  // colour, three pointers, the allocator's own
+    std::size_t bytes = 0;
+    for (const auto& [name, value] : entries) {
+      bytes += kNode + sizeof(name) + sizeof(value);
+      bytes += aggregates::heap_bytes(name) + aggregates::heap_bytes(value);
+    }
+    return bytes;
   }
   static nlohmann::ordered_json schema(const FieldOptions& options) {
     return {{"type", "object"},
@@ -364,6 +397,14 @@ struct Codec<T> {
         },
         detail::fields_of<T>());
     out += '}';
+  }
+
+  static std::size_t heap_bytes(const T& object) {
+    return std::apply(
+        [&](const auto&... field) {
+          return (std::size_t{0} + ... + aggregates::heap_bytes(object.*field.member));
+        },
+        detail::fields_of<T>());
   }
 
   static nlohmann::ordered_json schema(const FieldOptions&) {
