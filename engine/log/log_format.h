@@ -16,7 +16,7 @@ inline constexpr std::string_view kSegmentMagic = "KEELSEG\n";
 /// One block, so that the header never shares a sector with a batch: a torn batch cannot harm it.
 inline constexpr std::size_t kSegmentHeaderBytes = 4096;
 /// Fixed fields before the Merkle frontier.
-inline constexpr std::size_t kSegmentFixedBytes = 88;
+inline constexpr std::size_t kSegmentFixedBytes = 72;
 inline constexpr std::size_t kHashBytes = 32;
 /// A tree of 2^64 leaves has no more peaks than this.
 inline constexpr std::size_t kFrontierPeaksMax = 64;

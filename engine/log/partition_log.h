@@ -18,7 +18,9 @@
 namespace keelson::log {
 
 struct LogOptions {
-  std::uint64_t segment_bytes = 64u << 20;  ///< preallocated and pre-zeroed ahead of the writer
+  /// Preallocated and pre-zeroed ahead of the writer; a batch that does not fit gets a segment of
+  /// its own size. 64 KiB…1 GiB.
+  std::uint64_t segment_bytes = 64u << 20;
 };
 
 /// A batch gathered by the partition, ready to be numbered, hashed and written.
@@ -37,6 +39,8 @@ struct FoundCommit {
   CommitHeader header;  ///< views are valid as long as `pin`
   std::vector<FoundEvent> events;
   TimeUs time;
+  /// Of the first event; for a commit without events, the end of the log when it was made.
+  Offset first;
   std::shared_ptr<const void> pin;
 };
 
@@ -90,6 +94,14 @@ class PartitionLog {
   [[nodiscard]] virtual Result<void> sync() = 0;
   /// Makes batches up to and with `through` visible to readers and look-ups.
   virtual void publish(BatchNo through) = 0;
+
+  // --- housekeeping ---
+  /// Whether `maintain` has something to do. Cheap; from any thread.
+  [[nodiscard]] virtual bool maintenance_due() const = 0;
+  /// Does ahead of need, and beside the writer, what would otherwise make an append wait: makes the
+  /// next segment when the current one is nearly full, and seals full ones (index, unused rest).
+  /// @error disk_full, io_error  nothing is lost; append tries again itself when it must.
+  [[nodiscard]] virtual Result<void> maintain() = 0;
 
   // --- readers: the published log ---
   [[nodiscard]] virtual Offset start() const = 0;

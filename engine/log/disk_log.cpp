@@ -1,0 +1,91 @@
+#include "engine/log/disk_log.h"
+
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/log/index_feed.h"
+#include "engine/log/log_cursor.h"
+#include "engine/log/log_lookup.h"
+
+namespace keelson::log {
+
+DiskLog::DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity,
+                 LogOptions options)
+    : files_(files),
+      folder_(std::move(folder)),
+      identity_(identity),
+      options_(options),
+      log_(identity),
+      supply_(files, folder_) {}
+
+Result<BatchNo> DiskLog::append(const BatchDraft& draft) { return writer_->append(draft); }
+
+Result<void> DiskLog::sync() { return writer_->sync(); }
+
+void DiskLog::publish(BatchNo through) {
+  if (through < publishing_.next_batch) return;
+  while (publishing_.next_batch <= through) publish_batch();
+  log_.end_batch.store(publishing_.next_batch.value, std::memory_order_release);
+  log_.end_offset.store(publishing_.end.value, std::memory_order_release);
+}
+
+/// Puts the next batch into its segment's index.
+void DiskLog::publish_batch() {
+  Publishing& p = publishing_;
+  if (p.position == p.segment->used_end()) {
+    p.segment = segment_starting_at(*log_.segments.all(), p.next_batch);
+    KEELSON_ASSERT(p.segment != nullptr);
+    p.index = p.segment->tail_index();
+    auto file = p.segment->file(log_.files);
+    KEELSON_ASSERT(p.index != nullptr && file.has_value());  // not sealed, so held
+    p.file = *std::move(file);
+    p.position = kSegmentHeaderBytes;
+  }
+  // Written by this process moments ago. If it does not read back, nothing else may be believed
+  // either: the process ends rather than answer from it.
+  const auto batch = batch_at(*p.file, p.position, log_.seed);
+  KEELSON_ASSERT(batch.has_value() && batch->header.batch_no == p.next_batch);
+  const auto indexed = add_to_index(*p.index, log_.hasher, p.segment->start(), *batch);
+  KEELSON_ASSERT(indexed.has_value());
+  p.position += batch->header.padded_bytes();
+  ++p.next_batch;
+  p.end = batch->header.end_offset();
+  p.index->publish(static_cast<std::uint32_t>(p.next_batch - p.segment->start().next_batch));
+}
+
+Result<std::unique_ptr<LogCursor>> DiskLog::read(Offset from) const {
+  if (from > end()) {
+    return fail(Errc::beyond_end, "offset " + std::to_string(from.value) + " is past the end, " +
+                                      std::to_string(end().value));
+  }
+  if (from < start()) {
+    return fail(Errc::below_start, "offset " + std::to_string(from.value) +
+                                       " has been removed; the log starts at " +
+                                       std::to_string(start().value));
+  }
+  return std::make_unique<DiskCursor>(log_, from);
+}
+
+Result<void> DiskLog::read_stream(std::string_view stream, Version first, Version end,
+                                  Offset before, bool backward, const Visitor& visit) const {
+  return log::read_stream(log_, {stream, first, end, before, backward}, visit);
+}
+
+Result<Version> DiskLog::stream_version(std::string_view stream, Offset before) const {
+  return log::stream_version(log_, stream, before);
+}
+
+Result<std::optional<FoundCommit>> DiskLog::find_command(const CommandKey& key) const {
+  return log::find_command(log_, key);
+}
+
+Result<Offset> DiskLog::end_at(TimeUs time) const { return log::end_at(log_, time); }
+
+bool DiskLog::maintenance_due() const { return writer_->nearly_full() && !supply_.ready(); }
+
+Result<void> DiskLog::maintain() {
+  if (writer_->nearly_full()) KEELSON_TRY(supply_.prepare(options_.segment_bytes));
+  return {};
+}
+
+}  // namespace keelson::log

@@ -1,0 +1,92 @@
+// The partition's log in a folder of segment files.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/log/log_writer.h"
+#include "engine/log/partition_log.h"
+#include "engine/log/published_log.h"
+#include "engine/log/segment_supply.h"
+
+namespace keelson::log {
+
+/// Ties the parts together: `LogWriter` writes the last segment, `publish` lets readers see it,
+/// `DiskCursor` and the look-ups read what is published, `SegmentSupply` makes files ahead.
+///
+/// Crash: see `LogWriter`, `SegmentSupply`; the repair is `open_disk_log`.
+class DiskLog final : public PartitionLog {
+ public:
+  /// What opening found; see disk_log_open.cpp.
+  struct Opened {
+    LogState state;
+    LogWriter::Place place;
+    std::optional<TornTail> torn_tail;
+  };
+
+  DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity, LogOptions options);
+
+  /// Finds or makes the segments. Called once, before anything else.
+  [[nodiscard]] Result<void> open();
+
+  [[nodiscard]] const std::optional<TornTail>& torn_tail() const override { return torn_tail_; }
+
+  [[nodiscard]] Result<BatchNo> append(const BatchDraft& draft) override;
+  [[nodiscard]] Result<void> sync() override;
+  void publish(BatchNo through) override;
+
+  [[nodiscard]] bool maintenance_due() const override;
+  [[nodiscard]] Result<void> maintain() override;
+
+  [[nodiscard]] Offset start() const override { return log_.start(); }
+  [[nodiscard]] Offset end() const override { return log_.end(); }
+  [[nodiscard]] TimeUs last_time() const override { return writer_->last_time(); }
+  [[nodiscard]] Epoch last_epoch() const override { return writer_->last_epoch(); }
+
+  [[nodiscard]] Result<std::unique_ptr<LogCursor>> read(Offset from) const override;
+  [[nodiscard]] Result<void> read_stream(std::string_view stream, Version first, Version end,
+                                         Offset before, bool backward,
+                                         const Visitor& visit) const override;
+  [[nodiscard]] Result<Version> stream_version(std::string_view stream,
+                                               Offset before) const override;
+  [[nodiscard]] Result<std::optional<FoundCommit>> find_command(
+      const CommandKey& key) const override;
+  [[nodiscard]] Result<Offset> end_at(TimeUs time) const override;
+
+ private:
+  /// How far `publish` has come. Belongs to the publishing thread.
+  struct Publishing {
+    std::shared_ptr<Segment> segment;
+    std::shared_ptr<const SegmentFile> file;
+    std::shared_ptr<TailIndex> index;
+    std::uint64_t position = 0;
+    BatchNo next_batch;
+    Offset end;
+  };
+
+  void publish_batch();
+
+  [[nodiscard]] Result<std::vector<std::string>> find_segments();
+  [[nodiscard]] Result<Opened> make_first_segment();
+  [[nodiscard]] Result<SegmentHeader> read_header(const std::string& name) const;
+  [[nodiscard]] Result<void> open_sealed(const std::string& name, const SegmentHeader& header,
+                                         const LogPoint& next);
+  [[nodiscard]] Result<Opened> open_last(const std::string& name, const SegmentHeader& header);
+  void start(Opened opened);
+
+  io::FileSystem& files_;
+  const std::string folder_;
+  const Uuid identity_;
+  const LogOptions options_;
+  PublishedLog log_;
+  SegmentSupply supply_;
+  std::unique_ptr<LogWriter> writer_;
+  Publishing publishing_;
+  std::optional<TornTail> torn_tail_;
+};
+
+}  // namespace keelson::log

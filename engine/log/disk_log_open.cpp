@@ -1,0 +1,146 @@
+// Opening: finding the segments, scanning the last one, repairing what a crash left.
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/log/disk_log.h"
+#include "engine/log/index_feed.h"
+#include "engine/log/log_format.h"
+#include "engine/log/segment_scan.h"
+
+namespace keelson::log {
+
+namespace {
+
+Error in_file(Error error, const std::string& path) {
+  error.context = path + ": " + error.context;
+  return error;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PartitionLog>> PartitionLog::open(io::FileSystem& files, std::string folder,
+                                                         const Uuid& identity, LogOptions options) {
+  if (options.segment_bytes < kSegmentBytesMin || options.segment_bytes > kSegmentBytesMax) {
+    return fail(Errc::bad_request, "segment_bytes of " + std::to_string(options.segment_bytes));
+  }
+  auto log = std::make_unique<DiskLog>(files, std::move(folder), identity, options);
+  KEELSON_TRY(log->open());
+  return log;
+}
+
+Result<void> DiskLog::open() {
+  KEELSON_TRY(files_.create_folders(folder_));
+  KEELSON_TRY(supply_.clean());
+  // A segment whose name a killed process left in the kernel's cache only must not vanish later.
+  KEELSON_TRY(files_.sync_folder(folder_));
+  KEELSON_TRY_ASSIGN(const auto names, find_segments());
+  if (names.empty()) {
+    KEELSON_TRY_ASSIGN(Opened opened, make_first_segment());
+    start(std::move(opened));
+    return {};
+  }
+  KEELSON_TRY_ASSIGN(SegmentHeader header, read_header(names.front()));
+  for (std::size_t i = 0; i + 1 < names.size(); ++i) {
+    KEELSON_TRY_ASSIGN(SegmentHeader next, read_header(names[i + 1]));
+    KEELSON_TRY(open_sealed(names[i], header, next.start.point));
+    header = std::move(next);
+  }
+  KEELSON_TRY_ASSIGN(Opened opened, open_last(names.back(), header));
+  start(std::move(opened));
+  return {};
+}
+
+/// Names of the segment files, oldest first.
+Result<std::vector<std::string>> DiskLog::find_segments() {
+  KEELSON_TRY_ASSIGN(auto names, files_.list(folder_));
+  std::erase_if(names, [](const std::string& name) { return !parse_segment_name(name); });
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<DiskLog::Opened> DiskLog::make_first_segment() {
+  SegmentHeader header;
+  header.identity = identity_;
+  header.capacity = options_.segment_bytes;
+  KEELSON_TRY_ASSIGN(auto file, supply_.take(header));
+  KEELSON_TRY(files_.sync_folder(folder_));
+  log_.segments.add(std::make_shared<Segment>(files_, LogPoint{}, file));
+  return Opened{LogState{}, {std::move(file), kSegmentHeaderBytes}, std::nullopt};
+}
+
+Result<SegmentHeader> DiskLog::read_header(const std::string& name) const {
+  const std::string path = folder_ + "/" + name;
+  KEELSON_TRY_ASSIGN(const auto file, files_.open(path, io::OpenMode::read));
+  KEELSON_TRY_ASSIGN(const auto size, file->size());
+  KEELSON_TRY_ASSIGN(const auto bytes,
+                     file->read_at(0, std::min<std::uint64_t>(size, kSegmentHeaderBytes)));
+  auto header = decode_segment_header(bytes, identity_);
+  if (!header) return std::unexpected(in_file(std::move(header).error(), path + " at byte 0"));
+  if (header->start.point.next_batch != parse_segment_name(name)) {
+    return fail(Errc::corruption, path + ": the header is of a segment that starts with batch " +
+                                      std::to_string(header->start.point.next_batch.value));
+  }
+  return header;
+}
+
+Result<void> DiskLog::open_sealed(const std::string& name, const SegmentHeader& header,
+                                  const LogPoint& next) {
+  const std::string path = folder_ + "/" + name;
+  KEELSON_TRY_ASSIGN(const auto file, SegmentFile::open(files_, path, io::OpenMode::read));
+  auto index = std::make_shared<TailIndex>(file->bytes.size());
+  auto end = scan_sealed(file->bytes, header.start, next, log_.seed, [&](const auto& batch) {
+    return add_to_index(*index, log_.hasher, header.start.point, batch);
+  });
+  if (!end) return std::unexpected(in_file(std::move(end).error(), path));
+  index->publish(static_cast<std::uint32_t>(next.next_batch - header.start.point.next_batch));
+  log_.segments.add(
+      std::make_shared<Segment>(files_, header.start.point, path, *end, std::move(index)));
+  return {};
+}
+
+Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const SegmentHeader& header) {
+  const std::string path = folder_ + "/" + name;
+  KEELSON_TRY_ASSIGN(auto file, SegmentFile::open(files_, path, io::OpenMode::read_write));
+  if (file->bytes.size() < header.capacity) {
+    // No crash does this: the file was whole and durable before it had its name.
+    return fail(Errc::corruption, path + " has been cut at byte " +
+                                      std::to_string(file->bytes.size()) + " of " +
+                                      std::to_string(header.capacity));
+  }
+  const LogPoint& start = header.start.point;
+  auto segment = std::make_shared<Segment>(files_, start, file);
+  const auto index = segment->tail_index();
+  auto scanned = scan_tail(file->bytes, header.start, log_.seed, [&](const StoredBatch& batch) {
+    return add_to_index(*index, log_.hasher, start, batch);
+  });
+  if (!scanned) return std::unexpected(in_file(std::move(scanned).error(), path));
+  Opened opened{std::move(scanned->end), {file, scanned->position}, std::nullopt};
+  if (const auto& torn = scanned->torn) {
+    KEELSON_TRY(file->file->write_zeros(torn->position, torn->bytes));
+    opened.torn_tail = TornTail{path, torn->position, torn->bytes};
+  }
+  // A killed process may have left all of this in the kernel's cache only: it counts when durable.
+  KEELSON_TRY(file->file->sync());
+  index->publish(static_cast<std::uint32_t>(opened.state.point.next_batch - start.next_batch));
+  log_.segments.add(std::move(segment));
+  return opened;
+}
+
+void DiskLog::start(Opened opened) {
+  const LogPoint point = opened.state.point;
+  publishing_.segment = log_.segments.all()->back();
+  publishing_.file = opened.place.file;
+  publishing_.index = publishing_.segment->tail_index();
+  publishing_.end = point.end;
+  publishing_.position = opened.place.position;
+  publishing_.next_batch = point.next_batch;
+  log_.end_batch = point.next_batch.value;
+  log_.end_offset = point.end.value;
+  torn_tail_ = std::move(opened.torn_tail);
+  writer_ =
+      std::make_unique<LogWriter>(files_, folder_, identity_, options_.segment_bytes, log_.segments,
+                                  supply_, std::move(opened.state), std::move(opened.place));
+}
+
+}  // namespace keelson::log

@@ -1,0 +1,102 @@
+#include "engine/log/log_cursor.h"
+
+#include <utility>
+
+#include "engine/log/indexed_segment.h"
+#include "engine/log/log_format.h"
+
+namespace keelson::log {
+
+std::unexpected<Error> DiskCursor::failed(Error error) const {
+  return std::unexpected(located(std::move(error), *file_, position_));
+}
+
+Result<std::optional<FoundEvent>> DiskCursor::next() {
+  if (failed_) return std::unexpected(*failed_);
+  if (next_ >= log_.end()) return std::nullopt;
+  auto event = read_event();
+  if (!event) failed_ = event.error();
+  return event;
+}
+
+Result<std::optional<FoundEvent>> DiskCursor::read_event() {
+  if (segment_ == nullptr) KEELSON_TRY(locate());
+  while (true) {
+    if (!batch_) KEELSON_TRY(enter_batch());
+    if (commit_ != nullptr) {
+      auto event = body_->next_event();
+      if (!event) return failed(std::move(event).error());
+      if (*event != nullptr) {
+        const Offset offset = event_offset_;
+        ++event_offset_;
+        if (offset < next_) continue;
+        ++next_;
+        return FoundEvent{offset, (*event)->record, commit_->header.key.id};
+      }
+    }
+    auto commit = body_->next_commit();
+    if (!commit) return failed(std::move(commit).error());
+    commit_ = *commit;
+    if (commit_ == nullptr) {
+      position_ += batch_->padded_bytes();
+      batch_.reset();
+    }
+  }
+}
+
+/// Goes to the batch of `next_`, which is published.
+Result<void> DiskCursor::locate() {
+  const auto segments = log_.segments.all();
+  if (next_ < segments->front()->start().end) {
+    return fail(Errc::below_start, "offset " + std::to_string(next_.value) +
+                                       " has been removed; the log starts at " +
+                                       std::to_string(segments->front()->start().end.value));
+  }
+  auto segment = segment_of(*segments, next_);
+  IndexedSegment indexed(log_, segment);
+  KEELSON_TRY_ASSIGN(const auto ordinal, indexed.index().batch_of_offset(indexed.relative(next_)));
+  if (!ordinal) {
+    return fail(Errc::corruption, segment->path() + ": offset " + std::to_string(next_.value) +
+                                      " is missing from its index");
+  }
+  KEELSON_TRY_ASSIGN(const StoredBatch* const batch, indexed.batch(*ordinal));
+  KEELSON_TRY_ASSIGN(file_, segment->file(log_.files));
+  segment_ = std::move(segment);
+  position_ = batch->position;
+  point_ = {batch->header.batch_no, batch->header.base_offset, batch->header.epoch,
+            batch->header.time};
+  return {};
+}
+
+Result<void> DiskCursor::enter_batch() {
+  while (position_ == segment_->used_end()) KEELSON_TRY(next_segment());
+  KEELSON_TRY_ASSIGN(const StoredBatch batch, batch_at(*file_, position_, log_.seed));
+  if (auto follows = check_follows(batch.header, point_); !follows) {
+    return failed(std::move(follows).error());
+  }
+  if (auto good = check_batch_body(batch.header, batch.bytes, log_.seed); !good) {
+    return failed(std::move(good).error());
+  }
+  log_.verified.add(batch.header.batch_no);
+  point_.advance(batch.header);
+  batch_ = batch.header;
+  body_.emplace(batch.body(), batch.header.event_count, batch.header.commit_count);
+  commit_ = nullptr;
+  event_offset_ = batch.header.base_offset;
+  return {};
+}
+
+Result<void> DiskCursor::next_segment() {
+  auto segment = segment_starting_at(*log_.segments.all(), point_.next_batch);
+  if (segment == nullptr) {
+    return failed({Errc::corruption,
+                   "no segment follows with batch " + std::to_string(point_.next_batch.value),
+                   {}});
+  }
+  KEELSON_TRY_ASSIGN(file_, segment->file(log_.files));
+  segment_ = std::move(segment);
+  position_ = kSegmentHeaderBytes;
+  return {};
+}
+
+}  // namespace keelson::log

@@ -1,0 +1,31 @@
+// Look-ups by stream, command and time over all segments of a published log. Each takes the newest
+// segment first and stops as soon as it knows. Any thread.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "engine/base/result.h"
+#include "engine/log/partition_log.h"
+#include "engine/log/published_log.h"
+
+namespace keelson::log {
+
+/// What `PartitionLog::read_stream` takes.
+struct StreamSlice {
+  std::string_view stream;
+  Version first;
+  Version end;
+  Offset before;
+  bool backward = false;
+};
+
+[[nodiscard]] Result<void> read_stream(const PublishedLog& log, const StreamSlice& slice,
+                                       const PartitionLog::Visitor& visit);
+[[nodiscard]] Result<Version> stream_version(const PublishedLog& log, std::string_view stream,
+                                             Offset before);
+[[nodiscard]] Result<std::optional<FoundCommit>> find_command(const PublishedLog& log,
+                                                              const CommandKey& key);
+[[nodiscard]] Result<Offset> end_at(const PublishedLog& log, TimeUs time);
+
+}  // namespace keelson::log

@@ -1,0 +1,151 @@
+#include "engine/log/log_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/check.h"
+
+namespace keelson::log {
+
+namespace {
+
+/// Adds the events of `body` to `tree`, checking the frames and counts on the way.
+Result<void> add_events(const BatchDraft& draft, std::string_view padded_body,
+                        MerkleFrontier& tree) {
+  BodyReader reader(padded_body, draft.event_count, draft.commit_count);
+  while (true) {
+    KEELSON_TRY_ASSIGN(const DecodedCommit* const commit, reader.next_commit());
+    if (commit == nullptr) return {};
+    while (true) {
+      KEELSON_TRY_ASSIGN(const DecodedEvent* const event, reader.next_event());
+      if (event == nullptr) break;
+      tree.add(event->leaf);
+    }
+  }
+}
+
+}  // namespace
+
+LogWriter::LogWriter(io::FileSystem& files, std::string folder, const Uuid& identity,
+                     std::uint64_t segment_bytes, SegmentList& segments, SegmentSupply& supply,
+                     LogState state, Place place)
+    : files_(files),
+      folder_(std::move(folder)),
+      identity_(identity),
+      seed_(checksum_seed(identity)),
+      segment_bytes_(segment_bytes),
+      segments_(segments),
+      supply_(supply),
+      state_(std::move(state)),
+      file_(std::move(place.file)),
+      position_(place.position),
+      durable_batches_(state_.point.next_batch),
+      last_time_(state_.point.last_time.value),
+      last_epoch_(state_.point.last_epoch.value) {}
+
+Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
+  if (failed_) return std::unexpected(*failed_);
+  KEELSON_ASSERT(draft.base_offset == state_.point.end);
+  KEELSON_ASSERT(draft.time >= state_.point.last_time);
+  KEELSON_ASSERT(draft.epoch >= state_.point.last_epoch);
+  if (draft.body.size() > kBatchBytesMax - kBatchHeaderBytes) {
+    return fail(Errc::too_large, "a batch of " + std::to_string(draft.body.size()) + " bytes");
+  }
+  KEELSON_TRY_ASSIGN(LogState next, encode(draft));
+  KEELSON_TRY(make_room(buffer_.size()));
+  if (auto written = file_->file->write_at(position_, buffer_); !written) {
+    dirty_end_ = position_ + buffer_.size();
+    // At once, so that a crash does not find the batch whole after its writer was told otherwise.
+    [[maybe_unused]] const auto cleaned = clean_rest();
+    return std::unexpected(written.error());
+  }
+  const BatchNo batch = state_.point.next_batch;
+  position_ += buffer_.size();
+  accept(std::move(next));
+  return batch;
+}
+
+/// Fills `buffer_` with the batch. Changes nothing else: the batch may yet fail to be written.
+Result<LogState> LogWriter::encode(const BatchDraft& draft) {
+  LogState next = state_;
+  buffer_.assign(kBatchHeaderBytes, '\0');
+  buffer_ += draft.body;
+  buffer_.resize(align_batch(buffer_.size()), '\0');
+  const auto padded_body = std::string_view(buffer_).substr(kBatchHeaderBytes);
+  if (auto added = add_events(draft, padded_body, next.tree); !added) {
+    return fail(Errc::internal,
+                "a malformed batch was about to be written: " + added.error().context);
+  }
+  BatchHeader header;
+  header.kind = draft.kind;
+  header.length = static_cast<std::uint32_t>(kBatchHeaderBytes + draft.body.size());
+  header.event_count = draft.event_count;
+  header.commit_count = draft.commit_count;
+  header.batch_no = state_.point.next_batch;
+  header.epoch = draft.epoch;
+  header.base_offset = draft.base_offset;
+  header.time = draft.time;
+  header.durable_batches = durable_batches_;
+  header.tree_root = next.tree.root();
+  header.body_checksum = checksum(padded_body, seed_);
+  const auto encoded = encode_batch_header(header, seed_);
+  std::copy(encoded.begin(), encoded.end(), buffer_.begin());
+  next.point.advance(header);
+  return next;
+}
+
+Result<void> LogWriter::make_room(std::uint64_t bytes) {
+  if (dirty_end_ != 0) KEELSON_TRY(clean_rest());
+  if (bytes <= file_->bytes.size() - position_) return {};
+  return roll(bytes);
+}
+
+/// Turns what a failed write may have left back into zeros, durably: it must never be taken for a
+/// batch, neither by the next start nor behind a later batch.
+Result<void> LogWriter::clean_rest() {
+  KEELSON_TRY(file_->file->write_at(position_, std::string(dirty_end_ - position_, '\0')));
+  KEELSON_TRY(sync());
+  dirty_end_ = 0;
+  return {};
+}
+
+Result<void> LogWriter::roll(std::uint64_t bytes) {
+  // All of the old segment first: the next start takes it as durable once there is a newer one.
+  KEELSON_TRY(sync());
+  SegmentHeader header;
+  header.identity = identity_;
+  header.capacity = std::max(segment_bytes_, kSegmentHeaderBytes + bytes);
+  header.start = state_;
+  KEELSON_TRY_ASSIGN(auto next, supply_.take(std::move(header)));
+  // Its name is there now, durable or not: writing on in the old segment could contradict it.
+  if (auto synced = files_.sync_folder(folder_); !synced) {
+    failed_ = synced.error();
+    return synced;
+  }
+  auto segment = std::make_shared<Segment>(files_, state_.point, next);
+  segments_.all()->back()->fix_end(position_);
+  segments_.add(std::move(segment));
+  file_ = std::move(next);
+  position_ = kSegmentHeaderBytes;
+  nearly_full_ = false;
+  return {};
+}
+
+Result<void> LogWriter::sync() {
+  if (failed_) return std::unexpected(*failed_);
+  if (auto synced = file_->file->sync(); !synced) {
+    failed_ = synced.error();
+    return synced;
+  }
+  durable_batches_ = state_.point.next_batch;
+  return {};
+}
+
+void LogWriter::accept(LogState state) {
+  state_ = std::move(state);
+  last_time_ = state_.point.last_time.value;
+  last_epoch_ = state_.point.last_epoch.value;
+  nearly_full_ = position_ > file_->bytes.size() / 4 * 3;
+}
+
+}  // namespace keelson::log

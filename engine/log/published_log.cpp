@@ -1,0 +1,25 @@
+#include "engine/log/published_log.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace keelson::log {
+
+Error located(Error error, const SegmentFile& file, std::uint64_t position) {
+  error.context = file.path + " at byte " + std::to_string(position) + ": " + error.context;
+  return error;
+}
+
+Result<StoredBatch> batch_at(const SegmentFile& file, std::uint64_t position, ChecksumSeed seed) {
+  const auto rest = file.bytes.substr(std::min<std::size_t>(position, file.bytes.size()));
+  auto header = decode_batch_header(rest, seed);
+  if (!header) return std::unexpected(located(std::move(header).error(), file, position));
+  if (header->padded_bytes() > rest.size()) {
+    return std::unexpected(
+        located({Errc::corruption, "batch is longer than the segment's rest", {}}, file, position));
+  }
+  return StoredBatch{*header, position, rest.substr(0, header->padded_bytes())};
+}
+
+}  // namespace keelson::log

@@ -1,0 +1,123 @@
+#include "engine/log/partition_log.h"
+
+#include <doctest/doctest.h>
+
+#include "engine/io/posix_file_system.h"
+#include "tests/engine/log/log_model.h"
+#include "tests/support/simulated_file_system.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace keelson;
+using namespace keelson::test;
+using log::PartitionLog;
+
+namespace {
+
+const Uuid kIdentity{{std::byte{7}}};
+const log::LogOptions kSmall{.segment_bytes = 64u << 10};
+
+std::unique_ptr<PartitionLog> open(io::FileSystem& files, const std::string& folder = "log") {
+  auto opened = PartitionLog::open(files, folder, kIdentity, kSmall);
+  REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
+  return *std::move(opened);
+}
+
+void append(PartitionLog& log, LogModel& model, ModelBatch batch) {
+  const auto batch_no = log.append(batch.draft());
+  REQUIRE_MESSAGE(batch_no.has_value(), (batch_no ? "" : batch_no.error().message()));
+  CHECK(*batch_no == BatchNo(model.batches().size()));
+  REQUIRE(log.sync());
+  log.publish(*batch_no);
+  model.take(std::move(batch));
+}
+
+}  // namespace
+
+TEST_CASE("partition log: a new one is empty, and still is when opened again") {
+  SimulatedFileSystem disk(1);
+  LogModel model(1);
+  for (int i = 0; i < 2; ++i) {
+    const auto log = open(disk);
+    CHECK(log->start() == Offset(0));
+    CHECK(log->end() == Offset(0));
+    CHECK_FALSE(log->torn_tail());
+    model.check_equal(*log);
+  }
+}
+
+TEST_CASE(
+    "partition log: answers as the model does, over many segments, before and after reopening") {
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    CAPTURE(seed);
+    SimulatedFileSystem disk(seed);
+    LogModel model(seed);
+    auto log = open(disk);
+    for (int round = 0; round < 4; ++round) {
+      for (int i = 0; i < 150; ++i) {
+        append(*log, model, model.make_batch());
+        if (log->maintenance_due()) REQUIRE(log->maintain());
+      }
+      model.check_equal(*log);
+      log.reset();
+      log = open(disk);
+      CHECK_FALSE(log->torn_tail());
+      model.check_equal(*log);
+    }
+    CHECK(disk.list("log").value().size() > 3);
+  }
+}
+
+TEST_CASE("partition log: on the operating system's files it is the same") {
+  TemporaryFolder folder;
+  io::PosixFileSystem files;
+  LogModel model(4);
+  for (int round = 0; round < 3; ++round) {
+    const auto log = open(files, folder.path() + "/log");
+    model.check_equal(*log);
+    for (int i = 0; i < 100; ++i) append(*log, model, model.make_batch());
+    model.check_equal(*log);
+  }
+}
+
+TEST_CASE("partition log: a batch larger than a segment gets one of its own size") {
+  SimulatedFileSystem disk(5);
+  LogModel model(5);
+  auto log = open(disk);
+  for (int i = 0; i < 10; ++i) {
+    append(*log, model, model.make_batch());
+    append(*log, model, model.make_batch(200'000));
+  }
+  model.check_equal(*log);
+  log = open(disk);
+  model.check_equal(*log);
+}
+
+TEST_CASE("partition log: what is not published is not seen") {
+  SimulatedFileSystem disk(6);
+  LogModel model(6);
+  const auto log = open(disk);
+  for (int i = 0; i < 5; ++i) append(*log, model, model.make_batch());
+  std::vector<ModelBatch> ahead;
+  LogModel writer(6);
+  for (const auto& batch : model.batches()) writer.take(batch);
+  for (int i = 0; i < 300; ++i) {
+    ahead.push_back(writer.make_batch());
+    REQUIRE(log->append(ahead.back().draft()));
+    writer.take(ahead.back());
+  }
+  REQUIRE(log->end() == model.end());
+  auto cursor = log->read(model.end()).value();
+  CHECK_FALSE(cursor->next().value().has_value());
+  for (auto& batch : ahead) {
+    log->publish(BatchNo(model.batches().size()));
+    model.take(std::move(batch));
+  }
+  model.check_equal(*log);
+}
+
+TEST_CASE("partition log: reading past the end is an error, at the end it is not") {
+  SimulatedFileSystem disk(7);
+  const auto log = open(disk);
+  CHECK(log->read(Offset(0)));
+  CHECK(log->read(Offset(1)).error().code == Errc::beyond_end);
+}
