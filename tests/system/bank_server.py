@@ -1,0 +1,135 @@
+"""The real `bank` binary, started, killed, stopped and measured from outside."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from http_client import CONNECTION_ERRORS, Client
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("KEELSON_BANK", ROOT / "build/release/bin/bank"))
+
+READY_SECONDS_MAX = 60  # before a test gives up; what is promised is checked where it is promised
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class BankServer:
+    """A data folder and the process that serves it. The folder outlives the process, and the port
+    stays the same over restarts, as it does for clients of a real server."""
+
+    def __init__(self, folder, partitions=1, arguments=()):
+        self.folder = Path(folder)
+        self.port = free_port()
+        self.ready_seconds = None  # of the last start
+        self._arguments = ["--data", str(self.folder / "data"), "--partitions", str(partitions),
+                           "--listen", f"127.0.0.1:{self.port}", *arguments]
+        self._log = self.folder / "server.log"
+        self._process = None
+        self._clients = []
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def start(self):
+        started = time.monotonic()
+        self.start_without_waiting()
+        self._wait_ready(started)
+        return self
+
+    def start_without_waiting(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self._log, "ab") as log:
+            self._process = subprocess.Popen([BINARY, "serve", *self._arguments],
+                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def _wait_ready(self, started):
+        client = Client(self.port, timeout=5)
+        while time.monotonic() < started + READY_SECONDS_MAX:
+            assert self._process.poll() is None, f"the server ended:\n{self.log()}"
+            try:
+                if client.get("/readyz").status == 200:
+                    self.ready_seconds = time.monotonic() - started
+                    return
+            except CONNECTION_ERRORS:
+                pass
+            time.sleep(0.005)
+        raise AssertionError(f"not ready after {READY_SECONDS_MAX} s:\n{self.log()}")
+
+    def client(self, timeout=30):
+        """A new connection; closed with the server's fixture."""
+        client = Client(self.port, timeout)
+        self._clients.append(client)
+        return client
+
+    def is_alive(self):
+        return self._process.poll() is None
+
+    def kill(self):
+        """kill -9: nothing is flushed, nothing is said."""
+        self._process.kill()
+        self._process.wait()
+
+    def signal_stop(self):
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout=60):
+        """The exit status."""
+        return self._process.wait(timeout)
+
+    def stop(self):
+        self.signal_stop()
+        return self.wait()
+
+    def restart(self):
+        """After `kill` or `stop`, on the same folder and port."""
+        return self.start()
+
+    def close(self):
+        """Whatever state it is in."""
+        for client in self._clients:
+            client.close()
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    def log(self):
+        return self._log.read_text(errors="replace")[-4000:] if self._log.exists() else ""
+
+    def anonymous_memory_bytes(self):
+        """What the process has allocated; pages of mapped files are the kernel's to drop."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no RssAnon in /proc/PID/status")
+
+    def start_import(self, file):
+        """`bank import FILE`, in the background."""
+        return subprocess.Popen([BINARY, "import", str(file), "--url", self.url, "--json"],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+    def wait_applied(self, timeout=60):
+        """Until every projection has applied all that is committed now."""
+        client = self.client()
+        ends = client.ends()
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            behind = [(p["name"], partition)
+                      for p in client.get_json("/v1/projections")["projections"]
+                      for partition in p["partitions"]
+                      if partition["next"] < ends[partition["partition"]]]
+            if not behind:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"not applied after {timeout} s: {behind}")

@@ -1,0 +1,122 @@
+"""Clients that post transactions and remember every acknowledgement, through crashes."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+from http_client import CONNECTION_ERRORS, Client
+
+TRANSIENT = {429, 503, 504}
+
+
+@dataclass
+class Acknowledged:
+    """What the server answered to one command id."""
+
+    key: str
+    answer: dict
+    replayed: bool
+
+    @property
+    def place(self):
+        return self.answer["partition"], self.answer["offset"]
+
+
+class Load:
+    """Posts `transactions` from `threads` clients, each account by one of them and in order. What
+    gets no answer, or a transient one, is repeated with the same command id until `stop`."""
+
+    def __init__(self, port, transactions, threads=8):
+        self._port = port
+        self._stopping = threading.Event()
+        self.acknowledged = {}  # by key; written by one thread a key
+        self.failures = []
+        self.sent_again = 0
+        shares = [[] for _ in range(threads)]
+        share_of = {a: i % threads for i, a in enumerate(transactions.accounts)}
+        opened = set()
+        for row in transactions.rows:
+            share = shares[share_of[row.account]]
+            if row.account not in opened:
+                opened.add(row.account)
+                share.append((row.account, "open", f"open-{row.account}", None,
+                              {"owner": f"Owner of {row.account}", "currency": "CZK",
+                               "overdraft_limit": None}))
+            share.append((row.account, row.command, row.id, row.balance_after, row.body))
+        self._threads = [threading.Thread(target=self._post_all, args=(share,), daemon=True)
+                         for share in shares]
+
+    def start(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def is_running(self):
+        return any(thread.is_alive() for thread in self._threads)
+
+    def stop(self):
+        """Without finishing: what is unanswered stays so."""
+        self._stopping.set()
+        return self.join()
+
+    def join(self, timeout=300):
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0, deadline - time.monotonic()))
+        assert not self.is_running(), "the load did not finish"
+        assert not self.failures, self.failures[:5]
+        return self.acknowledged
+
+    def _post_all(self, commands):
+        client = Client(self._port, timeout=30)
+        for command in commands:
+            if not self._post(client, *command):
+                break
+        client.close()
+
+    def _post(self, client, account, command, key, balance_after, body):
+        while not self._stopping.is_set():
+            try:
+                answer = client.command("account", account, command, body, key)
+            except CONNECTION_ERRORS:
+                self.sent_again += 1
+                time.sleep(0.02)
+                continue
+            if answer.status in TRANSIENT:
+                self.sent_again += 1
+                time.sleep(0.05)
+                continue
+            if answer.status != 200:
+                self.failures.append((key, answer.status, answer.body))
+                return False
+            outcome = answer.json()
+            self.acknowledged[key] = Acknowledged(key, outcome, answer.replayed)
+            told = outcome["events"][-1]["data"].get("balance_after")
+            if balance_after is not None and told != balance_after:
+                self.failures.append((key, "balance", told, "the file says", balance_after))
+                return False
+            return True
+        return False
+
+
+def run_load(port, transactions, threads=8):
+    """The whole of it; acknowledgements by key."""
+    return Load(port, transactions, threads).start().join()
+
+
+def assert_log_holds(client, acknowledged):
+    """Every acknowledged command is in the log where its answer said, and no command id twice.
+    Returns the log's events."""
+    events = client.all_events()
+    places = {}
+    for event in events:
+        key = event.get("command_id")
+        if key:
+            assert key not in places, f"{key} took effect twice: {places[key]} and {event}"
+            places[key] = (event["partition"], event["offset"])
+    lost = [key for key in acknowledged if places.get(key) != acknowledged[key].place]
+    assert not lost, f"{len(lost)} acknowledged commands are not where they were: {lost[:5]}"
+    for partition in {event["partition"] for event in events}:
+        offsets = [e["offset"] for e in events if e["partition"] == partition]
+        assert offsets == list(range(len(offsets))), f"partition {partition} is not dense"
+    return events
