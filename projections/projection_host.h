@@ -29,7 +29,8 @@ struct HostOptions {
   std::string folder;  ///< read models: `folder/<projection>/v<version>/p<partition>.db`
   std::uint32_t transaction_events_max = 10'000;  ///< events applied per SQLite transaction
   std::chrono::milliseconds transaction_time_max{200};
-  std::uint32_t readers_max = 8;  ///< queries running at once per projection
+  std::uint32_t apply_threads_max = 4;  ///< for all projections and partitions together
+  std::uint32_t readers_max = 8;        ///< queries running at once per projection
   QueryLimits limits;
 };
 
@@ -56,7 +57,7 @@ struct ProjectionInfo {
 struct ProjectionStatus {
   struct PartitionStatus {
     PartitionId partition;
-    Offset next;  ///< all below is applied and durable in the read model
+    Offset next;  ///< all below is applied and committed in the read model
     std::uint64_t lag_events = 0;
     double lag_seconds = 0;           ///< age of the oldest event not applied; 0 when none
     std::optional<Offset> halted_at;  ///< the failing event
@@ -98,8 +99,7 @@ struct RowsResult {
 class ProjectionHost {
  public:
   /// Opens or makes every read model; a file that cannot be used is named and rebuilt from the log.
-  /// @error bad_request  a projection's schema breaks a rule (see docs/ARCHITECTURE.md,
-  /// "Projections").
+  /// @error bad_request  a projection's schema breaks a rule (see docs/projections.md).
   [[nodiscard]] static Result<std::unique_ptr<ProjectionHost>> open(
       Environment environment, Topic& topic, std::shared_ptr<const ProjectionRegistry> registry,
       HostOptions options);

@@ -1,0 +1,157 @@
+#include "projections/applier.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "engine/base/check.h"
+
+namespace keelson::projections {
+
+namespace {
+
+constexpr std::chrono::seconds kRetryDelay{1};
+constexpr Offset kNoBound{UINT64_MAX};
+
+/// Errors that say nothing of the event, and may go away.
+bool is_passing(Errc code) {
+  return code == Errc::disk_full || code == Errc::io_error || code == Errc::overloaded;
+}
+
+}  // namespace
+
+Applier::Applier(const Partition& partition, std::unique_ptr<ReadModel> model,
+                 ApplierOptions options, const Clock& clock, Progress& progress, Strand& worker)
+    : partition_(partition),
+      model_(std::move(model)),
+      options_(options),
+      clock_(clock),
+      progress_(progress),
+      worker_(worker) {
+  progress_.advance(partition_.id(), model_->checkpoint().next);
+}
+
+void Applier::start() { post_pump(); }
+
+void Applier::stop() {
+  stopping_ = true;
+  std::unique_ptr<Registration> dropped;
+  {
+    const std::lock_guard lock(mutex_);
+    dropped = std::move(wake_up_);
+  }
+}
+
+Applier::State Applier::state() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+void Applier::set_state(State state) {
+  const std::lock_guard lock(mutex_);
+  state_ = std::move(state);
+}
+
+void Applier::post_pump() {
+  worker_.post([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->pump();
+  });
+}
+
+void Applier::wake_when_more() {
+  auto wake_up = partition_.when_past(model_->checkpoint().next, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->post_pump();
+  });
+  // Swapped, so that whichever is dropped is dropped outside of the mutex.
+  const std::lock_guard lock(mutex_);
+  if (!stopping_) std::swap(wake_up_, wake_up);
+}
+
+void Applier::pump() {
+  if (stopping_) return;
+  switch (step()) {
+    case Next::more: post_pump(); break;
+    case Next::wait: wake_when_more(); break;
+    case Next::halt: break;
+    case Next::retry:
+      worker_.post_after(kRetryDelay, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->pump();
+      });
+      break;
+  }
+}
+
+Applier::Next Applier::step() {
+  auto applied = apply(kNoBound);
+  if (!applied) return troubled(applied.error());
+  if (applied->failure) return halt_before(std::move(*applied->failure));
+  set_state({});
+  return applied->caught_up ? Next::wait : Next::more;
+}
+
+Result<Applier::Applied> Applier::apply(Offset before) {
+  const Offset from = model_->checkpoint().next;
+  if (!cursor_ || cursor_->offset() != from) {
+    KEELSON_TRY_ASSIGN(cursor_, partition_.read(from));
+  }
+  KEELSON_TRY(model_->begin());
+  auto applied = fill_transaction(before);
+  if (!applied || applied->failure || model_->checkpoint().next == from) model_->rollback();
+  if (model_->checkpoint().next != from) {
+    progress_.advance(partition_.id(), model_->checkpoint().next);
+    model_->checkpoint_wal();
+  }
+  return applied;
+}
+
+Result<Applier::Applied> Applier::fill_transaction(Offset before) {
+  const auto deadline = clock_.monotonic() + options_.transaction_time_max;
+  Applied applied;
+  AppliedEvent last;
+  std::uint32_t count = 0;
+  while (count < options_.transaction_events_max && !stopping_ && cursor_->offset() < before) {
+    KEELSON_TRY_ASSIGN(const auto event, cursor_->next());
+    if (!event) {
+      applied.caught_up = true;
+      break;
+    }
+    if (auto done = model_->apply(*event); !done) {
+      if (is_passing(done.error().code)) return std::unexpected(std::move(done).error());
+      applied.failure = Failure{event->offset, std::move(done).error()};
+      return applied;
+    }
+    last.stream = event->stream;
+    last.version = event->version;
+    last.time = event->time;
+    ++count;
+    if (clock_.monotonic() >= deadline) break;
+  }
+  if (count > 0) KEELSON_TRY(model_->commit(cursor_->offset(), std::move(last)));
+  return applied;
+}
+
+Applier::Next Applier::halt_before(Failure failure) {
+  // A handler that is not as deterministic as it must be may fail earlier the next time; the bound
+  // goes down each time, so this ends.
+  while (model_->checkpoint().next < failure.offset && !stopping_) {
+    auto applied = apply(failure.offset);
+    if (!applied) return troubled(applied.error());
+    if (applied->failure) failure = std::move(*applied->failure);
+  }
+  spdlog::error("projection halted: {} at offset {}: {}", model_->path(), failure.offset.value,
+                failure.error.context);
+  set_state({failure.offset, failure.error.context});
+  return Next::halt;
+}
+
+Applier::Next Applier::troubled(const Error& error) {
+  const bool passing = is_passing(error.code);
+  spdlog::error("projection {}: {} after offset {}: {}", passing ? "delayed" : "halted",
+                model_->path(), model_->checkpoint().next.value, error.message());
+  const auto halted_at = passing ? std::nullopt : std::optional(model_->checkpoint().next);
+  set_state({halted_at, error.message()});
+  cursor_.reset();
+  return passing ? Next::retry : Next::halt;
+}
+
+}  // namespace keelson::projections

@@ -1,0 +1,87 @@
+// Applies the events of one partition to the read model of one projection.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "engine/base/clock.h"
+#include "engine/base/scheduler.h"
+#include "engine/store/partition.h"
+#include "projections/progress.h"
+#include "projections/read_model.h"
+
+namespace keelson::projections {
+
+struct ApplierOptions {
+  std::uint32_t transaction_events_max = 10'000;
+  std::chrono::nanoseconds transaction_time_max = std::chrono::milliseconds(200);
+};
+
+/// Runs on its worker strand: reads the partition's log from the checkpoint on, many events to a
+/// transaction, until the committed end; the partition wakes it when there is more. A transaction
+/// is short enough for other appliers of the same worker to have their turn.
+///
+/// An event that fails takes its transaction back. The events before it are then applied again and
+/// committed, so that the read model holds exactly what came before it, and the applier stays
+/// there, visibly, until it is opened anew. Others go on. (A savepoint for each event would do the
+/// same, and would cost every event that does not fail.) Trouble with the disk is not the event's
+/// fault: the applier tries again.
+class Applier : public std::enable_shared_from_this<Applier> {
+ public:
+  struct State {
+    std::optional<Offset> halted_at;
+    std::string error;
+  };
+
+  /// `worker`, `progress`, `clock` and `partition` must outlive it.
+  Applier(const Partition& partition, std::unique_ptr<ReadModel> model, ApplierOptions options,
+          const Clock& clock, Progress& progress, Strand& worker);
+
+  void start();
+  /// No event is begun after it. What runs ends before the worker does.
+  void stop();
+
+  [[nodiscard]] State state() const;
+
+ private:
+  enum class Next { more, wait, halt, retry };
+  struct Failure {
+    Offset offset;
+    Error error;
+  };
+  struct Applied {
+    bool caught_up = false;
+    std::optional<Failure> failure;  ///< and nothing was applied
+  };
+
+  void pump();
+  [[nodiscard]] Next step();
+  /// One transaction over events below `before`. @error the log or the disk, not an event.
+  [[nodiscard]] Result<Applied> apply(Offset before);
+  [[nodiscard]] Result<Applied> fill_transaction(Offset before);
+  [[nodiscard]] Next halt_before(Failure failure);
+  [[nodiscard]] Next troubled(const Error& error);
+  void set_state(State state);
+  void wake_when_more();
+  void post_pump();
+
+  const Partition& partition_;
+  std::unique_ptr<ReadModel> model_;
+  ApplierOptions options_;
+  const Clock& clock_;
+  Progress& progress_;
+  Strand& worker_;
+  std::unique_ptr<Cursor> cursor_;
+
+  std::atomic<bool> stopping_ = false;
+  mutable std::mutex mutex_;
+  State state_;                            ///< under mutex_
+  std::unique_ptr<Registration> wake_up_;  ///< under mutex_; dropped outside of it
+};
+
+}  // namespace keelson::projections

@@ -1,0 +1,177 @@
+#include "projections/as_of_cursor.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace keelson::projections {
+
+namespace {
+
+constexpr std::int64_t kAllEvents = INT64_MAX;
+
+/// Constraints that SQL on a partition would understand otherwise than the query does: TEXT against
+/// a number is a comparison of numbers if the number came from a numeric column, of texts if it
+/// came from a literal, and a value alone does not tell. They are left to SQLite.
+std::uint32_t ambiguous(const Table& table, const Scan& scan, std::span<sqlite3_value*> values) {
+  std::uint32_t bits = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const int type = sqlite3_value_type(values[i]);
+    const Column& column = table.columns[static_cast<std::size_t>(scan.constraints[i].column)];
+    const bool number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
+    if (column.type == ColumnType::text && number) bits |= 1u << i;
+  }
+  return bits;
+}
+
+int compare_bytes(sqlite3_stmt* a, sqlite3_stmt* b, int column) {
+  const void* const a_bytes = sqlite3_column_blob(a, column);
+  const void* const b_bytes = sqlite3_column_blob(b, column);
+  const int a_size = sqlite3_column_bytes(a, column);
+  const int b_size = sqlite3_column_bytes(b, column);
+  const auto common = static_cast<std::size_t>(std::min(a_size, b_size));
+  const int compared = common == 0 ? 0 : std::memcmp(a_bytes, b_bytes, common);
+  return compared != 0 ? compared : a_size - b_size;
+}
+
+}  // namespace
+
+static_assert(kScanConstraintsMax <= 32, "one bit each in left_out_");
+
+void AsOfCursor::FreeValue::operator()(sqlite3_value* value) const { sqlite3_value_free(value); }
+
+int AsOfCursor::start(const Table& table, bool versions, PlannedScan& plan,
+                      const QuerySnapshot& snapshot, std::span<sqlite3_value*> values) {
+  inputs_.clear();
+  current_ = nullptr;
+  table_ = &table;
+  versions_ = versions;
+  plan_ = &plan;
+  snapshot_ = &snapshot;
+  left_out_ = ambiguous(table, plan.scan, values);
+  next_partition_ = 0;
+  values_.clear();
+  for (sqlite3_value* value : values) {
+    values_.emplace_back(sqlite3_value_dup(value));
+    if (!values_.back()) return SQLITE_NOMEM;
+  }
+  return plan.scan.order.empty() ? open_next() : open_all();
+}
+
+const std::string& AsOfCursor::sql_of(ScanMode mode) {
+  const std::uint64_t variant = (std::uint64_t{left_out_} << 2) | static_cast<unsigned>(mode);
+  std::string& sql = plan_->sql[variant];
+  if (sql.empty()) {
+    Scan scan = plan_->scan;
+    for (std::size_t i = 0; i < scan.constraints.size(); ++i) {
+      if ((left_out_ >> i & 1) != 0) scan.constraints[i].op = {};
+    }
+    sql = scan_sql(*table_, scan, mode);
+  }
+  return sql;
+}
+
+int AsOfCursor::open(const PartitionSnapshot& partition, Input& input) {
+  if (!partition.live && partition.last < 0) return SQLITE_DONE;  // before the first event
+  const ScanMode mode = versions_        ? ScanMode::versions
+                        : partition.live ? ScanMode::live
+                                         : ScanMode::as_of;
+  auto statement = partition.statements->prepare(sql_of(mode));
+  if (!statement) return SQLITE_INTERNAL;
+  input.partition = partition.partition;
+  input.statement = std::move(*statement);
+  sqlite3_stmt* const handle = input.statement.handle();
+  if (mode != ScanMode::live) {
+    sqlite3_bind_int64(handle, 1, partition.live ? kAllEvents : partition.last);
+  }
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if ((left_out_ >> i & 1) != 0) continue;
+    const int code = sqlite3_bind_value(handle, static_cast<int>(i) + 2, values_[i].get());
+    if (code != SQLITE_OK) return code;
+  }
+  return sqlite3_step(handle);
+}
+
+int AsOfCursor::open_next() {
+  while (next_partition_ < snapshot_->partitions.size()) {
+    inputs_.clear();
+    Input& input = inputs_.emplace_back();
+    const int code = open(snapshot_->partitions[next_partition_++], input);
+    if (code == SQLITE_ROW) {
+      current_ = &input;
+      return SQLITE_OK;
+    }
+    if (code != SQLITE_DONE) return code;
+  }
+  inputs_.clear();
+  current_ = nullptr;
+  return SQLITE_OK;
+}
+
+int AsOfCursor::open_all() {
+  inputs_.reserve(snapshot_->partitions.size());
+  for (const PartitionSnapshot& partition : snapshot_->partitions) {
+    Input input;
+    const int code = open(partition, input);
+    if (code == SQLITE_ROW) inputs_.push_back(std::move(input));
+    if (code != SQLITE_ROW && code != SQLITE_DONE) return code;
+  }
+  std::ranges::make_heap(inputs_, [this](const Input& a, const Input& b) { return after(a, b); });
+  return take_least();
+}
+
+int AsOfCursor::take_least() {
+  if (inputs_.empty()) {
+    current_ = nullptr;
+    return SQLITE_OK;
+  }
+  std::ranges::pop_heap(inputs_, [this](const Input& a, const Input& b) { return after(a, b); });
+  current_ = &inputs_.back();
+  return SQLITE_OK;
+}
+
+int AsOfCursor::next() {
+  Input& input = inputs_.back();
+  const int code = sqlite3_step(input.statement.handle());
+  if (code != SQLITE_ROW && code != SQLITE_DONE) return code;
+  if (plan_->scan.order.empty()) return code == SQLITE_ROW ? SQLITE_OK : open_next();
+  if (code == SQLITE_DONE) {
+    inputs_.pop_back();
+  } else {
+    std::ranges::push_heap(inputs_, [this](const Input& a, const Input& b) { return after(a, b); });
+  }
+  return take_least();
+}
+
+bool AsOfCursor::after(const Input& a, const Input& b) const {
+  sqlite3_stmt* const a_row = a.statement.handle();
+  sqlite3_stmt* const b_row = b.statement.handle();
+  for (const ScanOrder& term : plan_->scan.order) {
+    const int place = plan_->place[static_cast<std::size_t>(term.column)];
+    int compared = 0;
+    if (table_->columns[static_cast<std::size_t>(term.column)].type == ColumnType::integer) {
+      const auto a_number = sqlite3_column_int64(a_row, place);
+      const auto b_number = sqlite3_column_int64(b_row, place);
+      compared = a_number < b_number ? -1 : a_number > b_number ? 1 : 0;
+    } else {
+      compared = compare_bytes(a_row, b_row, place);
+    }
+    if (compared != 0) return (compared > 0) != term.descending;
+  }
+  return a.partition > b.partition;
+}
+
+void AsOfCursor::column(sqlite3_context* context, int ordinal) const {
+  const auto index = static_cast<std::size_t>(ordinal);
+  if (index == plan_->place.size()) {
+    sqlite3_result_int64(context, current_->partition.value);
+    return;
+  }
+  const int place = plan_->place[index];
+  if (place < 0) return;  // NULL: not asked for when the scan was planned
+  sqlite3_result_value(context, sqlite3_column_value(current_->statement.handle(), place));
+}
+
+}  // namespace keelson::projections

@@ -1,0 +1,34 @@
+// How SQLite's planner is told what a scan costs, and what it then asks for.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "projections/as_of_sql.h"
+#include "projections/versioned_schema.h"
+
+struct sqlite3_index_info;
+
+namespace keelson::projections {
+
+/// Constraints that a scan takes at most; SQLite checks the others.
+inline constexpr std::size_t kScanConstraintsMax = 24;
+
+/// A way to read a table that SQLite has chosen or may choose, with its SQL once that is written.
+struct PlannedScan {
+  Scan scan;
+  std::vector<int> place;  ///< of each column of the virtual table in `scan.columns`, or -1
+
+  /// SQL by mode and by constraints left out; see AsOfCursor.
+  std::unordered_map<std::uint64_t, std::string> sql;
+};
+
+/// Answers xBestIndex for `table`: takes the constraints that SQL on a partition can take over,
+/// and an ORDER BY along the key; sets `info`'s usage, cost, rows and order. Columns of the virtual
+/// table are the user's, then `_from`, then (of versions) `_to`, then `_partition`.
+[[nodiscard]] PlannedScan plan_scan(const Table& table, bool versions, std::size_t partitions,
+                                    sqlite3_index_info& info);
+
+}  // namespace keelson::projections

@@ -1,0 +1,142 @@
+#include "projections/as_of_sql.h"
+
+#include <algorithm>
+
+#include "projections/capture_names.h"
+#include "projections/capture_sql.h"
+#include "projections/sqlite_database.h"
+
+namespace keelson::projections {
+
+namespace {
+
+/// Where the columns of one arm of a query come from: the key's from `key`, the others from `rest`.
+struct Source {
+  std::string_view key;
+  std::string_view rest;
+  std::string_view to = "NULL";  ///< the expression of `_to`
+};
+
+std::string column_sql(const Table& table, int ordinal, const Source& source) {
+  const auto count = static_cast<int>(table.columns.size());
+  if (ordinal == count) return std::string(source.rest) + "._from";
+  if (ordinal > count) return std::string(source.to);
+  const Column& column = table.columns[static_cast<std::size_t>(ordinal)];
+  return std::string(column.key ? source.key : source.rest) + "." + quoted(column.name);
+}
+
+std::string select_list(const Table& table, const Scan& scan, const Source& source) {
+  std::string list;
+  for (const int ordinal : scan.columns) {
+    if (!list.empty()) list += ", ";
+    list += column_sql(table, ordinal, source);
+  }
+  return list.empty() ? "1" : list;
+}
+
+/// ` AND column op ?` for each constraint. A `+` before a column keeps SQLite from using an index
+/// on it: where rows are found by key, the other columns only sift.
+std::string conditions(const Table& table, const Scan& scan, const Source& source,
+                       bool sift_only = false) {
+  std::string sql;
+  for (std::size_t i = 0; i < scan.constraints.size(); ++i) {
+    const ScanConstraint& constraint = scan.constraints[i];
+    if (constraint.op.empty()) continue;
+    const bool key = table.columns[static_cast<std::size_t>(constraint.column)].key;
+    sql += std::string(" AND ") + (sift_only && !key ? "+" : "") +
+           column_sql(table, constraint.column, source) + " " + std::string(constraint.op) + " ?" +
+           std::to_string(i + 2);
+  }
+  return sql;
+}
+
+std::string order_by(const Scan& scan) {
+  std::string sql;
+  for (const ScanOrder& term : scan.order) {
+    const auto place = std::find(scan.columns.begin(), scan.columns.end(), term.column);
+    sql += (sql.empty() ? " ORDER BY " : ", ") + std::to_string(place - scan.columns.begin() + 1) +
+           (term.descending ? " DESC" : "");
+  }
+  return sql;
+}
+
+/// Rows that have not changed since.
+std::string unchanged(const Table& table, const Scan& scan) {
+  const Source source{"t", "t"};
+  return "SELECT " + select_list(table, scan, source) + " FROM " + quoted(table.name) +
+         " AS t WHERE t._from <= ?1" + conditions(table, scan, source);
+}
+
+/// The version of the key in `keys` that held at the offset, if one did.
+std::string version_then(const Table& table, std::string_view keys) {
+  const std::string history = quoted(history_table(table.name));
+  return same_key(table, "h", keys) + " AND h._to = (SELECT min(v._to) FROM " + history +
+         " AS v WHERE " + same_key(table, "v", keys) + " AND v._to > ?1) AND h._from <= ?1";
+}
+
+/// Earlier versions of rows that have changed since. CROSS JOIN fixes the order: keys first.
+std::string changed(const Table& table, const Scan& scan) {
+  const Source source{"t", "h"};
+  return "SELECT " + select_list(table, scan, source) + " FROM " + quoted(table.name) +
+         " AS t CROSS JOIN " + quoted(history_table(table.name)) + " AS h WHERE t._from > ?1 AND " +
+         version_then(table, "t") + conditions(table, scan, source, true);
+}
+
+/// Versions of rows that are no more. A dead key may live again; then it is found above.
+std::string ended(const Table& table, const Scan& scan) {
+  const Source source{"d", "h"};
+  return "SELECT " + select_list(table, scan, source) + " FROM " + quoted(dead_table(table.name)) +
+         " AS d CROSS JOIN " + quoted(history_table(table.name)) +
+         " AS h WHERE NOT EXISTS (SELECT 1 FROM " + quoted(table.name) + " AS t WHERE " +
+         same_key(table, "t", "d") + ") AND " + version_then(table, "d") +
+         conditions(table, scan, source, true);
+}
+
+/// Closed versions that held at the offset, found by their columns.
+std::string held_then(const Table& table, const Scan& scan) {
+  const Source source{"h", "h"};
+  return "SELECT " + select_list(table, scan, source) + " FROM " +
+         quoted(history_table(table.name)) + " AS h WHERE h._to > ?1 AND h._from <= ?1" +
+         conditions(table, scan, source);
+}
+
+std::string live_sql(const Table& table, const Scan& scan) {
+  const Source source{"t", "t"};
+  return "SELECT " + select_list(table, scan, source) + " FROM " + quoted(table.name) +
+         " AS t WHERE TRUE" + conditions(table, scan, source) + order_by(scan);
+}
+
+std::string versions_sql(const Table& table, const Scan& scan) {
+  const Source closed{"h", "h", "CASE WHEN h._to <= ?1 THEN h._to END"};
+  return unchanged(table, scan) + " UNION ALL SELECT " + select_list(table, scan, closed) +
+         " FROM " + quoted(history_table(table.name)) + " AS h WHERE h._from <= ?1" +
+         conditions(table, scan, closed) + order_by(scan);
+}
+
+bool bound(const std::vector<ScanConstraint>& constraints, int column, bool by_equality) {
+  return std::ranges::any_of(constraints, [&](const ScanConstraint& constraint) {
+    return constraint.column == column && !constraint.op.empty() &&
+           (!by_equality || constraint.op == "=");
+  });
+}
+
+}  // namespace
+
+AsOfPath as_of_path(const Table& table, const std::vector<ScanConstraint>& constraints) {
+  if (bound(constraints, table.key.front(), false)) return AsOfPath::by_key;
+  for (const auto& index : table.indexes) {
+    if (bound(constraints, index.front(), true)) return AsOfPath::by_index;
+  }
+  return AsOfPath::by_key;
+}
+
+std::string scan_sql(const Table& table, const Scan& scan, ScanMode mode) {
+  if (mode == ScanMode::live) return live_sql(table, scan);
+  if (mode == ScanMode::versions) return versions_sql(table, scan);
+  const std::string then = as_of_path(table, scan.constraints) == AsOfPath::by_index
+                               ? held_then(table, scan)
+                               : changed(table, scan) + " UNION ALL " + ended(table, scan);
+  return unchanged(table, scan) + " UNION ALL " + then + order_by(scan);
+}
+
+}  // namespace keelson::projections

@@ -1,0 +1,100 @@
+// The read model of one projection in one partition: a SQLite file.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/base/environment.h"
+#include "engine/base/random.h"
+#include "engine/base/types.h"
+#include "engine/store/partition.h"
+#include "projections/handler_tables.h"
+#include "projections/offset_function.h"
+#include "projections/rules.h"
+#include "projections/sqlite_database.h"
+#include "projections/write_gate.h"
+
+namespace keelson::projections {
+
+/// The last event applied, to recognise the log it came from.
+struct AppliedEvent {
+  std::string stream;
+  Version version;
+  TimeUs time;
+};
+
+/// How far a read model has come.
+struct Checkpoint {
+  Offset floor;  ///< the oldest `next` whose state can be asked for
+  Offset next;   ///< all events below are applied
+  std::optional<AppliedEvent> last;
+};
+
+/// Owns the writing connection. The file holds the tables, their history and the checkpoint, so one
+/// transaction moves all three: an event is applied exactly once.
+///
+/// WAL, so that readers and the writer do not wait for each other. `synchronous` is NORMAL: a
+/// commit is not synced, and a power failure may take the last ones back, tables and checkpoint
+/// together; what they held is applied again, because the log is the truth and this file a copy. It
+/// cannot corrupt the file, as OFF could. A crash of the process alone loses nothing.
+///
+/// A file of another projection, version, topic, partition, schema, or of a log that is not the one
+/// at hand is removed and built anew. Used by one thread at a time.
+class ReadModel {
+ public:
+  struct Opened {
+    std::unique_ptr<ReadModel> model;
+    std::string rebuilt_because;  ///< empty, or why an earlier file was removed
+  };
+
+  /// @param path  its folder must exist.
+  [[nodiscard]] static Result<Opened> open(io::FileSystem& files, const std::string& path,
+                                           std::shared_ptr<const Rules> rules, const Uuid& topic,
+                                           const Partition& partition);
+  ReadModel(const ReadModel&) = delete;
+  ReadModel& operator=(const ReadModel&) = delete;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
+
+  [[nodiscard]] Result<void> begin();
+  /// Applies one event inside the transaction.
+  [[nodiscard]] Result<void> apply(const EventView& event);
+  /// Ends the transaction with the checkpoint moved past `last`, an event at `next - 1`.
+  /// @error disk_full, io_error  nothing of the transaction happened.
+  [[nodiscard]] Result<void> commit(Offset next, AppliedEvent last);
+  /// Takes back everything since `begin`.
+  void rollback();
+
+  /// Moves committed pages from the write-ahead log into the file, so that the log stays small.
+  /// Waits for readers only when it has become large.
+  void checkpoint_wal();
+
+ private:
+  ReadModel(std::string path, std::shared_ptr<const Rules> rules)
+      : path_(std::move(path)), rules_(std::move(rules)) {}
+
+  /// Why the file that is there cannot be used, or nothing when it can or there is none.
+  [[nodiscard]] Result<std::optional<std::string>> load(const std::string& identity,
+                                                        const Partition& partition);
+  [[nodiscard]] Result<void> create(const std::string& identity, Offset start);
+  [[nodiscard]] Result<void> connect();
+
+  std::string path_;
+  std::shared_ptr<const Rules> rules_;
+  Checkpoint checkpoint_;
+  EventOffset event_offset_;  ///< before the connection, which points to it
+  int wal_pages_ = 0;         ///< likewise
+  std::unique_ptr<Database> database_;
+  std::unique_ptr<WriteGate> gate_;
+  std::unique_ptr<HandlerTables> tables_;
+  Statement begin_, commit_, rollback_, save_checkpoint_;
+};
+
+/// Reads the checkpoint row inside whatever transaction `database` is in.
+[[nodiscard]] Result<Checkpoint> read_checkpoint(Statement& select);
+inline constexpr std::string_view kSelectCheckpoint =
+    "SELECT floor, next, last_stream, last_version, last_time_us FROM keelson_checkpoint";
+
+}  // namespace keelson::projections

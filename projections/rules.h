@@ -1,0 +1,46 @@
+// A projection's definition, checked and ready to be applied.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "engine/base/result.h"
+#include "projections/event_statement.h"
+#include "projections/projection.h"
+#include "projections/versioned_schema.h"
+
+namespace keelson::projections {
+
+/// Immutable; shared by the appliers of all partitions.
+class Rules {
+ public:
+  /// @error bad_request  the name, the schema or a statement breaks a rule; says which.
+  [[nodiscard]] static Result<std::shared_ptr<const Rules>> compile(const Projection& projection);
+
+  [[nodiscard]] const VersionedSchema& schema() const { return schema_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] std::uint32_t version() const { return version_; }
+  /// The text of the schema and of all rules that are SQL: a read model made by other text is
+  /// stale, even when its author forgot to raise the version.
+  [[nodiscard]] const std::string& code() const { return code_; }
+
+  /// Does all that `event` asks for. An exception of a handler is an error here.
+  [[nodiscard]] Result<void> apply(const EventView& event, HandlerTables& tables) const;
+
+ private:
+  using Action = std::variant<Projection::Handler, std::vector<EventStatement>>;
+
+  Result<void> compile_rules(const Projection& projection);
+
+  std::string name_;
+  std::uint32_t version_ = 0;
+  std::string code_;
+  VersionedSchema schema_;
+  std::unordered_map<std::string, std::vector<Action>> actions_;  ///< by type of event
+};
+
+}  // namespace keelson::projections

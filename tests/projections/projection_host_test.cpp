@@ -1,0 +1,62 @@
+#include "projections/projection_host.h"
+
+#include "tests/projections/support/host_fixture.h"
+
+using namespace keelson;
+using namespace keelson::test;
+
+namespace {
+
+Projection balances() {
+  Projection projection("test", 1);
+  projection.schema(R"sql(
+    CREATE TABLE balances (
+      account_id TEXT PRIMARY KEY,
+      owner      TEXT NOT NULL,
+      balance    INTEGER NOT NULL,
+      version    INTEGER NOT NULL,
+      updated_at TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX balances_by_owner ON balances (owner);
+  )sql");
+  projection.on("opened", "INSERT INTO balances VALUES (@stream_id, :owner, 0, @version, @time)");
+  projection.on("deposited", [](const EventContext& event, Tables& tables) {
+    return tables.run_one(
+        "UPDATE balances SET balance = balance + :amount, version = :version, updated_at = :time "
+        "WHERE account_id = :id",
+        {{"amount", event["amount"]},
+         {"version", event.version()},
+         {"time", event.time_text()},
+         {"id", event.stream_id()}});
+  });
+  projection.on("closed", "DELETE FROM balances WHERE account_id = @stream_id");
+  return projection;
+}
+
+}  // namespace
+
+TEST_CASE("projection host: the same SQL answers now and as of every offset") {
+  HostFixture fixture;
+  fixture.topic.append("account-a", "opened", R"({"owner":"Ada"})");
+  fixture.topic.append("account-b", "opened", R"({"owner":"Bob"})");
+  fixture.topic.append("account-a", "deposited", R"({"amount":10})");
+  fixture.topic.append("account-a", "deposited", R"({"amount":32})");
+  fixture.topic.append("account-b", "closed");
+  fixture.open({balances()});
+
+  const std::string sql = "SELECT account_id, balance FROM balances ORDER BY account_id";
+  CHECK(fixture.query(sql) == R"([["a",42]])");
+  CHECK(fixture.query(sql, -1) == "[]");
+  CHECK(fixture.query(sql, 0) == R"([["a",0]])");
+  CHECK(fixture.query(sql, 1) == R"([["a",0],["b",0]])");
+  CHECK(fixture.query(sql, 2) == R"([["a",10],["b",0]])");
+  CHECK(fixture.query(sql, 3) == R"([["a",42],["b",0]])");
+  CHECK(fixture.query(sql, 4) == R"([["a",42]])");
+
+  fixture.topic.append("account-b", "opened", R"({"owner":"Bea"})");
+  fixture.catch_up();
+  CHECK(fixture.query("SELECT * FROM balances WHERE owner = 'Bea'") ==
+        R"([["b","Bea",0,3,"2023-11-14T22:13:25.000000Z"]])");
+  CHECK(fixture.query(sql, 3) == R"([["a",42],["b",0]])");
+  CHECK(fixture.query(sql, 4) == R"([["a",42]])");
+}
