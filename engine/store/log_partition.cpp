@@ -80,22 +80,25 @@ class LogPartition::StagedView final : public Staging {
 
 Result<std::shared_ptr<LogPartition>> LogPartition::open(Environment environment,
                                                          std::unique_ptr<log::PartitionLog> log,
-                                                         LogPartitionOptions options) {
+                                                         LogPartitionOptions options,
+                                                         std::shared_ptr<Strand> maintenance) {
   const Epoch epoch = log->last_epoch() + 1;
   KEELSON_TRY(start_epoch(*log, epoch, environment.clock.now()));
   return std::shared_ptr<LogPartition>(
-      new LogPartition(environment, std::move(log), options, epoch));
+      new LogPartition(environment, std::move(log), options, epoch, std::move(maintenance)));
 }
 
 LogPartition::LogPartition(Environment environment, std::unique_ptr<log::PartitionLog> log,
-                           LogPartitionOptions options, Epoch epoch)
+                           LogPartitionOptions options, Epoch epoch,
+                           std::shared_ptr<Strand> maintenance)
     : environment_(environment),
       options_(options),
       epoch_(epoch),
       log_(std::move(log)),
       staging_(log_->end(), log_->last_time()),
       strand_(environment.scheduler.make_strand("partition")),
-      writer_(environment.scheduler.make_worker("write-" + std::to_string(options.id.value))) {
+      writer_(environment.scheduler.make_worker("write-" + std::to_string(options.id.value))),
+      maintenance_(std::move(maintenance)) {
   waiters_->advance(log_->end());
 }
 
@@ -211,7 +214,18 @@ void LogPartition::on_written(Result<BatchNo> written) {
   write_next();
   for (auto& commit : batch->commits) answer_all(commit, commit.outcome);
   waiters_->advance(log_->end());
+  maintain();
   maybe_closed();
+}
+
+void LogPartition::maintain() {
+  if (maintaining_ || !log_->maintenance_due()) return;
+  maintaining_ = true;
+  maintenance_->post([self = shared_from_this()] {
+    // What fails here is tried again by the append that needs it, which reports it.
+    static_cast<void>(self->log_->maintain());
+    self->strand_->dispatch([self] { self->maintaining_ = false; });
+  });
 }
 
 void LogPartition::discard(const Error& error) {
@@ -249,6 +263,12 @@ void LogPartition::close(Task done) {
     self->closing_ = true;
     self->on_closed_ = std::move(done);
     self->maybe_closed();
+  });
+}
+
+void LogPartition::when_idle(Task done) {
+  writer_->post([maintenance = maintenance_, done = std::move(done)]() mutable {
+    maintenance->post(std::move(done));
   });
 }
 

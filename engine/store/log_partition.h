@@ -36,8 +36,11 @@ struct LogPartitionOptions {
 class LogPartition final : public Partition, public std::enable_shared_from_this<LogPartition> {
  public:
   /// Starts a new epoch in `log`, durably, and serves it.
+  /// @param maintenance  a worker that makes segments ahead of need and seals full ones, beside the
+  ///                     writer; partitions may share it.
   [[nodiscard]] static Result<std::shared_ptr<LogPartition>> open(
-      Environment environment, std::unique_ptr<log::PartitionLog> log, LogPartitionOptions options);
+      Environment environment, std::unique_ptr<log::PartitionLog> log, LogPartitionOptions options,
+      std::shared_ptr<Strand> maintenance);
 
   [[nodiscard]] PartitionId id() const override { return options_.id; }
   [[nodiscard]] Offset start() const override { return log_->start(); }
@@ -59,14 +62,14 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
 
   /// Refuses new commits as `closed`; calls `done` on the strand when all staged are answered.
   void close(Task done);
-  /// Calls `done` on the worker when it has let go of all it was given; to follow `close`.
-  void when_writer_idle(Task done) { writer_->post(std::move(done)); }
+  /// Calls `done` when the workers have let go of all they were given; to follow `close`.
+  void when_idle(Task done);
 
  private:
   class StagedView;
 
   LogPartition(Environment environment, std::unique_ptr<log::PartitionLog> log,
-               LogPartitionOptions options, Epoch epoch);
+               LogPartitionOptions options, Epoch epoch, std::shared_ptr<Strand> maintenance);
 
   // On the strand.
   void stage(std::optional<CommandStamp> stamp, Decide decide, Completion completion);
@@ -77,6 +80,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   void on_written(Result<BatchNo> written);
   void discard(const Error& error);
   void maybe_closed();
+  void maintain();
 
   // On the worker.
   [[nodiscard]] Result<BatchNo> write(const StagedBatch& batch);
@@ -89,9 +93,11 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   std::shared_ptr<TailWaiters> waiters_ = std::make_shared<TailWaiters>();
   std::function<void()> on_discard_;
   bool closing_ = false;
+  bool maintaining_ = false;
   Task on_closed_;
   std::shared_ptr<Strand> strand_;
   std::shared_ptr<Strand> writer_;
+  std::shared_ptr<Strand> maintenance_;
 };
 
 }  // namespace keelson

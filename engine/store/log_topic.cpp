@@ -37,6 +37,7 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(Environment environment, const 
                                                  std::string folder, std::string name,
                                                  TopicRecord record) {
   auto topic = std::unique_ptr<LogTopic>(new LogTopic(std::move(name), std::move(record)));
+  const auto maintenance = environment.scheduler.make_worker("maintain");
   for (std::uint32_t p = 0; p < topic->options().partitions; ++p) {
     const PartitionId id(p);
     const std::string partition_folder = folder + "/" + std::to_string(p);
@@ -59,7 +60,8 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(Environment environment, const 
     options.limits = store.limits;
     options.pending_bytes_max = store.pending_bytes_max;
     options.batch_bytes_max = store.batch_bytes_max;
-    KEELSON_TRY_ASSIGN(auto partition, LogPartition::open(environment, *std::move(log), options));
+    KEELSON_TRY_ASSIGN(auto partition,
+                       LogPartition::open(environment, *std::move(log), options, maintenance));
     topic->open_.push_back(partition);
     topic->partitions_.push_back(std::move(partition));
   }
@@ -73,7 +75,7 @@ void LogTopic::close() {
     closed.get_future().wait();
     // The worker may still be on its way out of the call that answered the last commit.
     std::promise<void> idle;
-    partition->when_writer_idle([&idle] { idle.set_value(); });
+    partition->when_idle([&idle] { idle.set_value(); });
     idle.get_future().wait();
   }
   open_.clear();

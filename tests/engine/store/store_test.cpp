@@ -1,0 +1,113 @@
+#include "engine/store/store.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/test_store.h"
+
+using namespace keelson;
+using namespace keelson::test;
+
+TEST_CASE("store: topics are there after a restart, with their options and events") {
+  TestStore store;
+  Topic& topic = store.topic("bank", 4);
+  const Uuid id = topic.id();
+  for (int i = 0; i < 100; ++i) {
+    const std::string stream = "a-" + std::to_string(i);
+    REQUIRE(commit(topic.home_of(stream), write_to(stream, {"1"})));
+  }
+  store.reopen();
+  Topic* found = store->find_topic("bank");
+  REQUIRE(found != nullptr);
+  CHECK(found->id() == id);
+  CHECK(found->options().partitions == 4);
+  std::size_t events = 0;
+  for (std::uint32_t p = 0; p < 4; ++p) {
+    const auto all = read_all(found->partition(PartitionId(p)));
+    CHECK(all.size() > 10);  // spread over the partitions
+    for (const auto& event : all) CHECK(found->partition_of(event.stream) == PartitionId(p));
+    events += all.size();
+  }
+  CHECK(events == 100);
+  CHECK(store->topics().size() == 1);
+  CHECK(store->find_topic("other") == nullptr);
+}
+
+TEST_CASE("store: making a topic twice gives the same one, unless the options differ") {
+  TestStore store;
+  TopicOptions options;
+  options.segment_bytes = 1u << 20;
+  const auto first = store->create_topic("t", options);
+  REQUIRE(first);
+  CHECK(store->create_topic("t", options) == first);
+  options.partitions = 2;
+  CHECK(store->create_topic("t", options).error().code == Errc::already_exists);
+  options.partitions = 0;
+  CHECK(store->create_topic("u", options).error().code == Errc::bad_request);
+  CHECK(store->create_topic("../t", {}).error().code == Errc::bad_request);
+}
+
+TEST_CASE("store: a folder in use is refused") {
+  TestStore store;
+  StoreOptions options;
+  options.folder = store.folder() + "/data";
+  const auto second = Store::open(store.environment(), options);
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == Errc::locked);
+}
+
+TEST_CASE("store: a stream is refused in a partition it does not lie in") {
+  TestStore store;
+  Topic& topic = store.topic("bank", 2);
+  const PartitionId other(1 - topic.partition_of("a-1").value);
+  CHECK(commit(topic.partition(other), write_to("a-1", {"1"})).error().code == Errc::bad_request);
+}
+
+TEST_CASE("store: after close nothing is written, and what was in flight is answered") {
+  TestStore store;
+  Partition& partition = store.topic().partition(PartitionId(0));
+  std::atomic<int> answered{0};
+  for (int i = 0; i < 100; ++i) {
+    partition.execute(
+        std::nullopt, [](const Staging&) { return Result<Commit>(write_to("a-1", {"1"})); },
+        [&](Result<CommitOutcome> outcome) {
+          if (outcome) ++answered;
+        });
+  }
+  store->close();
+  CHECK(answered == 100);
+  CHECK(commit(partition, write_to("a-1", {"1"})).error().code == Errc::closed);
+}
+
+TEST_CASE("store: a topic half made at a crash is made anew") {
+  TestStore store;
+  REQUIRE(commit(store.topic("t").partition(PartitionId(0)), write_to("a-1", {"1"})));
+  store.close();
+  std::filesystem::remove(store.folder() + "/data/topics/t/topic.meta");
+  store.open();
+  CHECK(store->find_topic("t") == nullptr);
+  CHECK(store.topic("t").partition(PartitionId(0)).end() == Offset(0));
+}
+
+TEST_CASE("store: a damaged topic record is corruption, one of another version is unsupported") {
+  TestStore store;
+  static_cast<void>(store.topic("t"));
+  store.close();
+  const std::string path = store.folder() + "/data/topics/t/topic.meta";
+  const auto write = [&](const std::string& text) { std::ofstream(path) << text; };
+  const auto error = [&] {
+    StoreOptions options;
+    options.folder = store.folder() + "/data";
+    auto opened = Store::open(store.environment(), options);
+    REQUIRE_FALSE(opened);
+    return opened.error().code;
+  };
+  write("keelson topic 1\npartitions 1\nchecksum 0000000000000000\n");
+  CHECK(error() == Errc::corruption);
+  write("keelson topic 2\n");
+  CHECK(error() == Errc::unsupported_format);
+  write("");
+  CHECK(error() == Errc::corruption);
+}
