@@ -1,0 +1,109 @@
+// The index of a sealed segment, over the bytes of its file. The layout is docs/index-format.md.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "engine/log/batch.h"
+#include "engine/log/sealed_index_format.h"
+#include "engine/log/segment_index.h"
+
+namespace keelson::log {
+
+/// The segment that an index file belongs to.
+struct SegmentId {
+  Uuid partition;
+  BatchNo first_batch;
+  Offset base_offset;          ///< of its first event
+  std::uint64_t used_end = 0;  ///< where its batches end in its file, in bytes
+  bool operator==(const SegmentId&) const = default;
+};
+
+/// Reads an index file where it lies, usually mapped: owns none of its bytes, and in memory only
+/// one bit per 4 KiB of it.
+///
+/// The bytes came from a disk. Opening checks the header and the table of block checksums (0.2 % of
+/// the file), so that opening a store reads little however long its history. Every look-up checks
+/// the blocks it touches at their first use and remembers that it has: first use costs one pass of
+/// XXH3 over 4 KiB, under a microsecond. What a block says is bounds-checked as well, so that
+/// damage, even with right checksums, gives an error or an answer that the log contradicts, and
+/// never a read outside the file. A crash leaves no trace here: an index file is replaced as a
+/// whole, and made again from its segment when it is missing or damaged.
+///
+/// A look-up for an absent key touches one cache line of the file, but for one in about 150.
+class SealedIndex final : public SegmentIndex {
+ public:
+  /// @param bytes  the whole file; must outlive the index.
+  /// @error corruption          too short, cut, damaged in the header or the checksums, or the
+  /// index
+  ///                            of another segment.
+  /// @error unsupported_format  of a later version.
+  [[nodiscard]] static Result<std::unique_ptr<SealedIndex>> open(std::string_view bytes,
+                                                                 const SegmentId& segment);
+
+  [[nodiscard]] std::uint32_t batch_count() const override { return counts_.batches; }
+  [[nodiscard]] std::uint32_t event_count() const override { return counts_.events; }
+  [[nodiscard]] Result<BatchEntry> batch(std::uint32_t i) const override;
+  [[nodiscard]] Result<std::optional<StreamPostings>> find_stream(
+      const StreamKey& key) const override;
+  [[nodiscard]] Result<std::optional<CommitPlace>> find_command(
+      std::uint64_t hash, const CommitMatch& matches) const override;
+
+  /// Checks every block, also those that no look-up has touched: for verifying a store.
+  [[nodiscard]] Result<void> check_all() const;
+
+ private:
+  SealedIndex(std::string_view bytes, const SegmentId& segment, const IndexCounts& counts);
+
+  /// A section of entries sorted by hash, with the filter and the directory in front of it.
+  struct HashedSection {
+    const KeyTable& table;
+    std::uint64_t filter;
+    std::uint64_t directory;
+    std::uint64_t entries;
+    std::uint32_t entry_count;
+    std::size_t entry_bytes;
+  };
+  /// Entries of a section.
+  struct EntryRange {
+    std::uint32_t first;
+    std::uint32_t end;
+  };
+  [[nodiscard]] HashedSection stream_section() const;
+  [[nodiscard]] HashedSection command_section() const;
+  [[nodiscard]] Result<bool> may_contain(const HashedSection& section, std::uint64_t hash) const;
+  /// The entries from the first one with `hash` to the end of its bucket; nothing when there can be
+  /// none.
+  [[nodiscard]] Result<EntryRange> candidates(const HashedSection& section,
+                                              std::uint64_t hash) const;
+  [[nodiscard]] Result<std::uint64_t> hash_at(const HashedSection& section, std::uint32_t i) const;
+
+  /// `length` bytes at `position`, their blocks checked.
+  [[nodiscard]] Result<std::string_view> checked(std::uint64_t position,
+                                                 std::uint64_t length) const;
+  [[nodiscard]] Result<void> check_block(std::uint64_t block) const;
+  [[nodiscard]] std::unexpected<Error> damaged(std::string_view what) const;
+
+  [[nodiscard]] Result<StreamPostings> postings_of(std::string_view stream_entry) const;
+  [[nodiscard]] Result<Posting> posting(std::uint64_t i) const;
+  [[nodiscard]] Result<void> copy_postings(std::uint32_t handle, std::uint32_t count,
+                                           std::uint32_t first,
+                                           std::span<Posting> out) const override;
+  [[nodiscard]] Result<std::uint32_t> count_postings_before(
+      std::uint32_t handle, std::uint32_t count, std::uint64_t relative_offset) const override;
+
+  const std::string_view bytes_;
+  const BatchNo first_batch_;
+  const ChecksumSeed seed_;
+  const IndexCounts counts_;
+  const IndexLayout layout_;
+  /// A bit per block that has been checked. Relaxed: two threads may check one block, no harm done.
+  const std::unique_ptr<std::atomic<std::uint64_t>[]> checked_blocks_;
+};
+
+}  // namespace keelson::log
