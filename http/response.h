@@ -23,12 +23,13 @@ struct Chunk {
 ///
 /// The connection calls `next` on its own thread and never again before the answer; the answer may
 /// come from any thread, during the call or any time later. The connection destroys the source when
-/// the body is complete, the client has gone, or the server stops (the stream is then ended as
-/// after a last chunk); the destructor must cancel what is under way, and a `Done` that is still
-/// called, or dropped, afterwards does nothing.
+/// the body is complete, the client has gone, or the server's time to stop is over; the destructor
+/// must cancel what is under way, and a `Done` called afterwards does nothing. A stream without an
+/// end of its own must end, with a last chunk, when `Request::interrupted` is.
 class BodySource {
  public:
-  /// An error cuts the connection, so that the client cannot take the part for the whole.
+  /// An error, or dropping it uncalled, cuts the connection, so that the client cannot take the
+  /// part for the whole.
   using Done = std::move_only_function<void(Result<Chunk>)>;
   virtual ~BodySource() = default;
   /// Keep pieces around 64 KiB; an idle stream should send a piece every few seconds (an SSE

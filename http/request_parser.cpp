@@ -1,0 +1,163 @@
+#include "http/request_parser.h"
+
+#include <boost/beast/websocket/rfc6455.hpp>
+
+namespace keelson::http {
+
+namespace {
+
+namespace beast = boost::beast;
+using beast::http::field;
+
+std::string_view text(beast::string_view view) { return {view.data(), view.size()}; }
+
+}  // namespace
+
+Problem protocol_problem(unsigned status, std::string_view code, std::string_view title,
+                         std::string detail) {
+  Problem problem;
+  problem.status = status;
+  problem.code = code;
+  problem.title = title;
+  problem.detail = std::move(detail);
+  return problem;
+}
+
+RequestParser::RequestParser(std::uint32_t header_bytes_max) : header_bytes_max_(header_bytes_max) {
+  parser_.header_limit(header_bytes_max);
+  parser_.body_limit(boost::none);  // set once the route is known
+}
+
+RequestParser::Status RequestParser::parse_head(beast::flat_buffer& buffer) {
+  // RFC 9112, 2.2: an empty line before a request is to be ignored.
+  if (!parser_.got_some()) {
+    while (buffer.size() >= 2 && std::memcmp(buffer.data().data(), "\r\n", 2) == 0)
+      buffer.consume(2);
+  }
+  if (buffer.size() == 0) return Status::need_more;
+  boost::system::error_code error;
+  parser_.eager(false);
+  const std::size_t used = parser_.put(buffer.data(), error);
+  buffer.consume(used);
+  if (error == beast::http::error::need_more) return Status::need_more;
+  if (error) return fail(error);
+  if (!parser_.is_header_done()) return Status::need_more;
+  if (auto problem = check_head()) return fail(*std::move(problem));
+  method_ = *parse_method(text(parser_.get().method_string()));
+  return Status::done;
+}
+
+std::optional<Problem> RequestParser::check_head() const {
+  const auto& head = parser_.get();
+  if (!parse_method(text(head.method_string()))) {
+    return protocol_problem(501, "not-implemented", "Not implemented",
+                            "The method is not one that this server knows.");
+  }
+  // RFC 9112, 3.2: exactly one Host, or the request may have been meant for someone else.
+  if (is_http_1_1() && head.count(field::host) != 1) {
+    return bad_request("A request must have exactly one Host header");
+  }
+  if (head.count(field::transfer_encoding) > 0) {
+    if (!is_http_1_1()) return bad_request("HTTP/1.0 has no Transfer-Encoding");
+    if (head.count(field::transfer_encoding) > 1 ||
+        !beast::iequals(head[field::transfer_encoding], "chunked")) {
+      return protocol_problem(501, "not-implemented", "Not implemented",
+                              "The only Transfer-Encoding known here is 'chunked'.");
+    }
+    if (head.count(field::content_length) > 0) {
+      return bad_request("A request must not have both Transfer-Encoding and Content-Length");
+    }
+  }
+  if (const auto expect = head.find(field::expect);
+      expect != head.end() && !beast::iequals(expect->value(), "100-continue")) {
+    return protocol_problem(417, "expectation-failed", "Expectation failed",
+                            "The only expectation known here is '100-continue'.");
+  }
+  return std::nullopt;
+}
+
+RequestParser::Status RequestParser::parse_body(beast::flat_buffer& buffer) {
+  parser_.eager(true);
+  while (!parser_.is_done()) {
+    if (buffer.size() == 0) return Status::need_more;
+    boost::system::error_code error;
+    const std::size_t used = parser_.put(buffer.data(), error);
+    buffer.consume(used);
+    if (error == beast::http::error::need_more) return Status::need_more;
+    if (error) return fail(error);
+  }
+  return Status::done;
+}
+
+RequestParser::Status RequestParser::fail(Problem problem) {
+  problem_ = std::move(problem);
+  return Status::failed;
+}
+
+RequestParser::Status RequestParser::fail(const boost::system::error_code& error) {
+  using E = beast::http::error;
+  if (error == E::header_limit || error == E::buffer_overflow) {
+    return fail(protocol_problem(431, "header-too-large", "Header too large",
+                                 "The request line and header are limited to " +
+                                     std::to_string(header_bytes_max_) + " bytes."));
+  }
+  if (error == E::body_limit) {
+    return fail(problem_of(
+        Error{Errc::too_large,
+              "the body is over the limit of " + std::to_string(body_bytes_max_) + " bytes",
+              std::nullopt}));
+  }
+  if (error == E::bad_version) {
+    return fail(protocol_problem(505, "http-version-not-supported", "HTTP version not supported",
+                                 "This server speaks HTTP/1.1."));
+  }
+  return fail(bad_request("The request is not well-formed HTTP (" + error.message() + ")"));
+}
+
+std::string_view RequestParser::target() const { return text(parser_.get().target()); }
+
+std::optional<std::string_view> RequestParser::field(beast::http::field name) const {
+  const auto found = parser_.get().find(name);
+  if (found == parser_.get().end()) return std::nullopt;
+  return text(found->value());
+}
+
+bool RequestParser::expects_continue() const {
+  return is_http_1_1() && parser_.get().count(beast::http::field::expect) > 0;
+}
+
+bool RequestParser::has_body() const {
+  return parser_.chunked() || content_length().value_or(0) > 0;
+}
+
+std::optional<std::uint64_t> RequestParser::content_length() const {
+  const auto length = parser_.content_length();
+  if (!length) return std::nullopt;
+  return *length;
+}
+
+bool RequestParser::is_websocket_upgrade() const {
+  return beast::websocket::is_upgrade(parser_.get());
+}
+
+void RequestParser::set_body_limit(std::uint64_t bytes_max) {
+  body_bytes_max_ = bytes_max;
+  parser_.body_limit(bytes_max);
+}
+
+void RequestParser::move_into(Request& request) {
+  auto& message = parser_.get();
+  request.method = method_;
+  request.target = target();
+  request.path = request.target.substr(0, request.target.find('?'));
+  for (const auto& header : message) {
+    request.headers.add(text(header.name_string()), text(header.value()));
+  }
+  request.body = std::move(message.body());
+}
+
+beast::http::request<beast::http::empty_body> RequestParser::handshake() const {
+  return beast::http::request<beast::http::empty_body>(parser_.get().base());
+}
+
+}  // namespace keelson::http
