@@ -20,8 +20,8 @@ Result<void> add_to_index(TailIndex& index, const KeyHasher& hasher, const LogPo
     while (true) {
       KEELSON_TRY_ASSIGN(const DecodedEvent* const event, reader.next_event());
       if (event == nullptr) break;
-      index.add_event(hasher.stream(event->record.stream), event->record.version,
-                      static_cast<std::uint32_t>(event->position));
+      KEELSON_TRY(index.add_event(hasher.stream(event->record.stream), event->record.version,
+                                  static_cast<std::uint32_t>(event->position)));
     }
   }
 }

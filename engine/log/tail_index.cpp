@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
+#include <string>
 
 #include "engine/base/check.h"
 
@@ -28,7 +28,11 @@ std::atomic<std::uint32_t>& TailIndex::Buckets::of(std::uint64_t hash) const {
 }
 
 TailIndex::TailIndex(std::uint64_t segment_bytes)
-    : stream_buckets_(segment_bytes), command_buckets_(segment_bytes) {}
+    : stream_buckets_(segment_bytes), command_buckets_(segment_bytes) {
+  // What the class comment promises.
+  static_assert(sizeof(EventNode) == 20 && sizeof(StreamNode) == 40 && sizeof(BatchNode) == 24 &&
+                sizeof(CommandNode) + sizeof(CommitNode) == 28);
+}
 
 // --- writer ---
 
@@ -39,34 +43,47 @@ void TailIndex::add_batch(const BatchEntry& entry, std::uint32_t event_count) {
   batches_[batches_.push()] = {entry, entry.relative_offset + event_count};
 }
 
-void TailIndex::add_event(const StreamKey& key, Version version, std::uint32_t body_position) {
+Result<void> TailIndex::add_event(const StreamKey& key, Version version,
+                                  std::uint32_t body_position) {
   KEELSON_ASSERT(batches_.size() > 0 && events_.size() < batches_[batches_.size() - 1].events_end);
-  const std::uint32_t event = events_.push();
-  EventNode& node = events_[event];
-  node.batch = batches_.size() - 1;
-  node.body_position = body_position;
-
   if (const std::uint32_t known = find_stream_node(key); known != kNone) {
     StreamNode& stream = streams_[known];
-    node.previous = stream.newest.load(std::memory_order_relaxed);
-    node.ordinal = events_[node.previous].ordinal + 1;
-    node.jump = jump_from(node.previous);
-    KEELSON_ASSERT(version == stream.first_version + node.ordinal);
-    stream.newest.store(event, std::memory_order_release);
-    return;
+    const std::uint32_t newest = stream.newest.load(std::memory_order_relaxed);
+    const Version next = stream.first_version + events_[newest].ordinal + 1;
+    if (version != next) {
+      return fail(Errc::corruption, "version " + std::to_string(version.value) + " of '" +
+                                        std::string(key.name) + "' follows " +
+                                        std::to_string(next.value - 1));
+    }
+    stream.newest.store(push_event(newest, body_position), std::memory_order_release);
+    return {};
   }
+  if (version == Version(0)) {
+    return fail(Errc::corruption, "version 0 of '" + std::string(key.name) + "'");
+  }
+  push_stream(key, version, push_event(kNone, body_position));
+  return {};
+}
 
-  node.ordinal = 0;
-  node.previous = kNone;
-  node.jump = event;
+std::uint32_t TailIndex::push_event(std::uint32_t previous, std::uint32_t body_position) {
+  const std::uint32_t event = events_.push();
+  const bool oldest = previous == kNone;
+  events_[event] = {.batch = batches_.size() - 1,
+                    .body_position = body_position,
+                    .ordinal = oldest ? 0 : events_[previous].ordinal + 1,
+                    .previous = previous,
+                    .jump = oldest ? event : jump_from(previous)};
+  return event;
+}
+
+void TailIndex::push_stream(const StreamKey& key, Version first_version, std::uint32_t event) {
   char* name = static_cast<char*>(names_.allocate(key.name.size(), 1));
-  std::memcpy(name, key.name.data(), key.name.size());
-
+  key.name.copy(name, key.name.size());
   std::atomic<std::uint32_t>& head = stream_buckets_.of(key.hash);
   const std::uint32_t added = streams_.push();
   StreamNode& stream = streams_[added];
   stream.hash = key.hash;
-  stream.first_version = version;
+  stream.first_version = first_version;
   stream.name = {name, key.name.size()};
   stream.next = head.load(std::memory_order_relaxed);
   stream.newest.store(event, std::memory_order_relaxed);

@@ -47,7 +47,10 @@ class TailIndex final : public SegmentIndex {
   /// Begins the segment's next batch; its `event_count` events and its commits follow in log order.
   void add_batch(const BatchEntry& entry, std::uint32_t event_count);
   /// Adds the segment's next event: its relative offset is the number of events before it.
-  void add_event(const StreamKey& key, Version version, std::uint32_t body_position);
+  /// @error corruption  `version` is not the next one of its stream here: versions come from the
+  ///                    log's bytes, so a gap is refused and not asserted. Nothing is added.
+  [[nodiscard]] Result<void> add_event(const StreamKey& key, Version version,
+                                       std::uint32_t body_position);
   /// Adds a commit of the batch; of commits with one key the last one is the newest.
   void add_commit(std::uint64_t hash, std::uint32_t body_position);
 
@@ -132,6 +135,9 @@ class TailIndex final : public SegmentIndex {
   };
   [[nodiscard]] Published published() const;
 
+  /// Adds an event with the body position to the arena, in the chain after `previous`.
+  std::uint32_t push_event(std::uint32_t previous, std::uint32_t body_position);
+  void push_stream(const StreamKey& key, Version first_version, std::uint32_t event);
   [[nodiscard]] std::uint32_t find_stream_node(const StreamKey& key) const;
   [[nodiscard]] std::uint32_t find_command_node(std::uint64_t hash) const;
   /// The newest event of the chain from `event` back that is below `end`, or kNone.

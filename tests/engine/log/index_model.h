@@ -108,7 +108,7 @@ inline IndexModel::IndexModel(const IndexModelOptions& chosen)
       position += 8 + static_cast<std::uint32_t>(random() % 90);
       stream.postings.push_back({events, b, position});
       batch_of.push_back(b);
-      tail.add_event(stream_key(name), version, position);
+      REQUIRE(tail.add_event(stream_key(name), version, position).has_value());
       ++events;
     }
     for (std::uint64_t c = random() % 4; c > 0; --c) {

@@ -206,7 +206,7 @@ TEST_CASE("sealed index: an absent key touches the filter only, but for one in a
   tail.add_batch({4096, 0, TimeUs(1)}, 20'000);
   for (std::uint32_t i = 0; i < 20'000; ++i) {
     tail.add_commit(random(), i);
-    tail.add_event({"s" + std::to_string(i), random()}, Version(1), i);
+    REQUIRE(tail.add_event({"s" + std::to_string(i), random()}, Version(1), i).has_value());
   }
   const SegmentId segment = keelson::test::model_segment();
   std::string bytes = seal_index(tail, segment);
@@ -241,8 +241,8 @@ TEST_CASE("sealed index: version 1 is these bytes") {
   TailIndex tail(1 << 16);
   tail.add_batch({4096, 0, TimeUs(1'700'000'000'000'000)}, 2);
   tail.add_commit(0x1122334455667788, 0);
-  tail.add_event({"account-1", 0x99AABBCCDDEEFF00}, Version(3), 44);
-  tail.add_event({"b", 0x0102030405060708}, Version(1), 120);
+  REQUIRE(tail.add_event({"account-1", 0x99AABBCCDDEEFF00}, Version(3), 44).has_value());
+  REQUIRE(tail.add_event({"b", 0x0102030405060708}, Version(1), 120).has_value());
   const std::string bytes = seal_index(tail, keelson::test::model_segment());
   const std::string_view golden =
       "4b45454c4944580a"                  // magic

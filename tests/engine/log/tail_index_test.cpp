@@ -18,8 +18,8 @@ TEST_CASE("tail index: what is added is found, once it is published") {
   TailIndex index(1 << 16);
   index.add_batch({4096, 0, TimeUs(10)}, 2);
   index.add_commit(7, 0);
-  index.add_event({"a", 1}, Version(5), 44);
-  index.add_event({"b", 2}, Version(1), 99);
+  REQUIRE(index.add_event({"a", 1}, Version(5), 44).has_value());
+  REQUIRE(index.add_event({"b", 2}, Version(1), 99).has_value());
   const auto any = [](const CommitPlace&) -> Result<bool> { return true; };
   CHECK_FALSE(index.find_stream({"a", 1})->has_value());
   CHECK_FALSE(index.find_command(7, any)->has_value());
@@ -39,11 +39,27 @@ TEST_CASE("tail index: the name that an event was added with need not live on") 
   index.add_batch({4096, 0, TimeUs(10)}, 1);
   {
     std::string name = "account-1";
-    index.add_event({name, 1}, Version(1), 0);
+    REQUIRE(index.add_event({name, 1}, Version(1), 0).has_value());
     name.assign("overwritten");
   }
   index.publish(1);
   CHECK(index.find_stream({"account-1", 1})->has_value());
+}
+
+TEST_CASE("tail index: a version that does not follow is refused and adds nothing") {
+  TailIndex index(1 << 16);
+  index.add_batch({4096, 0, TimeUs(10)}, 2);
+  CHECK(index.add_event({"a", 1}, Version(0), 0).error().code == Errc::corruption);
+  REQUIRE(index.add_event({"a", 1}, Version(7), 1).has_value());
+  for (const std::uint64_t version : {0, 6, 7, 9}) {
+    CHECK(index.add_event({"a", 1}, Version(version), 2).error().code == Errc::corruption);
+  }
+  REQUIRE(index.add_event({"a", 1}, Version(8), 3).has_value());
+  index.publish(1);
+  const auto found = index.find_stream({"a", 1});
+  REQUIRE(found->has_value());
+  CHECK((*found)->count() == 2);
+  CHECK((*found)->nth(1) == Posting{1, 0, 3});
 }
 
 TEST_CASE("tail index: any version of a hot stream is a few dozen steps away") {
@@ -51,7 +67,8 @@ TEST_CASE("tail index: any version of a hot stream is a few dozen steps away") {
   constexpr std::uint32_t kEvents = 200'000;
   TailIndex index(1 << 24);
   index.add_batch({4096, 0, TimeUs(10)}, kEvents);
-  for (std::uint32_t i = 0; i < kEvents; ++i) index.add_event({"hot", 1}, Version(i + 1), i);
+  for (std::uint32_t i = 0; i < kEvents; ++i)
+    REQUIRE(index.add_event({"hot", 1}, Version(i + 1), i).has_value());
   index.publish(1);
   const auto found = index.find_stream({"hot", 1});
   REQUIRE(found->has_value());
@@ -124,7 +141,7 @@ void add_batch(TailIndex& index, const Formula& formula, std::uint32_t batch) {
     const std::uint32_t stream = stream_of(event);
     const std::string name = "s" + std::to_string(stream);
     const Version version(formula.in_streams[event][stream] + 1);
-    index.add_event(key_of(stream, name), version, event * 8);
+    REQUIRE(index.add_event(key_of(stream, name), version, event * 8).has_value());
   }
   index.add_commit(batch % 5, batch % 10);
 }
