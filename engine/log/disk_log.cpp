@@ -5,9 +5,18 @@
 #include "engine/base/check.h"
 #include "engine/log/index_feed.h"
 #include "engine/log/log_cursor.h"
+#include "engine/log/log_format.h"
 #include "engine/log/log_lookup.h"
+#include "engine/log/segment_sealer.h"
 
 namespace keelson::log {
+
+namespace {
+
+/// Full segments that may wait for `maintain` before the writer does it itself.
+constexpr std::uint32_t kSealableMax = 2;
+
+}  // namespace
 
 DiskLog::DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity,
                  LogOptions options)
@@ -18,7 +27,13 @@ DiskLog::DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity
       log_(identity),
       supply_(files, folder_) {}
 
-Result<BatchNo> DiskLog::append(const BatchDraft& draft) { return writer_->append(draft); }
+Result<BatchNo> DiskLog::append(const BatchDraft& draft) {
+  // Nobody has called `maintain` for long: do it here, so that indexes in memory stay few. If it
+  // fails nothing is lost; a full disk will show in the append as well.
+  if (sealable_ > kSealableMax) [[maybe_unused]]
+    const auto done = maintain();
+  return writer_->append(draft);
+}
 
 Result<void> DiskLog::sync() { return writer_->sync(); }
 
@@ -33,6 +48,8 @@ void DiskLog::publish(BatchNo through) {
 void DiskLog::publish_batch() {
   Publishing& p = publishing_;
   if (p.position == p.segment->used_end()) {
+    // An empty one has been replaced by one with more room, for a batch that did not fit.
+    if (p.position > kSegmentHeaderBytes) ++sealable_;
     p.segment = segment_starting_at(*log_.segments.all(), p.next_batch);
     KEELSON_ASSERT(p.segment != nullptr);
     p.index = p.segment->tail_index();
@@ -81,10 +98,31 @@ Result<std::optional<FoundCommit>> DiskLog::find_command(const CommandKey& key) 
 
 Result<Offset> DiskLog::end_at(TimeUs time) const { return log::end_at(log_, time); }
 
-bool DiskLog::maintenance_due() const { return writer_->nearly_full() && !supply_.ready(); }
+bool DiskLog::maintenance_due() const {
+  return sealable_ > 0 || (writer_->nearly_full() && !supply_.ready());
+}
 
 Result<void> DiskLog::maintain() {
+  const std::lock_guard lock(maintenance_mutex_);
   if (writer_->nearly_full()) KEELSON_TRY(supply_.prepare(options_.segment_bytes));
+  if (sealable_ == 0) return {};
+  const auto segments = log_.segments.all();
+  for (const auto& segment : *segments) {
+    if (sealable_ == 0) break;
+    if (segment->tail_index() == nullptr) continue;
+    KEELSON_ASSERT(segment->used_end() != Segment::kStillWritten);
+    KEELSON_TRY(seal(*segment));
+  }
+  return {};
+}
+
+/// Seals the oldest segment that is not yet: with `sealable_` above 0 it is full and published.
+Result<void> DiskLog::seal(Segment& segment) {
+  const SegmentId id{identity_, segment.start().next_batch, segment.start().end,
+                     segment.used_end()};
+  KEELSON_TRY_ASSIGN(auto index, seal_segment(files_, segment.path(), *segment.tail_index(), id));
+  segment.seal(std::move(index));
+  --sealable_;
   return {};
 }
 

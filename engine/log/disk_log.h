@@ -1,6 +1,7 @@
 // The partition's log in a folder of segment files.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -34,6 +35,7 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Result<void> open();
 
   [[nodiscard]] const std::optional<TornTail>& torn_tail() const override { return torn_tail_; }
+  [[nodiscard]] std::uint32_t rebuilt_indexes() const override { return rebuilt_indexes_; }
 
   [[nodiscard]] Result<BatchNo> append(const BatchDraft& draft) override;
   [[nodiscard]] Result<void> sync() override;
@@ -69,12 +71,15 @@ class DiskLog final : public PartitionLog {
   };
 
   void publish_batch();
+  [[nodiscard]] Result<void> seal(Segment& segment);
 
   [[nodiscard]] Result<std::vector<std::string>> find_segments();
   [[nodiscard]] Result<Opened> make_first_segment();
   [[nodiscard]] Result<SegmentHeader> read_header(const std::string& name) const;
   [[nodiscard]] Result<void> open_sealed(const std::string& name, const SegmentHeader& header,
                                          const LogPoint& next);
+  [[nodiscard]] Result<void> rebuild(const std::string& path, const SegmentHeader& header,
+                                     const LogPoint& next);
   [[nodiscard]] Result<Opened> open_last(const std::string& name, const SegmentHeader& header);
   void start(Opened opened);
 
@@ -86,7 +91,11 @@ class DiskLog final : public PartitionLog {
   SegmentSupply supply_;
   std::unique_ptr<LogWriter> writer_;
   Publishing publishing_;
+  std::mutex maintenance_mutex_;  ///< held by `maintain`
+  /// Full segments, wholly published, whose index is still in memory.
+  std::atomic<std::uint32_t> sealable_ = 0;
   std::optional<TornTail> torn_tail_;
+  std::uint32_t rebuilt_indexes_ = 0;
 };
 
 }  // namespace keelson::log

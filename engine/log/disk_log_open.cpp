@@ -7,6 +7,7 @@
 #include "engine/log/index_feed.h"
 #include "engine/log/log_format.h"
 #include "engine/log/segment_scan.h"
+#include "engine/log/segment_sealer.h"
 
 namespace keelson::log {
 
@@ -15,6 +16,11 @@ namespace {
 Error in_file(Error error, const std::string& path) {
   error.context = path + ": " + error.context;
   return error;
+}
+
+Result<std::uint64_t> file_bytes(io::FileSystem& files, const std::string& path) {
+  KEELSON_TRY_ASSIGN(const auto file, files.open(path, io::OpenMode::read));
+  return file->size();
 }
 
 }  // namespace
@@ -87,15 +93,39 @@ Result<SegmentHeader> DiskLog::read_header(const std::string& name) const {
 Result<void> DiskLog::open_sealed(const std::string& name, const SegmentHeader& header,
                                   const LogPoint& next) {
   const std::string path = folder_ + "/" + name;
-  KEELSON_TRY_ASSIGN(const auto file, SegmentFile::open(files_, path, io::OpenMode::read));
-  auto index = std::make_shared<TailIndex>(file->bytes.size());
+  const LogPoint& start = header.start.point;
+  KEELSON_TRY_ASSIGN(const std::uint64_t bytes, file_bytes(files_, path));
+  auto index = load_index(files_, path, {identity_, start.next_batch, start.end, bytes});
+  // An index that does not reach the next segment is as good as none: the scan tells what is wrong.
+  if (index && start.next_batch + (*index)->batch_count() == next.next_batch &&
+      start.end + (*index)->event_count() == next.end) {
+    log_.segments.add(std::make_shared<Segment>(files_, start, path, bytes, *std::move(index)));
+    return {};
+  }
+  if (!index && index.error().code == Errc::io_error) return std::unexpected(index.error());
+  return rebuild(path, header, next);
+}
+
+/// Scans the whole segment and makes its index again. Memory: that of one segment's index.
+Result<void> DiskLog::rebuild(const std::string& path, const SegmentHeader& header,
+                              const LogPoint& next) {
+  const LogPoint& start = header.start.point;
+  KEELSON_TRY_ASSIGN(auto file, SegmentFile::open(files_, path, io::OpenMode::read));
+  auto segment = std::make_shared<Segment>(files_, start, file);
+  const auto index = segment->tail_index();
   auto end = scan_sealed(file->bytes, header.start, next, log_.seed, [&](const auto& batch) {
-    return add_to_index(*index, log_.hasher, header.start.point, batch);
+    return add_to_index(*index, log_.hasher, start, batch);
   });
   if (!end) return std::unexpected(in_file(std::move(end).error(), path));
-  index->publish(static_cast<std::uint32_t>(next.next_batch - header.start.point.next_batch));
-  log_.segments.add(
-      std::make_shared<Segment>(files_, header.start.point, path, *end, std::move(index)));
+  index->publish(static_cast<std::uint32_t>(next.next_batch - start.next_batch));
+  segment->fix_end(*end);
+  log_.segments.add(segment);
+  ++sealable_;
+  ++rebuilt_indexes_;
+  // On a full disk the index stays in memory; `maintain` tries again.
+  if (auto sealed = seal(*segment); !sealed && sealed.error().code != Errc::disk_full) {
+    return sealed;
+  }
   return {};
 }
 

@@ -24,6 +24,8 @@ static_assert(kSegmentFixedBytes + kFrontierPeaksMax * kHashBytes + 8 <= kSegmen
               "the fullest frontier and the checksum must fit the header block");
 
 inline constexpr std::string_view kSegmentSuffix = ".seg";
+/// Beside a sealed segment, with the same number.
+inline constexpr std::string_view kIndexSuffix = ".idx";
 inline constexpr std::size_t kSegmentNameDigits = 20;
 /// The segment made ahead of need, before it has a name of its own.
 inline constexpr std::string_view kNextSegmentName = "next.tmp";

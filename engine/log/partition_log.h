@@ -84,6 +84,8 @@ class PartitionLog {
   virtual ~PartitionLog() = default;
 
   [[nodiscard]] virtual const std::optional<TornTail>& torn_tail() const = 0;
+  /// Indexes that opening found missing or damaged and made again.
+  [[nodiscard]] virtual std::uint32_t rebuilt_indexes() const = 0;
 
   // --- writer ---
   /// Numbers the batch, adds its events to the Merkle tree, and writes it (not yet durable), making

@@ -59,10 +59,11 @@ class LogModel {
 
  private:
   [[nodiscard]] std::vector<Event> events() const;
-  void check_cursor(const log::PartitionLog& log, Offset from) const;
-  void check_streams(const log::PartitionLog& log);
+  void check_cursor(const log::PartitionLog& log, const std::vector<Event>& expected,
+                    Offset from) const;
+  void check_streams(const log::PartitionLog& log, const std::vector<Event>& events);
   void check_commands(const log::PartitionLog& log) const;
-  void check_times(const log::PartitionLog& log);
+  void check_times(const log::PartitionLog& log, const std::vector<Event>& all);
 
   std::mt19937_64 random_;
   std::vector<ModelBatch> batches_;

@@ -22,6 +22,12 @@ std::unique_ptr<PartitionLog> open(io::FileSystem& files, const std::string& fol
   return *std::move(opened);
 }
 
+/// Closes first: a folder is open once only.
+void reopen(std::unique_ptr<PartitionLog>& log, io::FileSystem& files) {
+  log.reset();
+  log = open(files);
+}
+
 void append(PartitionLog& log, LogModel& model, ModelBatch batch) {
   const auto batch_no = log.append(batch.draft());
   REQUIRE_MESSAGE(batch_no.has_value(), (batch_no ? "" : batch_no.error().message()));
@@ -57,10 +63,11 @@ TEST_CASE(
         append(*log, model, model.make_batch());
         if (log->maintenance_due()) REQUIRE(log->maintain());
       }
+      CHECK_FALSE(log->maintenance_due());
       model.check_equal(*log);
-      log.reset();
-      log = open(disk);
+      reopen(log, disk);
       CHECK_FALSE(log->torn_tail());
+      CHECK(log->rebuilt_indexes() == 0);
       model.check_equal(*log);
     }
     CHECK(disk.list("log").value().size() > 3);
@@ -84,11 +91,12 @@ TEST_CASE("partition log: a batch larger than a segment gets one of its own size
   LogModel model(5);
   auto log = open(disk);
   for (int i = 0; i < 10; ++i) {
-    append(*log, model, model.make_batch());
     append(*log, model, model.make_batch(200'000));
+    append(*log, model, model.make_batch());
+    if (i % 3 == 0) REQUIRE(log->maintain());
   }
   model.check_equal(*log);
-  log = open(disk);
+  reopen(log, disk);
   model.check_equal(*log);
 }
 
@@ -120,4 +128,43 @@ TEST_CASE("partition log: reading past the end is an error, at the end it is not
   const auto log = open(disk);
   CHECK(log->read(Offset(0)));
   CHECK(log->read(Offset(1)).error().code == Errc::beyond_end);
+}
+
+TEST_CASE("partition log: a missing or damaged index is made again, and answers the same") {
+  SimulatedFileSystem disk(8);
+  LogModel model(8);
+  auto log = open(disk);
+  for (int i = 0; i < 400; ++i) append(*log, model, model.make_batch());
+  REQUIRE(log->maintain());
+  std::vector<std::string> indexes;
+  const auto names = disk.list("log").value();
+  for (const auto& name : names) {
+    if (name.ends_with(".idx")) indexes.push_back("log/" + name);
+  }
+  REQUIRE(indexes.size() >= 3);
+  REQUIRE(disk.remove(indexes[0]));
+  disk.flip_bit(indexes[1], 100);
+  {
+    const auto file = disk.open(indexes[2], io::OpenMode::read_write).value();
+    REQUIRE(file->truncate(file->size().value() / 2));
+  }
+  reopen(log, disk);
+  CHECK(log->rebuilt_indexes() == 3);
+  model.check_equal(*log);
+  reopen(log, disk);
+  CHECK(log->rebuilt_indexes() == 0);
+  model.check_equal(*log);
+}
+
+TEST_CASE("partition log: a full segment is cut to what it uses when it is sealed") {
+  SimulatedFileSystem disk(9);
+  LogModel model(9);
+  const auto log = open(disk);
+  while (!disk.exists("log/00000000000000000000.idx").value()) {
+    append(*log, model, model.make_batch(2000));
+    REQUIRE(log->maintain());
+  }
+  const auto file = disk.open("log/00000000000000000000.seg", io::OpenMode::read).value();
+  CHECK(file->size().value() < kSmall.segment_bytes);
+  model.check_equal(*log);
 }
