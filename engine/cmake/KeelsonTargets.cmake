@@ -18,9 +18,11 @@ function(keelson_compile_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
                                            -Woverloaded-virtual -Wunused-result)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    # False alarms of g++ 12's optimizer inside std::string (GCC bugs 105329, 105651).
+    # False alarms of g++ 12's optimizer inside std::string (GCC bugs 105329, 105651) and, in
+    # optimized builds, inside std::variant and std::optional (GCC bug 80635).
     target_compile_options(${target} PRIVATE -Wno-restrict -Wno-stringop-overread
-                                             -Wno-stringop-overflow -Wno-array-bounds)
+                                             -Wno-stringop-overflow -Wno-array-bounds
+                                             $<$<NOT:$<CONFIG:Debug>>:-Wno-maybe-uninitialized>)
   endif()
   if(KEELSON_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
