@@ -256,7 +256,8 @@ TEST_CASE("sealed index: version 1 is these bytes") {
       "1100000000000000"                  // first batch
       "e803000000000000"                  // base offset
       "0000010000000000"                  // used end
-      "00000000000000000000000000000000000000000000000000000000000000000000000000000000"  // reserved
+      "0000000000000000000000000000000000000000"  // reserved
+      "0000000000000000000000000000000000000000"
       "a058cfefe808d656"  // checksum of the block checksums
       "cea9496e999b517d"  // checksum of the header
       "0000004000000000000400002000000000000000400020000000000000000000"  // stream filter
