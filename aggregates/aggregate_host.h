@@ -86,8 +86,8 @@ class AggregateHost {
   /// Nullptr when there is no such type.
   [[nodiscard]] virtual const AggregateInfo* find(std::string_view type) const = 0;
 
-  /// Validates, decides on the partition's strand with the state as staged, commits, and completes
-  /// when durable (on the strand; keep it short). Commands to one aggregate are decided in the
+  /// Validates (an error of that completes before returning), decides on the partition's strand
+  /// with the state as staged, commits, and completes when durable (on the strand; keep it short). Commands to one aggregate are decided in the
   /// order of the calls of one thread. A refusal of the domain is a reply with `outcome.rejected`,
   /// not an error.
   /// @error not_found    no such aggregate type or command. @error bad_request  the body.
@@ -99,7 +99,8 @@ class AggregateHost {
                                                     const AsOf& as_of) const = 0;
 
   [[nodiscard]] virtual std::vector<ReactionStatus> reactions() const = 0;
-  /// Starts reacting; `stop` waits for what is in flight. Commands still work when stopped.
+  /// Starts reacting; `stop` blocks until what is in flight is done. Commands still work when
+  /// stopped. A reaction that halted is tried again when started again.
   virtual void start_reactions() = 0;
   virtual void stop_reactions() = 0;
 };

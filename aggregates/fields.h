@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "aggregates/json_text.h"
+#include "aggregates/member_check.h"
 #include "engine/base/result.h"
 
 namespace keelson::aggregates {
@@ -55,7 +56,7 @@ template <class Owner, class Value>
   return {name, member, options};
 }
 
-/// All members of a struct, in the order they are written.
+/// All members of a struct, in the order they are written. Leaving one out does not compile.
 template <class Owner, class... Values>
 [[nodiscard]] constexpr std::tuple<Field<Owner, Values>...> fields(Field<Owner, Values>... all) {
   return {all...};
@@ -376,6 +377,8 @@ struct Codec<T> {
   static Read<T> read(const nlohmann::json& value, const FieldOptions&) {
     if (!value.is_object()) return detail::found_other("an object", value);
     T object{};
+    detail::check_every_member_is_listed<std::tuple_size_v<decltype(detail::fields_of<T>())>>(
+        object);
     std::optional<Problem> problem = unknown_member(value);
     if (!problem) {
       std::apply(

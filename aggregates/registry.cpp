@@ -4,9 +4,9 @@
 
 namespace keelson::aggregates {
 
-const AggregateType* AggregateRegistry::find(std::string_view type) const {
+std::shared_ptr<const AggregateType> AggregateRegistry::find(std::string_view type) const {
   for (const auto& one : types_) {
-    if (one->info().type == type) return one.get();
+    if (one->info().type == type) return one;
   }
   return nullptr;
 }

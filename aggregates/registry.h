@@ -34,7 +34,7 @@ class AggregateRegistry {
     return types_;
   }
   /// Nullptr when there is none.
-  [[nodiscard]] const AggregateType* find(std::string_view type) const;
+  [[nodiscard]] std::shared_ptr<const AggregateType> find(std::string_view type) const;
 
  private:
   std::vector<std::shared_ptr<const AggregateType>> types_;

@@ -1,0 +1,104 @@
+#include "aggregates/aggregate_host.h"
+
+#include <set>
+#include <utility>
+
+#include "aggregates/command_executor.h"
+#include "aggregates/reaction.h"
+#include "aggregates/reaction_runner.h"
+#include "aggregates/registry.h"
+
+namespace keelson::aggregates {
+
+namespace {
+
+/// Commands of reactions come as nobody else: a caller of this name could take their outcomes.
+constexpr std::string_view kReactionPrefix = "$reaction/";
+
+Result<void> check_registries(const AggregateRegistry& registry,
+                              const ReactionRegistry& reactions) {
+  std::set<std::string_view> types;
+  for (const auto& type : registry.types()) {
+    if (!types.insert(type->info().type).second) {
+      return fail(Errc::bad_request, "two aggregates are called '" + type->info().type + "'");
+    }
+  }
+  std::set<std::string_view> names;
+  for (const auto& reaction : reactions.reactions()) {
+    const std::string name(reaction->name());
+    if (!names.insert(reaction->name()).second) {
+      return fail(Errc::bad_request, "two reactions are called '" + name + "'");
+    }
+    if (!types.contains(reaction->source())) {
+      return fail(Errc::bad_request, "reaction '" + name + "' follows '" +
+                                         std::string(reaction->source()) +
+                                         "', which is no registered aggregate");
+    }
+  }
+  return {};
+}
+
+class Host final : public AggregateHost {
+ public:
+  Host(Environment environment, Topic& topic, std::shared_ptr<const AggregateRegistry> registry,
+       std::shared_ptr<const ReactionRegistry> reactions, const HostOptions& options)
+      : topic_(topic),
+        registry_(registry),
+        executor_(CommandExecutor::make(environment, topic, registry, options)),
+        reactions_(environment, topic, std::move(registry), std::move(reactions), executor_) {
+    for (const auto& type : registry_->types()) infos_.push_back(type->info());
+  }
+
+  ~Host() override {
+    reactions_.stop();
+    executor_->stop();
+  }
+
+  Topic& topic() const override { return topic_; }
+  const std::vector<AggregateInfo>& types() const override { return infos_; }
+
+  const AggregateInfo* find(std::string_view type) const override {
+    for (const AggregateInfo& info : infos_) {
+      if (info.type == type) return &info;
+    }
+    return nullptr;
+  }
+
+  void execute(CommandCall call, Completion completion) override {
+    if (call.principal.starts_with(kReactionPrefix)) {
+      return completion(
+          fail(Errc::bad_request,
+               "principals starting with '" + std::string(kReactionPrefix) + "' are reserved"));
+    }
+    executor_->execute(std::move(call), std::move(completion));
+  }
+
+  Result<AggregateState> load(std::string_view type, std::string_view id,
+                              const AsOf& as_of) const override {
+    return executor_->load(type, id, as_of);
+  }
+
+  std::vector<ReactionStatus> reactions() const override { return reactions_.status(); }
+  void start_reactions() override { reactions_.start(); }
+  void stop_reactions() override { reactions_.stop(); }
+
+ private:
+  Topic& topic_;
+  std::shared_ptr<const AggregateRegistry> registry_;
+  std::vector<AggregateInfo> infos_;
+  std::shared_ptr<CommandExecutor> executor_;
+  ReactionRunners reactions_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<AggregateHost>> AggregateHost::open(
+    Environment environment, Topic& topic, std::shared_ptr<const AggregateRegistry> registry,
+    std::shared_ptr<const ReactionRegistry> reactions, HostOptions options) {
+  if (reactions == nullptr) reactions = std::make_shared<const ReactionRegistry>();
+  KEELSON_TRY(check_registries(*registry, *reactions));
+  return std::make_unique<Host>(environment, topic, std::move(registry), std::move(reactions),
+                                options);
+}
+
+}  // namespace keelson::aggregates

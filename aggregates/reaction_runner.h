@@ -1,0 +1,153 @@
+// Runs reactions: reads a partition in order, takes the steps, remembers how far it has come.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "aggregates/aggregate_host.h"
+#include "aggregates/command_executor.h"
+#include "aggregates/reaction.h"
+#include "engine/base/environment.h"
+#include "engine/store/partition.h"
+
+namespace keelson::aggregates {
+
+/// One reaction on one partition: the events of that partition are its causes, its steps go to
+/// aggregates of any partition.
+///
+/// Every step is a command with the id `<reaction>:<partition>:<offset>:<place>` of the principal
+/// `$reaction/<reaction>`, where the place is `0`, `1`, … among the steps of the event and `0.0`, …
+/// among those that follow step 0. The partition of the target remembers its outcome. What this
+/// object remembers, in the consumer group `$reaction/<reaction>` of the partition it reads, is
+/// only from where to begin: all causes below are done with all their steps. It is written every
+/// kCommitEvery events, when there is nothing to do, and on stopping.
+///
+/// Crash: the causes from there on are taken up again. Their steps come out the same, have the same
+/// ids and get their first outcomes again, so what was done is not done twice, and what was not is.
+///
+/// Order: the first steps of causes go to one aggregate in the order of the causes; a step to an
+/// aggregate waits for the outcome of the step before it to the same one. Different aggregates do
+/// not wait for each other: up to kCausesMax causes are in flight.
+///
+/// Trouble: what can pass (overload, a full disk, a change of leader) is tried again with the same
+/// id for as long as it takes. What cannot (an event that cannot be read, a step to no aggregate,
+/// an exception) halts the reaction at that cause, visibly; nothing is passed over.
+///
+/// Confined to its strand, but for `status`, `start` and `stop`.
+class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
+ public:
+  static constexpr std::size_t kCausesMax = 256;  ///< in flight
+  static constexpr std::size_t kStepsMax = 1024;  ///< of one cause, with all that follows them
+  static constexpr std::uint64_t kCommitEvery = 1000;
+  static constexpr int kEventsPerTurn = 256;  ///< then others on the strand have theirs
+  static constexpr std::chrono::milliseconds kIdle{200};
+  static constexpr std::chrono::milliseconds kRetryMin{10};
+  static constexpr std::chrono::milliseconds kRetryMax{5000};
+
+  ReactionRunner(std::shared_ptr<const ReactionType> reaction,
+                 std::shared_ptr<const AggregateType> source, Partition& partition,
+                 std::shared_ptr<CommandExecutor> executor);
+
+  void start(std::shared_ptr<Strand> strand);
+  /// Lets what is in flight finish, remembers the place and calls `stopped`.
+  void stop(Task stopped);
+
+  [[nodiscard]] ReactionStatus status() const;
+
+ private:
+  /// A step with its place among those of its cause.
+  struct PlacedStep {
+    Offset cause;
+    std::string place;
+    Step step;
+    std::chrono::milliseconds backoff{kRetryMin};
+  };
+  /// An event whose steps are not all done.
+  struct OpenCause {
+    std::size_t open = 0;   ///< steps waiting or in flight
+    std::size_t taken = 0;  ///< steps so far
+  };
+
+  void open();
+  void turn();
+  void take_turn_later();
+  void wait_for_events();
+  [[nodiscard]] Result<void> react_to(const EventView& event);
+  [[nodiscard]] Result<void> add_steps(Offset cause, const std::string& place, const Steps& steps);
+  void send(const std::string& target);
+  void on_reply(const std::string& target, Result<CommandReply> reply);
+  void on_outcome(const std::string& target, const CommandReply& reply);
+  void on_error(const std::string& target, const Error& error);
+  void remember();
+  void remember_when_idle();
+  void halt(Offset at, const std::string& why);
+  void maybe_stopped();
+  void publish();
+
+  [[nodiscard]] bool running() const { return error_.empty() && !stopping_; }
+  /// All causes below are done.
+  [[nodiscard]] Offset done() const { return causes_.empty() ? next_ : causes_.begin()->first; }
+  [[nodiscard]] CommandCall call_of(const PlacedStep& step) const;
+
+  std::shared_ptr<const ReactionType> reaction_;
+  std::shared_ptr<const AggregateType> source_;
+  Partition& partition_;
+  std::shared_ptr<CommandExecutor> executor_;
+  std::string principal_;  ///< and name of the consumer group
+  std::shared_ptr<Strand> strand_;
+
+  std::unique_ptr<Cursor> cursor_;
+  std::unique_ptr<Registration> waiting_;
+  Offset next_;        ///< the next event to look at
+  Offset remembered_;  ///< durably
+  std::map<Offset, OpenCause> causes_;
+  /// Steps by target, the first of each sent. The targets in it have at least one.
+  std::unordered_map<std::string, std::deque<PlacedStep>> targets_;
+  std::size_t sent_ = 0;
+  bool turn_posted_ = false;
+  bool remembering_ = false;
+  bool idle_timer_set_ = false;
+  bool stopping_ = false;
+  bool remembered_at_last_ = false;
+  std::string error_;
+  Task stopped_;
+
+  mutable std::mutex status_mutex_;
+  ReactionStatus status_;
+};
+
+/// The runners of a host: each reaction on each partition, on one worker. Thread-safe.
+class ReactionRunners {
+ public:
+  ReactionRunners(Environment environment, Topic& topic,
+                  std::shared_ptr<const AggregateRegistry> registry,
+                  std::shared_ptr<const ReactionRegistry> reactions,
+                  std::shared_ptr<CommandExecutor> executor);
+
+  void start();
+  /// Blocks until what is in flight is done.
+  void stop();
+  [[nodiscard]] std::vector<ReactionStatus> status() const;
+
+ private:
+  [[nodiscard]] std::vector<std::shared_ptr<ReactionRunner>> make() const;
+
+  Environment environment_;
+  Topic& topic_;
+  std::shared_ptr<const AggregateRegistry> registry_;
+  std::shared_ptr<const ReactionRegistry> reactions_;
+  std::shared_ptr<CommandExecutor> executor_;
+
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<ReactionRunner>> runners_;
+  std::shared_ptr<Strand> worker_;
+  bool started_ = false;
+};
+
+}  // namespace keelson::aggregates
