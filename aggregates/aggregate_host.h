@@ -23,7 +23,7 @@ class ReactionRegistry;
 struct HostOptions {
   std::uint64_t cache_bytes_max = 256u << 20;  ///< decoded states, all partitions together
   std::uint32_t snapshot_every = 1000;         ///< events of a stream between snapshots
-  std::string snapshot_folder;                 ///< a cache: may be deleted at any time; empty: none
+  std::string snapshot_folder{};               ///< a cache: may be deleted at any time; empty: none
 };
 
 /// A command as it arrives, not yet trusted.
@@ -57,9 +57,9 @@ struct AggregateState {
 
 /// Which state of an aggregate: at most one is set; none means now.
 struct AsOf {
-  std::optional<Offset> offset;  ///< after all events of its partition with offset <= this
-  std::optional<Version> version;
-  std::optional<TimeUs> time;
+  std::optional<Offset> offset{};  ///< after all events of its partition with offset <= this
+  std::optional<Version> version{};
+  std::optional<TimeUs> time{};
 };
 
 struct ReactionStatus {

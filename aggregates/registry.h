@@ -15,7 +15,7 @@ struct AggregateOptions {
   /// Change it when evolve or an upcaster gives another state for the same events: snapshots of
   /// another code version are ignored. A change of a struct's members is noticed without it.
   std::string code_version = "1";
-  Upcasters upcasters;
+  Upcasters upcasters{};
 };
 
 ///     auto registry = std::make_shared<AggregateRegistry>();

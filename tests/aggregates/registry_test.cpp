@@ -91,7 +91,7 @@ TEST_CASE("registry: the code version changes with the user's word and with the 
   AggregateRegistry one;
   one.add<Wallet>();
   AggregateRegistry two;
-  two.add<Wallet>({.code_version = "2", .upcasters = {}});
+  two.add<Wallet>({.code_version = "2"});
   AggregateRegistry three;
   three.add<Thrower>();
   const auto& version = one.find("wallet")->info().code_version;
@@ -102,7 +102,7 @@ TEST_CASE("registry: the code version changes with the user's word and with the 
 
 TEST_CASE("upcasters: a chain brings any old shape to the newest, on reading") {
   AggregateRegistry registry;
-  registry.add<Wallet>({.code_version = "1", .upcasters = two_generations()});
+  registry.add<Wallet>({.upcasters = two_generations()});
   const AggregateType& wallet = *registry.find("wallet");
   const auto state = wallet.initial();
   for (const auto& [type, data] : {std::pair{"put", R"({"sum":1})"},
@@ -115,7 +115,7 @@ TEST_CASE("upcasters: a chain brings any old shape to the newest, on reading") {
 
 TEST_CASE("upcasters: an unknown type, an unknown shape and a throwing upcaster name the event") {
   AggregateRegistry registry;
-  registry.add<Wallet>({.code_version = "1", .upcasters = two_generations()});
+  registry.add<Wallet>({.upcasters = two_generations()});
   const AggregateType& wallet = *registry.find("wallet");
   const auto problem = [&](std::string type, std::string data) {
     const auto state = wallet.initial();
@@ -132,7 +132,7 @@ TEST_CASE("upcasters: an unknown type, an unknown shape and a throwing upcaster 
 
   AggregateRegistry throwing;
   throwing.add<Wallet>(
-      {.code_version = "1", .upcasters = {{"old", {}, [](nlohmann::json data) {
+      {.upcasters = {{"old", {}, [](nlohmann::json data) {
                                              return StoredEvent{"added", data.at("no such member")};
                                            }}}});
   const auto state = throwing.find("wallet")->initial();
@@ -174,7 +174,7 @@ TEST_CASE("registry: commands are found by name and checked") {
 
 TEST_CASE("reaction: an overload makes steps, other events are passed over") {
   AggregateRegistry registry;
-  registry.add<Wallet>({.code_version = "1", .upcasters = two_generations()});
+  registry.add<Wallet>({.upcasters = two_generations()});
   ReactionRegistry reactions;
   reactions.add<Audit>();
   const ReactionType& audit = *reactions.reactions().front();
