@@ -104,7 +104,7 @@ bool DiskLog::maintenance_due() const {
 
 Result<void> DiskLog::maintain() {
   const std::lock_guard lock(maintenance_mutex_);
-  if (writer_->nearly_full()) KEELSON_TRY(supply_.prepare(options_.segment_bytes));
+  if (writer_->nearly_full()) KEELSON_TRY(supply_.prepare(writer_->next_segment_bytes()));
   if (sealable_ == 0) return {};
   const auto segments = log_.segments.all();
   for (const auto& segment : *segments) {

@@ -68,7 +68,7 @@ Result<std::vector<std::string>> DiskLog::find_segments() {
 Result<DiskLog::Opened> DiskLog::make_first_segment() {
   SegmentHeader header;
   header.identity = identity_;
-  header.capacity = options_.segment_bytes;
+  header.capacity = std::min(options_.segment_bytes, kFirstSegmentBytes);
   KEELSON_TRY_ASSIGN(auto file, supply_.take(header));
   KEELSON_TRY(files_.sync_folder(folder_));
   log_.segments.add(std::make_shared<Segment>(files_, LogPoint{}, file));

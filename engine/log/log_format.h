@@ -33,6 +33,10 @@ inline constexpr std::string_view kNextSegmentName = "next.tmp";
 /// Smaller ones only cost; tests use the smallest.
 inline constexpr std::uint64_t kSegmentBytesMin = 64u << 10;
 inline constexpr std::uint64_t kSegmentBytesMax = 1u << 30;
+/// The first segment of a log is small and each next one this many times larger, up to the size
+/// that is asked for: a topic of many partitions costs little before it is used.
+inline constexpr std::uint64_t kFirstSegmentBytes = 1u << 20;
+inline constexpr std::uint64_t kSegmentGrowth = 4;
 
 // --- batch ---
 inline constexpr std::uint32_t kBatchMagic = 0x31424C4B;  // "KLB1" as bytes

@@ -37,11 +37,18 @@ LogWriter::LogWriter(io::FileSystem& files, std::string folder, const Uuid& iden
       segments_(segments),
       supply_(supply),
       state_(std::move(state)),
-      file_(std::move(place.file)),
-      position_(place.position),
       durable_batches_(state_.point.next_batch),
       last_time_(state_.point.last_time.value),
-      last_epoch_(state_.point.last_epoch.value) {}
+      last_epoch_(state_.point.last_epoch.value) {
+  enter(std::move(place.file), place.position);
+}
+
+void LogWriter::enter(std::shared_ptr<SegmentFile> file, std::uint64_t position) {
+  file_ = std::move(file);
+  position_ = position;
+  nearly_full_ = false;
+  next_segment_bytes_ = std::min(segment_bytes_, file_->bytes.size() * kSegmentGrowth);
+}
 
 Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
   if (failed_) return std::unexpected(*failed_);
@@ -114,7 +121,7 @@ Result<void> LogWriter::roll(std::uint64_t bytes) {
   KEELSON_TRY(sync());
   SegmentHeader header;
   header.identity = identity_;
-  header.capacity = std::max(segment_bytes_, kSegmentHeaderBytes + bytes);
+  header.capacity = std::max(next_segment_bytes(), kSegmentHeaderBytes + bytes);
   header.start = state_;
   KEELSON_TRY_ASSIGN(auto next, supply_.take(std::move(header)));
   // Its name is there now, durable or not: writing on in the old segment could contradict it.
@@ -125,9 +132,7 @@ Result<void> LogWriter::roll(std::uint64_t bytes) {
   auto segment = std::make_shared<Segment>(files_, state_.point, next);
   segments_.all()->back()->fix_end(position_);
   segments_.add(std::move(segment));
-  file_ = std::move(next);
-  position_ = kSegmentHeaderBytes;
-  nearly_full_ = false;
+  enter(std::move(next), kSegmentHeaderBytes);
   return {};
 }
 

@@ -40,6 +40,8 @@ class LogWriter {
   [[nodiscard]] Epoch last_epoch() const { return Epoch(last_epoch_.load()); }
   /// Whether the segment is so full that the next one should be made. From any thread.
   [[nodiscard]] bool nearly_full() const { return nearly_full_.load(); }
+  /// What the next segment should hold. From any thread.
+  [[nodiscard]] std::uint64_t next_segment_bytes() const { return next_segment_bytes_.load(); }
 
  private:
   [[nodiscard]] Result<LogState> encode(const BatchDraft& draft);
@@ -47,6 +49,7 @@ class LogWriter {
   [[nodiscard]] Result<void> roll(std::uint64_t bytes);
   [[nodiscard]] Result<void> clean_rest();
   void accept(LogState state);
+  void enter(std::shared_ptr<SegmentFile> file, std::uint64_t position);
 
   io::FileSystem& files_;
   const std::string folder_;
@@ -58,7 +61,7 @@ class LogWriter {
 
   LogState state_;  ///< after the last appended batch
   std::shared_ptr<SegmentFile> file_;
-  std::uint64_t position_;
+  std::uint64_t position_ = 0;
   BatchNo durable_batches_;
   /// A failed write may have left bytes in [position_, dirty_end_); 0: none.
   std::uint64_t dirty_end_ = 0;
@@ -69,6 +72,7 @@ class LogWriter {
   std::atomic<std::int64_t> last_time_;
   std::atomic<std::uint64_t> last_epoch_;
   std::atomic<bool> nearly_full_ = false;
+  std::atomic<std::uint64_t> next_segment_bytes_;
 };
 
 }  // namespace keelson::log

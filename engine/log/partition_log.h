@@ -19,7 +19,7 @@ namespace keelson::log {
 
 struct LogOptions {
   /// Preallocated and pre-zeroed ahead of the writer; a batch that does not fit gets a segment of
-  /// its own size. 64 KiB…1 GiB.
+  /// its own size. 64 KiB…1 GiB. A log grows into it from smaller ones.
   std::uint64_t segment_bytes = 64u << 20;
 };
 

@@ -262,8 +262,12 @@ TEST_CASE("partition: a waiter wakes once, when the end passes its offset, unles
   Partition& partition = only_partition(store);
   std::atomic<int> woken{0};
   std::atomic<int> dropped{0};
+  std::promise<void> first;
   std::promise<void> second;
-  const auto at_0 = partition.when_past(Offset(0), [&] { ++woken; });
+  const auto at_0 = partition.when_past(Offset(0), [&] {
+    ++woken;
+    first.set_value();
+  });
   const auto at_1 = partition.when_past(Offset(1), [&] {
     ++woken;
     second.set_value();
@@ -271,6 +275,7 @@ TEST_CASE("partition: a waiter wakes once, when the end passes its offset, unles
   auto cancelled = partition.when_past(Offset(0), [&] { ++dropped; });
   cancelled.reset();
   REQUIRE(commit(partition, write_to("a-1", {"1"})));
+  first.get_future().wait();
   CHECK(woken == 1);
   REQUIRE(commit(partition, write_to("a-1", {"1"})));
   second.get_future().wait();
