@@ -1,0 +1,108 @@
+#include "http/command_routes.h"
+
+#include <memory>
+#include <utility>
+
+#include "engine/store/store.h"
+#include "http/as_of.h"
+#include "http/command_batch.h"
+
+namespace keelson::http {
+
+namespace {
+
+constexpr std::uint64_t kBodyBytesMax = 16u << 20;
+constexpr std::size_t kChunkBytes = 64u << 10;
+constexpr std::string_view kNdjson = "application/x-ndjson";
+
+bool is_ndjson(const Request& request, std::string_view header) {
+  const auto value = request.headers.find(header);
+  return value && value->find(kNdjson) != std::string_view::npos;
+}
+
+/// The client names NDJSON, or sent it and named nothing else.
+bool wants_ndjson(const Request& request) {
+  if (is_ndjson(request, "Accept")) return true;
+  const auto accept = request.headers.find("Accept");
+  return (!accept || *accept == "*/*") && is_ndjson(request, "Content-Type");
+}
+
+/// Runs `task` on the work pool, or here when the pool is full: an answer must not be lost.
+void run_on_pool(WorkPool& work, std::shared_ptr<Task> task) {
+  if (!work.post([task] { (*task)(); })) (*task)();
+}
+
+/// Outcomes as lines, sent as they come in.
+class OutcomeLines final : public BodySource {
+ public:
+  OutcomeLines(std::shared_ptr<CommandBatch> batch, WorkPool& work)
+      : batch_(std::move(batch)), work_(work) {}
+
+  void next(Done done) override {
+    // Holds the batch but not this source, which the connection may drop at any time.
+    auto write = std::make_shared<Task>([batch = batch_, done = std::move(done)]() mutable {
+      Chunk chunk;
+      batch->take(chunk.bytes, kChunkBytes, "\n");
+      if (!chunk.bytes.empty()) chunk.bytes += batch->all_taken() ? "\n" : "";
+      chunk.last = batch->all_taken();
+      done(std::move(chunk));
+    });
+    batch_->when_ready([&work = work_, write = std::move(write)]() mutable {
+      run_on_pool(work, std::move(write));
+    });
+  }
+
+ private:
+  std::shared_ptr<CommandBatch> batch_;
+  WorkPool& work_;
+};
+
+Response whole_answer(CommandBatch& batch) {
+  std::string body = "[";
+  batch.take(body, SIZE_MAX, ",");
+  body += ']';
+  Response response = Response::json(200, std::move(body));
+  if (batch.position()) {
+    response.header(std::string(kPositionHeader), batch.position()->to_string());
+  }
+  return response;
+}
+
+void post_commands(Services& services, const Request& request, Responder responder) {
+  if (const auto checked = request.check_query({}); !checked) {
+    return responder.send(checked.error());
+  }
+  auto items = is_ndjson(request, "Content-Type")
+                   ? read_command_lines(request.body, request.principal.name)
+                   : read_command_array(request.body, request.principal.name);
+  if (!items) return responder.send(items.error());
+
+  const auto batch = CommandBatch::start(*services.aggregates, *std::move(items));
+  if (wants_ndjson(request)) {
+    responder.send(
+        Response::streamed(kNdjson, std::make_unique<OutcomeLines>(batch, services.work)));
+    return;
+  }
+  auto answer = std::make_shared<Task>([batch, responder = std::move(responder)]() mutable {
+    responder.send(whole_answer(*batch));
+  });
+  batch->when_complete([&work = services.work, answer = std::move(answer)]() mutable {
+    run_on_pool(work, std::move(answer));
+  });
+}
+
+}  // namespace
+
+void add_command_routes(Router& router, Services& services) {
+  if (services.aggregates == nullptr) return;
+  router.add(Method::post, "/v1/commands",
+             {.role = Role::write,
+              .blocking = true,
+              .consumes = {"application/json", std::string(kNdjson)},
+              .body_bytes_max = kBodyBytesMax},
+             [&services](Request request, Responder responder) {
+               post_commands(services, request, std::move(responder));
+             });
+}
+
+}  // namespace keelson::http
