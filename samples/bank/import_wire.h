@@ -1,0 +1,39 @@
+// Commands as requests, and answers as what they mean to an import.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "samples/bank/http_client.h"
+#include "samples/bank/import_queue.h"
+
+namespace bank {
+
+/// What the server says of one command.
+struct CommandAnswer {
+  enum class Kind {
+    accepted,   ///< it happened, now or before
+    failed,     ///< it did not and will not: the domain or the server refuses it for ever
+    transient,  ///< not now, or not known whether: repeat it with the same id
+    fatal,      ///< no command will fare better: not authorised, no such route
+  };
+  Kind kind = Kind::failed;
+  bool replayed = false;                      ///< it had happened before
+  std::optional<std::int64_t> balance_after;  ///< of the last event that tells
+  std::string detail;                         ///< of anything but `accepted`, for people
+  std::optional<std::chrono::seconds> retry_after;
+};
+
+/// `POST /v1/aggregates/account/{id}/{command}`.
+[[nodiscard]] HttpRequest single_request(const ImportCommand& command);
+[[nodiscard]] CommandAnswer read_single(const HttpAnswer& answer);
+
+/// `POST /v1/commands` with a line for each command.
+[[nodiscard]] HttpRequest batch_request(const std::vector<ImportCommand>& commands);
+/// One answer for each of `count` commands; all the same when the request failed as a whole.
+[[nodiscard]] std::vector<CommandAnswer> read_batch(const HttpAnswer& answer, std::size_t count);
+
+}  // namespace bank
