@@ -54,13 +54,16 @@ HandlerTables::HandlerTables(Database& database, WriteGate& gate)
     : database_(database), gate_(gate), statements_(database, kStatementsKept) {}
 
 Result<Statement> HandlerTables::prepare(std::string_view sql) {
+  KEELSON_TRY(WriteGate::check_text(sql));
   const WriteGate::Scope scope(gate_, WriteGate::Mode::handler);
   auto statement = statements_.prepare(trimmed(sql));
-  if (!statement) return std::unexpected(gate_.explain(statement.error()));
-  return statement;
+  if (statement) return statement;
+  const Error error = gate_.explain(statement.error());
+  return fail(error.code, error.context + " in: " + std::string(trimmed(sql)));
 }
 
 Result<Statement> HandlerTables::prepare_first(std::string_view& sql) {
+  KEELSON_TRY(WriteGate::check_text(sql));
   const WriteGate::Scope scope(gate_, WriteGate::Mode::handler);
   auto statement = database_.prepare_first(sql);
   if (!statement) return std::unexpected(gate_.explain(statement.error()));

@@ -209,7 +209,7 @@ Result<Statement> Database::prepare_first(std::string_view& sql) {
     const char* tail = nullptr;
     const int code = sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()),
                                         SQLITE_PREPARE_PERSISTENT, &handle, &tail);
-    if (code != SQLITE_OK) return std::unexpected(error(code, sql));
+    if (code != SQLITE_OK) return std::unexpected(error());
     sql.remove_prefix(static_cast<std::size_t>(tail - sql.data()));
     if (handle != nullptr) return Statement(handle, nullptr);
   }

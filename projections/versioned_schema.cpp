@@ -170,6 +170,7 @@ Result<Table> read_table(Database& database, std::string name) {
 
 Result<View> read_view(Database& database, WriteGate& gate, std::string name, std::string sql) {
   if (is_reserved_name(name)) return broken(name, "this name of a view is reserved");
+  KEELSON_TRY(WriteGate::check_text(sql));
   const WriteGate::Scope scope(gate, WriteGate::Mode::handler);
   const auto used = database.prepare("SELECT * FROM " + quoted(name));
   if (!used) {

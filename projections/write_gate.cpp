@@ -28,6 +28,13 @@ WriteGate::WriteGate(Database& database) : database_(database) {
   sqlite3_set_authorizer(database_.handle(), &WriteGate::on_action, this);
 }
 
+Result<void> WriteGate::check_text(std::string_view sql) {
+  // SQLite names the trigger that does something, but in the same place also a common table
+  // expression: nothing of a handler's may be called like a trigger of the framework.
+  if (!is_capture_trigger(sql)) return {};
+  return fail(Errc::bad_request, "names with '__capture_' are the framework's");
+}
+
 WriteGate::~WriteGate() { sqlite3_set_authorizer(database_.handle(), nullptr, nullptr); }
 
 Error WriteGate::explain(Error error) const {
@@ -77,28 +84,23 @@ bool WriteGate::allows_definition(int action, std::string_view first, std::strin
 
 bool WriteGate::allows_data(int action, std::string_view first, std::string_view second,
                             std::string_view via) {
-  const bool capturing = is_capture_trigger(via);
-  switch (action) {
-    case SQLITE_SELECT:
-    case SQLITE_RECURSIVE: return true;
-    case SQLITE_FUNCTION:
-      return capturing || is_deterministic_function(second) || refuse(refused_function(second));
-    case SQLITE_READ:
-      if (capturing) return true;
-      if (second == kFromColumn) {
-        return refuse("column _from is the framework's: name your columns instead of *");
-      }
-      [[fallthrough]];
-    case SQLITE_INSERT:
-    case SQLITE_UPDATE:
-    case SQLITE_DELETE:
-      return capturing || !is_reserved_name(first) ||
-             refuse("table " + std::string(first) + " is not one of the projection's");
-    default:
-      return refuse(
-          "a handler may run SELECT, INSERT, UPDATE and DELETE on its projection's tables "
-          "and nothing else");
+  if (action == SQLITE_SELECT || action == SQLITE_RECURSIVE || is_capture_trigger(via)) return true;
+  const bool reads = action == SQLITE_READ;
+  const bool writes = action == SQLITE_INSERT || action == SQLITE_UPDATE || action == SQLITE_DELETE;
+  if (action == SQLITE_FUNCTION) {
+    return is_deterministic_function(second) || refuse(refused_function(second));
   }
+  if (reads && second == kFromColumn) {
+    return refuse("column _from is the framework's: name your columns instead of *");
+  }
+  if ((reads || writes) && !is_schema_table(first)) {
+    return !is_reserved_name(first) ||
+           refuse("table " + std::string(first) + " is not one of the projection's");
+  }
+  // Statements that change the schema show themselves by writing to the schema's table first.
+  return refuse(
+      "a handler may run SELECT, INSERT, UPDATE and DELETE on its projection's tables and nothing "
+      "else");
 }
 
 }  // namespace keelson::projections

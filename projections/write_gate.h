@@ -41,6 +41,9 @@ class WriteGate {
     Mode before_;
   };
 
+  /// What must hold of SQL before it is prepared in handler mode. @error bad_request
+  [[nodiscard]] static Result<void> check_text(std::string_view sql);
+
   /// `error`, told by what the gate refused since the scope began, if it refused anything.
   [[nodiscard]] Error explain(Error error) const;
 

@@ -73,7 +73,10 @@ class MemoryPartition final : public Partition {
     versions_.clear();
     for (const Event& event : events_) versions_[event.stream] = event.version;
   }
-  [[nodiscard]] const Event& at(Offset offset) const { return events_.at(offset.value); }
+  [[nodiscard]] Event at(Offset offset) const {
+    const std::lock_guard lock(mutex_);
+    return events_.at(offset.value);
+  }
 
   [[nodiscard]] PartitionId id() const override { return id_; }
   [[nodiscard]] Offset start() const override { return Offset(0); }
