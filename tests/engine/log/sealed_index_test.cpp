@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -148,7 +149,9 @@ TEST_CASE("sealed index: a later version is refused as such") {
 }
 
 TEST_CASE("sealed index: wrong numbers under right checksums are errors, never reads outside") {
-  const IndexModel model(small_options());
+  IndexModelOptions options = small_options();
+  options.batches = 20;
+  const IndexModel model(options);
   const std::string bytes = seal_index(model.tail, model.segment);
   const IndexLayout layout(read_index_counts(bytes));
   std::size_t noticed = 0;
@@ -198,6 +201,34 @@ TEST_CASE("sealed index: wrong numbers under right checksums are errors, never r
   const std::uint64_t at = layout.postings + first_posting * kIndexPostingBytes;
   CHECK(corrupts(at, read_index_counts(bytes).events, first));       // relative offset
   CHECK(corrupts(at + 4, read_index_counts(bytes).batches, first));  // batch
+  const auto commit = [&](const SealedIndex& index) {
+    const auto any = [](const CommitPlace&) -> Result<bool> { return true; };
+    const auto found = index.find_command(get<std::uint64_t>(bytes, layout.commits), any);
+    return found.has_value() ? Errc::internal : found.error().code;
+  };
+  CHECK(corrupts(layout.commits + 8, read_index_counts(bytes).batches, commit));
+}
+
+TEST_CASE("sealed index: damage in one block leaves the others usable") {
+  constexpr std::uint32_t kEvents = 2000;  // of one stream: six blocks of postings
+  TailIndex tail(1 << 20);
+  tail.add_batch({4096, 0, TimeUs(1)}, kEvents);
+  for (std::uint32_t i = 0; i < kEvents; ++i) {
+    REQUIRE(tail.add_event({"hot", 1}, Version(i + 1), i * 8).has_value());
+  }
+  const SegmentId segment = keelson::test::model_segment();
+  std::string bytes = seal_index(tail, segment);
+  const IndexLayout layout(read_index_counts(bytes));
+  bytes[layout.postings + 1000 * kIndexPostingBytes] ^= 1;
+  const auto index = SealedIndex::open(bytes, segment);
+  REQUIRE(index.has_value());
+  const auto hot = (*index)->find_stream({"hot", 1});
+  REQUIRE(hot->has_value());
+  std::vector<Posting> out(kEvents);
+  CHECK((*hot)->copy(0, out).error().code == Errc::corruption);
+  CHECK((*hot)->copy(0, std::span(out).first(500)).has_value());
+  CHECK((*hot)->nth(kEvents - 1) == Posting{kEvents - 1, 0, (kEvents - 1) * 8});
+  CHECK((*index)->check_all().error().code == Errc::corruption);
 }
 
 TEST_CASE("sealed index: an absent key touches the filter only, but for one in a hundred") {
