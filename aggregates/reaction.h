@@ -57,6 +57,7 @@ class Steps {
   Steps() = default;
   Steps(Step step);  // NOLINT(google-explicit-constructor)
   Steps(std::initializer_list<Step> steps);
+  void add(Step step);
 
   [[nodiscard]] const std::vector<Step>& all() const { return steps_; }
 
@@ -142,7 +143,8 @@ class ReactionRegistry {
 
 // ---- How it is done --------------------------------------------------------------------------
 
-inline Steps::Steps(Step step) { steps_.push_back(std::move(step)); }
+inline Steps::Steps(Step step) { add(std::move(step)); }
+inline void Steps::add(Step step) { steps_.push_back(std::move(step)); }
 inline Steps::Steps(std::initializer_list<Step> steps) : steps_(steps) {}
 
 namespace detail {
@@ -164,6 +166,7 @@ class ReactionOf final : public ReactionType {
  public:
   using Event = typename R::Source::Event;
   static_assert(is_plain_name(R::kName), "kName of a reaction must match [a-z][a-z0-9_]*");
+  static_assert(std::string_view(R::kName).size() <= 64, "kName is part of every command's id");
   static_assert(kReactsToAny<R, Event>, "a reaction needs react(const Event&, const Cause&)");
 
   [[nodiscard]] std::string_view name() const override { return R::kName; }

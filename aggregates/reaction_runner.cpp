@@ -114,6 +114,11 @@ Result<void> ReactionRunner::react_to(const EventView& event) {
 
 Result<void> ReactionRunner::add_steps(Offset cause, const std::string& place, const Steps& steps) {
   if (steps.all().empty()) return {};
+  const auto depth = static_cast<std::size_t>(std::ranges::count(place, '.')) + 1;
+  if (!place.empty() && depth >= kDepthMax) {
+    return fail(Errc::too_large,
+                "more than " + std::to_string(kDepthMax) + " steps that follow one another");
+  }
   OpenCause& open = causes_[cause];
   if (open.taken + steps.all().size() > kStepsMax) {
     return fail(Errc::too_large, "more than " + std::to_string(kStepsMax) + " steps for one event");

@@ -44,6 +44,7 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
  public:
   static constexpr std::size_t kCausesMax = 256;  ///< in flight
   static constexpr std::size_t kStepsMax = 1024;  ///< of one cause, with all that follows them
+  static constexpr std::size_t kDepthMax = 32;    ///< of steps that follow one another
   static constexpr std::uint64_t kCommitEvery = 1000;
   static constexpr int kEventsPerTurn = 256;  ///< then others on the strand have theirs
   static constexpr std::chrono::milliseconds kIdle{200};

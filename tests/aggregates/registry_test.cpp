@@ -131,10 +131,9 @@ TEST_CASE("upcasters: an unknown type, an unknown shape and a throwing upcaster 
   CHECK(problem("added", R"([])").starts_with("wallet-7@3 (added, offset 17): expected an object"));
 
   AggregateRegistry throwing;
-  throwing.add<Wallet>(
-      {.upcasters = {{"old", {}, [](nlohmann::json data) {
-                                             return StoredEvent{"added", data.at("no such member")};
-                                           }}}});
+  throwing.add<Wallet>({.upcasters = {{"old", {}, [](nlohmann::json data) {
+                                         return StoredEvent{"added", data.at("no such member")};
+                                       }}}});
   const auto state = throwing.find("wallet")->initial();
   const auto done = throwing.find("wallet")->evolve(*state, event_of("old", "{}").view());
   REQUIRE_FALSE(done.has_value());
