@@ -63,7 +63,10 @@ Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
   if (auto written = file_->file->write_at(position_, buffer_); !written) {
     dirty_end_ = position_ + buffer_.size();
     // At once, so that a crash does not find the batch whole after its writer was told otherwise.
-    [[maybe_unused]] const auto cleaned = clean_rest();
+    if (auto cleaned = clean_rest(); !cleaned) {
+      return fail(Errc::outcome_unknown, written.error().context + "; what it left there stays: " +
+                                             cleaned.error().context);
+    }
     return std::unexpected(written.error());
   }
   const BatchNo batch = state_.point.next_batch;

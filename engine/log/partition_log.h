@@ -90,9 +90,13 @@ class PartitionLog {
   // --- writer ---
   /// Numbers the batch, adds its events to the Merkle tree, and writes it (not yet durable), making
   /// the next segment first when it does not fit.
-  /// @error disk_full  nothing changed; a later append may succeed. @error io_error  the same.
+  /// @error disk_full, io_error  nothing changed; a later append may succeed, unless it was a sync
+  ///                             that failed: then `sync` fails as well, and the process must end.
+  /// @error outcome_unknown      the same, but if the process ends before the next append, the batch
+  ///                             may be found in the log.
   [[nodiscard]] virtual Result<BatchNo> append(const BatchDraft& draft) = 0;
-  /// Makes all appended batches durable (fdatasync). A failure must end the process.
+  /// Makes all appended batches durable (fdatasync). A failure must end the process; it is
+  /// remembered, and every later call fails with it.
   [[nodiscard]] virtual Result<void> sync() = 0;
   /// Makes batches up to and with `through` visible to readers and look-ups.
   virtual void publish(BatchNo through) = 0;

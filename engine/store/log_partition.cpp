@@ -200,8 +200,9 @@ Result<BatchNo> LogPartition::write(const StagedBatch& batch) {
   draft.event_count = batch.body.event_count();
   draft.commit_count = batch.body.commit_count();
   draft.body = batch.body.body();
-  KEELSON_TRY_ASSIGN(const BatchNo batch_no, log_->append(draft));
-  if (options_.durability == Durability::fsync) {
+  auto batch_no = log_->append(draft);
+  // After a failed append as well: it may have been a sync that failed.
+  if (!batch_no || options_.durability == Durability::fsync) {
     if (auto synced = log_->sync(); !synced) end_process(synced.error());
   }
   return batch_no;
