@@ -17,6 +17,11 @@ std::unexpected<Error> IndexedSegment::failed(Error error) const {
 
 Result<const StoredBatch*> IndexedSegment::batch(std::uint32_t ordinal) {
   if (ordinal_ == ordinal) return &batch_;
+  if (ordinal >= index_->batch_count()) {
+    return fail(Errc::corruption, segment_->path() + ": its index names batch " +
+                                      std::to_string(ordinal) + " of " +
+                                      std::to_string(index_->batch_count()));
+  }
   KEELSON_TRY_ASSIGN(const BatchEntry entry, index_->batch(ordinal));
   if (file_ == nullptr) {
     KEELSON_TRY_ASSIGN(file_, segment_->file(log_.files));
