@@ -54,6 +54,12 @@ Result<std::unique_ptr<SealedIndex>> SealedIndex::open(std::string_view bytes,
   }
   if (owner != segment) return unusable(segment.first_batch, "belongs to another segment");
 
+  const std::string_view reserved = header.substr(
+      index_header::kReserved, index_header::kTableChecksum - index_header::kReserved);
+  if (reserved.find_first_not_of('\0') != std::string_view::npos) {
+    return unusable(segment.first_batch, "a reserved field is not zero");
+  }
+
   const IndexCounts counts = read_index_counts(header);
   const IndexLayout layout(counts);
   if (layout.file_bytes != bytes.size()) {

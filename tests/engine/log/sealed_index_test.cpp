@@ -148,6 +148,14 @@ TEST_CASE("sealed index: a later version is refused as such") {
   CHECK(SealedIndex::open(bytes, model.segment).error().code == Errc::unsupported_format);
 }
 
+TEST_CASE("sealed index: reserved bytes must be zero") {
+  const IndexModel model(small_options());
+  std::string bytes = seal_index(model.tail, model.segment);
+  bytes[index_header::kTableChecksum - 1] = 1;
+  set_index_checksums(bytes);
+  CHECK(SealedIndex::open(bytes, model.segment).error().code == Errc::corruption);
+}
+
 TEST_CASE("sealed index: wrong numbers under right checksums are errors, never reads outside") {
   IndexModelOptions options = small_options();
   options.batches = 20;
@@ -276,17 +284,17 @@ TEST_CASE("sealed index: version 1 is these bytes") {
   REQUIRE(tail.add_event({"b", 0x0102030405060708}, Version(1), 120).has_value());
   const std::string bytes = seal_index(tail, keelson::test::model_segment());
   const std::string_view golden =
-      "4b45454c4944580a"                  // magic
-      "01000000"                          // version
-      "01000000"                          // batches
-      "02000000"                          // events
-      "02000000"                          // streams
-      "01000000"                          // commits
-      "0a000000"                          // bytes of names
-      "000102030405060708090a0b0c0d0e0f"  // partition
-      "1100000000000000"                  // first batch
-      "e803000000000000"                  // base offset
-      "0000010000000000"                  // used end
+      "4b45454c4944580a"                          // magic
+      "01000000"                                  // version
+      "01000000"                                  // batches
+      "02000000"                                  // events
+      "02000000"                                  // streams
+      "01000000"                                  // commits
+      "0a000000"                                  // bytes of names
+      "000102030405060708090a0b0c0d0e0f"          // partition
+      "1100000000000000"                          // first batch
+      "e803000000000000"                          // base offset
+      "0000010000000000"                          // used end
       "0000000000000000000000000000000000000000"  // reserved
       "0000000000000000000000000000000000000000"
       "a058cfefe808d656"  // checksum of the block checksums
