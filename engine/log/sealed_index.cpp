@@ -37,8 +37,9 @@ Posting decode_posting(std::string_view bytes, std::size_t position) {
 
 Result<std::unique_ptr<SealedIndex>> SealedIndex::open(std::string_view bytes,
                                                        const SegmentId& segment) {
-  if (bytes.size() < index_header::kBytes)
+  if (bytes.size() < index_header::kBytes) {
     return unusable(segment.first_batch, "shorter than its header");
+  }
   const std::string_view header = bytes.substr(0, index_header::kBytes);
   if (!header.starts_with(kIndexMagic)) return unusable(segment.first_batch, "not an index file");
   const auto version = get<std::uint32_t>(header, index_header::kVersion);
