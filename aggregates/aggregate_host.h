@@ -87,9 +87,9 @@ class AggregateHost {
   [[nodiscard]] virtual const AggregateInfo* find(std::string_view type) const = 0;
 
   /// Validates (an error of that completes before returning), decides on the partition's strand
-  /// with the state as staged, commits, and completes when durable (on the strand; keep it short). Commands to one aggregate are decided in the
-  /// order of the calls of one thread. A refusal of the domain is a reply with `outcome.rejected`,
-  /// not an error.
+  /// with the state as staged, commits, and completes when durable (on the strand; keep it short).
+  /// Commands to one aggregate are decided in the order of the calls of one thread. A refusal of
+  /// the domain is a reply with `outcome.rejected`, not an error.
   /// @error not_found    no such aggregate type or command. @error bad_request  the body.
   /// @error version_conflict, idempotency_mismatch and whatever `Partition::execute` gives.
   virtual void execute(CommandCall call, Completion completion) = 0;

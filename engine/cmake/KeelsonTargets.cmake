@@ -19,10 +19,10 @@ function(keelson_compile_options target)
                                            -Woverloaded-virtual -Wunused-result)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     # False alarms of g++ 12's optimizer inside std::string (GCC bugs 105329, 105651) and, in
-    # optimized builds, inside std::variant and std::optional (GCC bug 80635).
-    target_compile_options(${target} PRIVATE -Wno-restrict -Wno-stringop-overread
-                                             -Wno-stringop-overflow -Wno-array-bounds
-                                             $<$<NOT:$<CONFIG:Debug>>:-Wno-maybe-uninitialized>)
+    # optimized builds, inside std::variant and std::optional (80635) and coroutine frames.
+    target_compile_options(${target} PRIVATE
+      -Wno-restrict -Wno-stringop-overread -Wno-stringop-overflow -Wno-array-bounds
+      $<$<NOT:$<CONFIG:Debug>>:-Wno-maybe-uninitialized;-Wno-mismatched-new-delete>)
   endif()
   if(KEELSON_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
