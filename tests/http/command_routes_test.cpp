@@ -1,0 +1,205 @@
+#include "http/command_routes.h"
+
+#include <sstream>
+
+#include "http/command_batch.h"
+#include "tests/http/test_service.h"
+
+using namespace keelson;
+using namespace keelson::http;
+using namespace keelson::http::test;
+
+namespace {
+
+json open(const std::string& id) { return {{"type", "wallet"}, {"id", id}, {"command", "open"}}; }
+
+json put(const std::string& id, int amount) {
+  return {{"type", "wallet"}, {"id", id}, {"command", "put"}, {"data", {{"amount", amount}}}};
+}
+
+json with(json command, const char* name, json value) {
+  command[name] = std::move(value);
+  return command;
+}
+
+std::string lines(const std::vector<json>& commands) {
+  std::string text;
+  for (const json& command : commands) text += command.dump() + "\n";
+  return text;
+}
+
+std::vector<json> parse_lines(const std::string& text) {
+  std::vector<json> all;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) all.push_back(json::parse(line));
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("commands: outcomes in order, each on its own") {
+  TestService service;
+  const json commands = {
+      open("1"),
+      put("1", 5),
+      {{"type", "wallet"}, {"id", "1"}, {"command", "take"}, {"data", {{"amount", 9}}}},
+      {{"type", "wallet"}, {"id", "1"}, {"command", "fly"}},
+      put("1", -1),
+      with(put("1", 1), "expected_version", 7),
+      with(put("1", 1), "expected_version", 2),
+      with(put("1", 1), "expected_version", nullptr)};
+  const auto response = service.post("/v1/commands", commands.dump());
+  CHECK(response.status == 200);
+  CHECK(response.field("Content-Type") == "application/json");
+  CHECK(response.field("Keelson-Position") == "3");
+  const json outcomes = json::parse(response.body);
+  REQUIRE(outcomes.size() == commands.size());
+  CHECK(outcomes[0]["status"] == 200);
+  CHECK(outcomes[0]["outcome"] == "accepted");
+  CHECK(outcomes[0]["offset"] == 0);
+  CHECK(outcomes[0]["events"][0]["type"] == "opened");
+  CHECK_FALSE(outcomes[0].contains("replayed"));
+  CHECK(outcomes[1]["version"] == 2);
+  CHECK(outcomes[2]["status"] == 409);
+  CHECK(outcomes[2]["outcome"] == "rejected");
+  CHECK(outcomes[2]["reason"] == "insufficient_funds");
+  CHECK(outcomes[2]["detail"] == "the balance is 5");
+  CHECK(outcomes[3]["status"] == 404);
+  CHECK(outcomes[3]["outcome"] == "error");
+  CHECK(outcomes[3]["code"] == "not-found");
+  CHECK(outcomes[4]["status"] == 400);
+  CHECK(outcomes[4]["code"] == "bad-request");
+  CHECK(outcomes[5]["status"] == 412);
+  CHECK(outcomes[5]["code"] == "version-conflict");
+  CHECK(outcomes[5]["current"] == 2);
+  CHECK(outcomes[6]["version"] == 3);
+  CHECK(outcomes[7]["version"] == 4);
+}
+
+TEST_CASE("commands: to one aggregate decided in the order given, 1,000 at a time") {
+  TestService service({.partitions = 4});
+  json commands = json::array();
+  constexpr int kWallets = 50;
+  constexpr int kEach = 19;
+  for (int i = 0; i < kWallets; ++i) commands.push_back(open(std::to_string(i)));
+  for (int n = 1; n <= kEach; ++n) {
+    for (int i = 0; i < kWallets; ++i) commands.push_back(put(std::to_string(i), n));
+  }
+  const json outcomes = json::parse(service.post("/v1/commands", commands.dump()).body);
+  REQUIRE(outcomes.size() == 1000);
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    CHECK(outcomes[i]["outcome"] == "accepted");
+    CHECK(outcomes[i]["version"] == i / kWallets + 1);
+    CHECK(outcomes[i]["events"][0]["stream"] == "wallet-" + std::to_string(i % kWallets));
+  }
+}
+
+TEST_CASE("commands: a key repeated is a replay, in one request and in the next") {
+  TestService service;
+  const json commands = {open("1"), with(put("1", 5), "key", "k"), with(put("1", 5), "key", "k"),
+                         with(put("1", 6), "key", "k")};
+  json outcomes = json::parse(service.post("/v1/commands", commands.dump()).body);
+  CHECK_FALSE(outcomes[1].contains("replayed"));
+  CHECK(outcomes[2]["replayed"] == true);
+  CHECK(outcomes[2]["offset"] == outcomes[1]["offset"]);
+  CHECK(outcomes[3]["status"] == 422);
+  CHECK(outcomes[3]["code"] == "idempotency-mismatch");
+  outcomes =
+      json::parse(service.post("/v1/commands", json{with(put("1", 5), "key", "k")}.dump()).body);
+  CHECK(outcomes[0]["replayed"] == true);
+  CHECK(json::parse(service.get("/v1/aggregates/wallet/1").body)["state"]["balance"] == 5);
+}
+
+TEST_CASE("commands: NDJSON is answered with NDJSON") {
+  TestService service;
+  std::vector<json> commands = {open("1")};
+  for (int i = 0; i < 600; ++i) commands.push_back(put("1", 1));
+  const auto response = service.post("/v1/commands", lines(commands), {}, "application/x-ndjson");
+  CHECK(response.status == 200);
+  CHECK(response.field("Content-Type") == "application/x-ndjson");
+  CHECK(response.body.back() == '\n');
+  const auto outcomes = parse_lines(response.body);
+  REQUIRE(outcomes.size() == commands.size());
+  for (std::size_t i = 0; i < outcomes.size(); ++i) CHECK(outcomes[i]["version"] == i + 1);
+}
+
+TEST_CASE("commands: a malformed line is its own error, empty lines are passed over") {
+  TestService service;
+  const auto response = service.post(
+      "/v1/commands", open("1").dump() + "\r\n\n  \n{\"type\":\n[]\n" + put("1", 5).dump(), {},
+      "application/x-ndjson; charset=utf-8");
+  const auto outcomes = parse_lines(response.body);
+  REQUIRE(outcomes.size() == 4);
+  CHECK(outcomes[0]["status"] == 200);
+  CHECK(outcomes[1]["status"] == 400);
+  CHECK(outcomes[2]["status"] == 400);
+  CHECK(outcomes[3]["status"] == 200);
+}
+
+TEST_CASE("commands: Accept chooses the form of the answer") {
+  TestService service;
+  const auto as_lines = service.post("/v1/commands", json{open("1"), open("2")}.dump(),
+                                     {"Accept: application/x-ndjson"});
+  CHECK(as_lines.field("Content-Type") == "application/x-ndjson");
+  CHECK(parse_lines(as_lines.body).size() == 2);
+  const auto as_array = service.post("/v1/commands", lines({open("3")}),
+                                     {"Accept: application/json"}, "application/x-ndjson");
+  CHECK(as_array.field("Content-Type") == "application/json");
+  CHECK(json::parse(as_array.body).size() == 1);
+}
+
+TEST_CASE("commands: none is an empty answer") {
+  TestService service;
+  CHECK(service.post("/v1/commands", "[]").body == "[]");
+  const auto none = service.post("/v1/commands", "", {}, "application/x-ndjson");
+  CHECK(none.status == 200);
+  CHECK(none.body.empty());
+}
+
+TEST_CASE("commands: what is no list of commands is refused whole") {
+  TestService service;
+  for (const auto* body :
+       {"", "{}", "[", "[{}", "[{}]x", "5", "[{\"a\":1,\"a\":2}]", "[\"\xff\"]"}) {
+    CAPTURE(body);
+    problem(service.post("/v1/commands", body), 400, "bad-request");
+  }
+  problem(service.post("/v1/commands?x=1", "[]"), 400, "bad-request");
+  problem(service.post("/v1/commands", "[]", {}, "text/plain"), 415, "unsupported-media-type");
+  std::string many = "[0";
+  for (std::size_t i = 0; i < kBatchCommandsMax; ++i) many += ",0";
+  problem(service.post("/v1/commands", many + "]"), 413, "too-large");
+  problem(service.post("/v1/commands", "[" + std::string(17u << 20, ' ') + "]"), 413, "too-large");
+}
+
+TEST_CASE("commands: an element that is no command says what is wrong with it") {
+  const auto detail = [](const json& item) {
+    const auto items = read_command_array(json::array({item}).dump(), "");
+    REQUIRE(items);
+    REQUIRE(items->size() == 1);
+    REQUIRE_FALSE(items->front());
+    CHECK(items->front().error().code == Errc::bad_request);
+    return items->front().error().context;
+  };
+  CHECK(detail({{"id", "1"}, {"command", "open"}}).find("'type'") != std::string::npos);
+  CHECK(detail({{"type", "wallet"}, {"command", "open"}}).find("'id'") != std::string::npos);
+  CHECK(detail({{"type", "wallet"}, {"id", "1"}}).find("'command'") != std::string::npos);
+  CHECK(detail(with(open("1"), "body", 1)).find("\"body\"") != std::string::npos);
+  CHECK(detail(with(open("1"), "key", "")).find("'key'") != std::string::npos);
+  CHECK_FALSE(detail(with(open("1"), "expected_version", -1)).empty());
+  CHECK_FALSE(detail(with(open("1"), "id", 1)).empty());
+  CHECK_FALSE(detail(5).empty());
+}
+
+TEST_CASE("commands: payloads reach the aggregate as they stand") {
+  const auto items = read_command_array(
+      R"([ {"type":"t","id":"i","command":"c","data": {"a" : [1, 2]} ,"key":"k","expected_version":3} ])",
+      "me");
+  REQUIRE(items);
+  const auto& call = items->front().value();
+  CHECK(call.body == R"({"a" : [1, 2]})");
+  CHECK(call.key == "k");
+  CHECK(call.principal == "me");
+  CHECK(call.expected == Version(3));
+  CHECK(read_command_lines("{\"type\":\"t\",\"id\":\"i\",\"command\":\"c\"}", "")->front()->body ==
+        "{}");
+}
