@@ -56,6 +56,11 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
               std::weak_ptr<boost::asio::io_context> context, std::unique_ptr<Wire> wire,
               std::shared_ptr<Connection> connection, Entry entry);
 
+  /// Whoever waits on behalf of a request is woken, whatever way the session ended.
+  ~HttpSession() { interrupted_.request_stop(); }
+  HttpSession(const HttpSession&) = delete;
+  HttpSession& operator=(const HttpSession&) = delete;
+
   /// On the connection's thread.
   void start();
 

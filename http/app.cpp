@@ -1,0 +1,146 @@
+#include "http/app.h"
+
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "http/logging.h"
+#include "http/service.h"
+
+namespace keelson::http {
+
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kWrongCommandLine = 2;
+
+int complain(const std::string& program, std::string why, int status) {
+  // One line, whatever the message holds.
+  for (char& c : why) {
+    if (c == '\n' || c == '\r') c = ' ';
+  }
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), why.c_str());
+  return status;
+}
+
+/// Signals that end the process are taken by `wait` alone: blocked in every thread from before the
+/// first is made.
+class StopSignals {
+ public:
+  StopSignals() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGINT);
+    ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+  }
+  void wait() const {
+    int signal = 0;
+    sigwait(&signals_, &signal);
+  }
+  /// From now on a signal ends the process without further ado.
+  void end_process_at_next() const {
+    std::thread([signals = *this] {
+      signals.wait();
+      ::_exit(kFailed);
+    }).detach();
+  }
+
+ private:
+  sigset_t signals_{};
+};
+
+/// Each connection and each segment needs a descriptor; the usual soft limit is far below the hard.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+class App::State {
+ public:
+  struct Command {
+    std::string name;
+    std::string summary;
+    std::function<int(const std::vector<std::string>&)> run;
+  };
+
+  int serve(ServeOptions options) {
+    if (const auto completed = complete(options); !completed) {
+      return complain(domain.topic, completed.error().context, kWrongCommandLine);
+    }
+    set_up_logging(options.log_json ? LogFormat::json : LogFormat::text, options.log_level);
+    raise_descriptor_limit();
+    const StopSignals signals;
+    auto service = Service::start(std::move(options), domain);
+    if (!service) return complain(domain.topic, service.error().message(), kFailed);
+    std::printf("listening on %s\n", (*service)->url().c_str());
+    std::fflush(stdout);
+    signals.wait();
+    signals.end_process_at_next();
+    spdlog::info("stopping");
+    (*service)->stop();
+    spdlog::info("stopped");
+    return 0;
+  }
+
+  Domain domain;
+  std::vector<Command> commands;
+};
+
+App::App(std::string name) : state_(std::make_unique<State>()) {
+  state_->domain = {std::move(name), std::make_shared<aggregates::AggregateRegistry>(),
+                    std::make_shared<aggregates::ReactionRegistry>(),
+                    std::make_shared<projections::ProjectionRegistry>()};
+}
+
+App::~App() = default;
+
+aggregates::AggregateRegistry& App::aggregates() { return *state_->domain.aggregates; }
+aggregates::ReactionRegistry& App::reactions() { return *state_->domain.reactions; }
+projections::ProjectionRegistry& App::projections() { return *state_->domain.projections; }
+
+App& App::add_command(std::string name, std::string summary,
+                      std::function<int(const std::vector<std::string>&)> run) {
+  state_->commands.push_back({std::move(name), std::move(summary), std::move(run)});
+  return *this;
+}
+
+int App::run(int argc, char** argv) {
+  const std::string& program = state_->domain.topic;
+  CLI::App parser("An event-sourced service on Keelson", program);
+  parser.require_subcommand(1);
+  ServeOptions options;
+  CLI::App* const serve = parser.add_subcommand("serve", "Open the data folder and serve the API");
+  describe(*serve, options);
+  std::vector<std::pair<CLI::App*, const State::Command*>> added;
+  for (const State::Command& command : state_->commands) {
+    CLI::App* const subcommand = parser.add_subcommand(command.name, command.summary);
+    // It parses its own arguments, its `--help` among them.
+    subcommand->set_help_flag();
+    subcommand->prefix_command();
+    added.emplace_back(subcommand, &command);
+  }
+  try {
+    parser.parse(argc, argv);
+  } catch (const CLI::Success& wanted) {
+    return parser.exit(wanted);
+  } catch (const CLI::ParseError& wrong) {
+    return complain(program, wrong.what(), kWrongCommandLine);
+  }
+  for (const auto& [subcommand, command] : added) {
+    if (subcommand->parsed()) return command->run(subcommand->remaining());
+  }
+  return state_->serve(std::move(options));
+}
+
+}  // namespace keelson::http

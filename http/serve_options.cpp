@@ -1,0 +1,143 @@
+#include "http/serve_options.h"
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <charconv>
+#include <chrono>
+#include <map>
+
+namespace keelson::http {
+
+namespace {
+
+/// An option in seconds, kept as milliseconds.
+void add_seconds(CLI::App& command, const std::string& name, std::chrono::milliseconds& time,
+                 const std::string& help) {
+  command
+      .add_option_function<double>(
+          name,
+          [&time](double seconds) {
+            time = std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+          },
+          help)
+      ->check(CLI::Range(0.01, 86400.0))
+      ->type_name("SECONDS")
+      ->default_str(std::to_string(time.count() / 1000));
+}
+
+void describe_limits(CLI::App& command, ServeOptions& options) {
+  command
+      .add_option("--event-bytes-max", options.limits.event_bytes_max,
+                  "Data and metadata of one event")
+      ->check(CLI::Range(1u, 64u << 20))
+      ->capture_default_str();
+  command
+      .add_option("--commit-bytes-max", options.limits.commit_bytes_max, "All events of one commit")
+      ->check(CLI::Range(1u, 256u << 20))
+      ->capture_default_str();
+  command
+      .add_option("--commit-events-max", options.limits.commit_events_max, "Events of one commit")
+      ->check(CLI::Range(1u, 1u << 20))
+      ->capture_default_str();
+  command
+      .add_option("--header-bytes-max", options.server.header_bytes_max, "Request line and header")
+      ->check(CLI::Range(1024u, 1u << 20))
+      ->capture_default_str();
+  command.add_option("--body-bytes-max", options.server.body_bytes_max, "Body of a request")
+      ->check(CLI::Range(1024u, 1u << 30))
+      ->capture_default_str();
+  command.add_option("--connections-max", options.server.connections_max, "Open connections")
+      ->check(CLI::Range(1u, 1u << 20))
+      ->capture_default_str();
+  command
+      .add_option("--pipeline-max", options.server.pipeline_max,
+                  "Requests in work of one connection")
+      ->check(CLI::Range(1u, 4096u))
+      ->capture_default_str();
+  add_seconds(command, "--header-timeout", options.server.header_timeout,
+              "For a request's header to arrive");
+  add_seconds(command, "--body-timeout", options.server.body_timeout,
+              "For a request's body to arrive, and a second more for each 64 KiB");
+  add_seconds(command, "--idle-timeout", options.server.idle_timeout,
+              "Before a connection without requests is closed");
+  add_seconds(command, "--write-timeout", options.server.write_timeout,
+              "Before a client that takes no byte is cut");
+  add_seconds(command, "--stop-timeout", options.server.stop_timeout,
+              "For what is in flight when stopping");
+}
+
+}  // namespace
+
+void describe(CLI::App& command, ServeOptions& options) {
+  command.add_option("--data", options.folder, "Folder of all data; made if missing")
+      ->required()
+      ->type_name("DIR");
+  command
+      .add_option("--listen", options.listen, "Numeric address and port; port 0 is any free one")
+      ->type_name("ADDRESS:PORT")
+      ->capture_default_str();
+  command
+      .add_option("--partitions", options.partitions,
+                  "Of the application's topic when it is first made; fixed from then on")
+      ->check(CLI::Range(1u, 1024u));
+  command
+      .add_option(
+          "--durability", options.durability,
+          "When a commit is acknowledged: after fdatasync, or from the page cache (survives "
+          "a crash of the process, not of the machine); fixed when the topic is made")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Durability>{{"fsync", Durability::fsync}, {"os", Durability::os}}))
+      ->default_str("fsync");
+  command.add_option("--threads", options.server.threads, "That serve connections; 0: one a core")
+      ->check(CLI::Range(0u, 1024u))
+      ->capture_default_str();
+  command.add_option("--tls-cert", options.server.tls_certificate, "Certificate chain, PEM")
+      ->type_name("FILE");
+  command.add_option("--tls-key", options.server.tls_key, "Its private key, PEM")
+      ->type_name("FILE");
+  command
+      .add_option("--tokens", options.tokens_file,
+                  "Who may do what: lines of '<sha-256 of the token in hex> <principal> "
+                  "<role>[,<role>...]', roles read, write, admin")
+      ->type_name("FILE");
+  command.add_flag("--insecure", options.insecure,
+                   "Serve an address that others can reach without TLS and tokens");
+  command.add_flag("--log-json", options.log_json, "One JSON object a line");
+  command.add_option("--log-level", options.log_level, "What is worth a line")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
+      ->capture_default_str();
+  describe_limits(command, options);
+}
+
+Result<void> complete(ServeOptions& options) {
+  const std::string& listen = options.listen;
+  const std::size_t colon = listen.rfind(':');
+  std::string address = listen.substr(0, std::min(colon, listen.size()));
+  const std::string port = colon == std::string::npos ? "" : listen.substr(colon + 1);
+  if (address.size() > 2 && address.front() == '[' && address.back() == ']') {
+    address = address.substr(1, address.size() - 2);
+  }
+  boost::system::error_code error;
+  const auto numeric = boost::asio::ip::make_address(address, error);
+  const auto [end, number_error] =
+      std::from_chars(port.data(), port.data() + port.size(), options.server.port);
+  if (error || port.empty() || number_error != std::errc{} || end != port.data() + port.size()) {
+    return fail(Errc::bad_request, "--listen '" + listen +
+                                       "': expected a numeric address and a port, as in "
+                                       "127.0.0.1:8080 or [::1]:8080");
+  }
+  options.server.address = address;
+  if (options.server.tls_certificate.empty() != options.server.tls_key.empty()) {
+    return fail(Errc::bad_request, "--tls-cert and --tls-key are needed together");
+  }
+  const bool secured = !options.server.tls_certificate.empty() && !options.tokens_file.empty();
+  if (!numeric.is_loopback() && !secured && !options.insecure) {
+    return fail(Errc::bad_request,
+                "others can reach " + address +
+                    ": give --tls-cert, --tls-key and --tokens, or --insecure to serve it all the "
+                    "same");
+  }
+  return {};
+}
+
+}  // namespace keelson::http

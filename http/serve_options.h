@@ -1,0 +1,37 @@
+// What `serve` was told on the command line.
+#pragma once
+
+#include <string>
+
+#include "engine/base/result.h"
+#include "engine/store/options.h"
+#include "http/server_options.h"
+
+namespace CLI {
+class App;
+}
+
+namespace keelson::http {
+
+struct ServeOptions {
+  std::string folder;                     ///< of all data: `log`, `read-models`, `snapshots`
+  std::string listen = "127.0.0.1:8080";  ///< numeric address and port
+  std::string tokens_file;                ///< empty: everyone is anonymous
+  bool insecure = false;
+  std::uint32_t partitions = 0;  ///< of the application's topic when it is made; 0: 1
+  Durability durability = Durability::fsync;
+  Limits limits;
+  ServerOptions server;
+  bool log_json = false;
+  std::string log_level = "info";
+};
+
+/// Describes the options to the command line's parser, which fills `options`.
+void describe(CLI::App& command, ServeOptions& options);
+
+/// Takes `listen` apart into `server`, and checks that the address may be listened on: one that
+/// others can reach needs TLS and tokens, or `insecure`.
+/// @error bad_request  says what to do.
+[[nodiscard]] Result<void> complete(ServeOptions& options);
+
+}  // namespace keelson::http

@@ -1,0 +1,186 @@
+#include "http/service.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "http/operations_routes.h"
+
+namespace keelson::http {
+
+namespace {
+
+/// Blocking work: SQL and reading many events. More threads than cores, as some wait for the disk.
+unsigned work_threads() { return std::max(4u, 2 * std::thread::hardware_concurrency()); }
+constexpr std::size_t kWorkQueueMax = 4096;
+
+std::vector<std::pair<std::string, std::string>> labels_of(const std::string& topic,
+                                                           PartitionId partition) {
+  return {{"topic", topic}, {"partition", std::to_string(partition.value)}};
+}
+
+std::vector<Metrics::Sample> ends_of(Store& store) {
+  std::vector<Metrics::Sample> samples;
+  for (Topic* topic : store.topics()) {
+    for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
+      const Partition& partition = topic->partition(PartitionId(p));
+      samples.push_back(
+          {labels_of(topic->name(), PartitionId(p)), static_cast<double>(partition.end().value)});
+    }
+  }
+  return samples;
+}
+
+enum class Lag { events, seconds };
+
+std::vector<Metrics::Sample> lags_of(const projections::ProjectionHost& host, Lag lag) {
+  std::vector<Metrics::Sample> samples;
+  for (const projections::ProjectionInfo& projection : host.projections()) {
+    const auto status = host.status(projection.name);
+    if (!status) continue;
+    for (const auto& partition : status->partitions) {
+      auto labels = labels_of(projection.topic, partition.partition);
+      labels.emplace_back("projection", projection.name);
+      samples.push_back({std::move(labels), lag == Lag::events
+                                                ? static_cast<double>(partition.lag_events)
+                                                : partition.lag_seconds});
+    }
+  }
+  return samples;
+}
+
+std::vector<Metrics::Sample> lags_of(const aggregates::AggregateHost& host) {
+  std::vector<Metrics::Sample> samples;
+  for (const aggregates::ReactionStatus& reaction : host.reactions()) {
+    auto labels = labels_of(host.topic().name(), reaction.partition);
+    labels.emplace_back("reaction", reaction.name);
+    samples.push_back({std::move(labels), static_cast<double>(reaction.lag)});
+  }
+  return samples;
+}
+
+}  // namespace
+
+bool Domain::empty() const {
+  return aggregates->types().empty() && projections->projections().empty();
+}
+
+Result<std::unique_ptr<Service>> Service::start(ServeOptions options, const Domain& domain) {
+  std::unique_ptr<Service> service(new Service(std::move(options)));
+  KEELSON_TRY(service->open_store());
+  KEELSON_TRY(service->open_hosts(domain));
+  service->add_metrics();
+  service->add_routes();
+  KEELSON_TRY(service->listen());
+  return service;
+}
+
+Result<void> Service::open_store() {
+  // First what can be wrong on the command line: opening a large store to say so would be rude.
+  if (!options_.tokens_file.empty()) {
+    KEELSON_TRY_ASSIGN(authenticator_, Authenticator::from_file(options_.tokens_file));
+  }
+  StoreOptions options;
+  options.folder = options_.folder + "/log";
+  options.limits = options_.limits;
+  KEELSON_TRY_ASSIGN(store_, Store::open(environment(), options));
+  for (const RecoveryReport& report : store_->recovered()) {
+    spdlog::warn("topic {} partition {}: cut {} bytes that were never acknowledged from {} at {}",
+                 report.topic, report.partition.value, report.torn_bytes, report.file,
+                 report.position);
+  }
+  return {};
+}
+
+Result<Topic*> Service::open_topic(const std::string& name) {
+  Topic* const existing = store_->find_topic(name);
+  if (existing == nullptr) {
+    TopicOptions options;
+    options.partitions = std::max(1u, options_.partitions);
+    options.durability = options_.durability;
+    return store_->create_topic(name, options);
+  }
+  if (options_.partitions != 0 && options_.partitions != existing->partition_count()) {
+    return fail(Errc::already_exists, "the topic '" + name + "' has " +
+                                          std::to_string(existing->partition_count()) +
+                                          " partition(s), and their number is fixed; start without "
+                                          "--partitions");
+  }
+  return existing;
+}
+
+Result<void> Service::open_hosts(const Domain& domain) {
+  if (domain.empty()) return {};
+  KEELSON_TRY_ASSIGN(Topic * topic, open_topic(domain.topic));
+  if (!domain.aggregates->types().empty()) {
+    aggregates::HostOptions options;
+    options.snapshot_folder = options_.folder + "/snapshots";
+    KEELSON_TRY_ASSIGN(aggregates_,
+                       aggregates::AggregateHost::open(environment(), *topic, domain.aggregates,
+                                                       domain.reactions, options));
+  }
+  if (!domain.projections->projections().empty()) {
+    projections::HostOptions options;
+    options.folder = options_.folder + "/read-models";
+    KEELSON_TRY_ASSIGN(projections_, projections::ProjectionHost::open(
+                                         environment(), *topic, domain.projections, options));
+  }
+  return {};
+}
+
+void Service::add_metrics() {
+  Store& store = *store_;
+  metrics_.add(Metrics::Kind::counter, "keelson_events_total", "Events committed, by partition",
+               [&store] { return ends_of(store); });
+  if (const auto* host = projections_.get()) {
+    metrics_.add(Metrics::Kind::gauge, "keelson_projection_lag_events",
+                 "Committed events not applied yet",
+                 [host] { return lags_of(*host, Lag::events); });
+    metrics_.add(Metrics::Kind::gauge, "keelson_projection_lag_seconds",
+                 "Age of the oldest event not applied yet",
+                 [host] { return lags_of(*host, Lag::seconds); });
+  }
+  if (const auto* host = aggregates_.get()) {
+    metrics_.add(Metrics::Kind::gauge, "keelson_reaction_lag_events",
+                 "Committed events not looked at yet", [host] { return lags_of(*host); });
+  }
+}
+
+void Service::add_routes() {
+  timers_ = std::make_unique<ThreadTimers>();
+  work_ = std::make_unique<ThreadWorkPool>(work_threads(), kWorkQueueMax);
+  services_ = std::make_unique<Services>(Services{environment(), *store_, aggregates_.get(),
+                                                  projections_.get(), *timers_, *work_, metrics_});
+  add_operations_routes(router_, ready_, metrics_);
+}
+
+Result<void> Service::listen() {
+  KEELSON_TRY_ASSIGN(server_,
+                     Server::start(options_.server, router_, authenticator_, *work_, metrics_));
+  if (projections_) projections_->start();
+  if (aggregates_) aggregates_->start_reactions();
+  ready_ = true;
+  return {};
+}
+
+Service::~Service() { stop(); }
+
+void Service::stop() {
+  ready_ = false;
+  if (aggregates_) aggregates_->stop_reactions();
+  if (server_ && !server_->stop()) {
+    spdlog::warn("some connections were still open after the time to stop, and were cut");
+  }
+  // From the outside in: nobody may find gone what it still uses.
+  server_.reset();
+  work_.reset();
+  timers_.reset();
+  if (projections_) projections_->stop();
+  projections_.reset();
+  aggregates_.reset();
+  if (store_) store_->close();
+  store_.reset();
+}
+
+}  // namespace keelson::http

@@ -1,0 +1,87 @@
+// A running node: the store, what runs on it, and the server in front.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "aggregates/aggregate_host.h"
+#include "aggregates/reaction.h"
+#include "aggregates/registry.h"
+#include "engine/base/clock.h"
+#include "engine/base/random.h"
+#include "engine/base/thread_scheduler.h"
+#include "engine/io/posix_file_system.h"
+#include "engine/store/store.h"
+#include "http/auth.h"
+#include "http/metrics.h"
+#include "http/router.h"
+#include "http/serve_options.h"
+#include "http/server.h"
+#include "http/services.h"
+#include "http/timers.h"
+#include "http/work_pool.h"
+#include "projections/projection.h"
+#include "projections/projection_host.h"
+
+namespace keelson::http {
+
+/// What an application is made of.
+struct Domain {
+  std::string topic;
+  std::shared_ptr<aggregates::AggregateRegistry> aggregates;
+  std::shared_ptr<aggregates::ReactionRegistry> reactions;
+  std::shared_ptr<projections::ProjectionRegistry> projections;
+
+  /// Without anything registered there is nothing to run, and no topic of its own.
+  [[nodiscard]] bool empty() const;
+};
+
+/// Owns everything of a node, in the order in which it depends on each other. A crash at any point
+/// leaves what the parts promise: the log is the truth, read models and snapshots are rebuilt.
+class Service {
+ public:
+  /// Opens the store, recovers it, starts everything and listens.
+  /// @error whatever the parts give; the context is made for the operator.
+  [[nodiscard]] static Result<std::unique_ptr<Service>> start(ServeOptions options,
+                                                              const Domain& domain);
+  /// Stops if that has not been done.
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  [[nodiscard]] std::string url() const { return server_->url(); }
+  [[nodiscard]] std::uint16_t port() const { return server_->port(); }
+
+  /// Graceful: see App. Returns when the store is closed.
+  void stop();
+
+ private:
+  explicit Service(ServeOptions options) : options_(std::move(options)) {}
+  Result<void> open_store();
+  Result<void> open_hosts(const Domain& domain);
+  Result<Topic*> open_topic(const std::string& name);
+  void add_routes();
+  void add_metrics();
+  Result<void> listen();
+  [[nodiscard]] Environment environment() { return {files_, clock_, random_, scheduler_}; }
+
+  ServeOptions options_;
+  io::PosixFileSystem files_;
+  SystemClock clock_;
+  SystemRandom random_;
+  ThreadScheduler scheduler_{2};
+  Metrics metrics_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<aggregates::AggregateHost> aggregates_;
+  std::unique_ptr<projections::ProjectionHost> projections_;
+  Authenticator authenticator_;
+  std::unique_ptr<ThreadTimers> timers_;
+  std::unique_ptr<ThreadWorkPool> work_;
+  std::unique_ptr<Services> services_;
+  Router router_;
+  std::unique_ptr<Server> server_;
+  std::atomic<bool> ready_{false};
+};
+
+}  // namespace keelson::http
