@@ -5,7 +5,14 @@
 #include <algorithm>
 #include <thread>
 
+#include "http/aggregate_routes.h"
+#include "http/command_routes.h"
+#include "http/event_routes.h"
 #include "http/operations_routes.h"
+#include "http/projection_routes.h"
+#include "http/stream_routes.h"
+#include "http/topic_routes.h"
+#include "http/websocket_session.h"
 
 namespace keelson::http {
 
@@ -153,6 +160,13 @@ void Service::add_routes() {
   services_ = std::make_unique<Services>(Services{environment(), *store_, aggregates_.get(),
                                                   projections_.get(), *timers_, *work_, metrics_});
   add_operations_routes(router_, ready_, metrics_);
+  add_topic_routes(router_, *services_);
+  add_stream_routes(router_, *services_);
+  add_event_routes(router_, *services_);
+  add_aggregate_routes(router_, *services_);
+  add_command_routes(router_, *services_);
+  add_projection_routes(router_, *services_);
+  add_subscription_route(router_, *services_);
 }
 
 Result<void> Service::listen() {

@@ -5,9 +5,11 @@
 #include "http/services.h"
 #include "http/timers.h"
 #include "http/work_pool.h"
+#include "tests/http/store_server.h"
 
 using namespace keelson;
 using namespace keelson::http;
+using namespace keelson::http::test;
 using namespace std::chrono_literals;
 
 TEST_CASE("timers: tasks run in the order of their time") {
@@ -71,4 +73,68 @@ TEST_CASE("work pool: a full queue turns tasks away, and a stopped pool has run 
     gate.set_value();
   }
   CHECK(ran == 4);
+}
+
+namespace {
+
+/// A wake-up in the test's hands.
+struct Armed {
+  Task task;
+  bool dropped = false;
+
+  std::function<std::unique_ptr<Registration>(Task)> arm() {
+    struct Marker final : Registration {
+      explicit Marker(bool& dropped_) : dropped(dropped_) {}
+      ~Marker() override { dropped = true; }
+      bool& dropped;
+    };
+    return [this](Task given) -> std::unique_ptr<Registration> {
+      task = std::move(given);
+      return std::make_unique<Marker>(dropped);
+    };
+  }
+};
+
+}  // namespace
+
+TEST_CASE("wait: the event, the time or the interruption ends it, once, and lets go of the rest") {
+  StoreServer server;
+  for (const Woken expected : {Woken::event, Woken::timeout, Woken::interrupted}) {
+    CAPTURE(static_cast<int>(expected));
+    Armed armed;
+    std::stop_source interruption;
+    std::promise<Woken> promise;
+    int calls = 0;
+    wait_for(server.services(), expected == Woken::timeout ? 5ms : 20'000ms,
+             interruption.get_token(), armed.arm(), [&](Woken why) {
+               CHECK(armed.dropped);
+               ++calls;
+               promise.set_value(why);
+             });
+    if (expected == Woken::event) armed.task();
+    if (expected == Woken::interrupted) interruption.request_stop();
+    CHECK(promise.get_future().get() == expected);
+    interruption.request_stop();
+    CHECK(calls == 1);
+  }
+}
+
+TEST_CASE("wait: what has happened already, or was interrupted before, does not wait") {
+  StoreServer server;
+  std::promise<Woken> at_once;
+  wait_for(
+      server.services(), 20'000ms, {},
+      [](Task task) -> std::unique_ptr<Registration> {
+        task();
+        return nullptr;
+      },
+      [&](Woken why) { at_once.set_value(why); });
+  CHECK(at_once.get_future().get() == Woken::event);
+  std::stop_source stopped;
+  stopped.request_stop();
+  std::promise<Woken> before;
+  Armed armed;
+  wait_for(server.services(), 20'000ms, stopped.get_token(), armed.arm(),
+           [&](Woken why) { before.set_value(why); });
+  CHECK(before.get_future().get() == Woken::interrupted);
 }

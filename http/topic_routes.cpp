@@ -1,0 +1,150 @@
+#include "http/topic_routes.h"
+
+#include <utility>
+
+#include "aggregates/hash.h"
+#include "engine/store/store.h"
+#include "http/as_of.h"
+#include "http/json_reader.h"
+#include "http/json_text.h"
+#include "http/lookup.h"
+
+namespace keelson::http {
+
+namespace {
+
+std::string_view name_of(Durability durability) {
+  return durability == Durability::fsync ? "fsync" : "os";
+}
+
+void append_partitions(std::string& out, Topic& topic) {
+  out += R"("partitions":[)";
+  for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
+    const Partition& partition = topic.partition(PartitionId(p));
+    if (p != 0) out += ',';
+    out += R"({"partition":)";
+    append_number(out, p);
+    out += R"(,"start":)";
+    append_number(out, partition.start().value);
+    out += R"(,"end":)";
+    append_number(out, partition.end().value);
+    out += '}';
+  }
+  out += ']';
+}
+
+void append_topic(std::string& out, Topic& topic) {
+  out += R"({"name":)";
+  append_json_string(out, topic.name());
+  out += R"(,"id":")" + aggregates::to_hex(topic.id().bytes) + R"(","durability":")";
+  out += name_of(topic.options().durability);
+  out += R"(","segment_bytes":)";
+  append_number(out, topic.options().segment_bytes);
+  out += ',';
+  append_partitions(out, topic);
+  out += '}';
+}
+
+Response describe(unsigned status, Topic& topic) {
+  std::string position = topic.end().to_string();
+  std::string body;
+  append_topic(body, topic);
+  return Response::json(status, std::move(body))
+      .header(std::string(kPositionHeader), std::move(position))
+      .header("Cache-Control", "no-cache");
+}
+
+Result<std::uint32_t> partitions_from(JsonReader& reader) {
+  KEELSON_TRY_ASSIGN(const std::uint64_t count, reader.number());
+  if (count == 0 || count > 1024) {
+    return fail(Errc::bad_request, "'partitions' must be from 1 to 1024");
+  }
+  return static_cast<std::uint32_t>(count);
+}
+
+Result<Durability> durability_from(JsonReader& reader) {
+  KEELSON_TRY_ASSIGN(const std::string name, reader.string());
+  if (name == "fsync") return Durability::fsync;
+  if (name == "os") return Durability::os;
+  return fail(Errc::bad_request, "'durability' must be \"fsync\" or \"os\"");
+}
+
+/// `{"partitions":4,"durability":"fsync","segment_bytes":67108864}`, each of them optional, over
+/// the options of the topic that may be there already.
+Result<TopicOptions> options_from(std::string_view body, TopicOptions options) {
+  if (body.empty()) return options;
+  KEELSON_TRY_ASSIGN(JsonReader reader, JsonReader::open(body, {}));
+  KEELSON_TRY(reader.enter_object());
+  while (true) {
+    KEELSON_TRY_ASSIGN(const auto name, reader.next_member());
+    if (!name) break;
+    if (*name == "partitions") {
+      KEELSON_TRY_ASSIGN(options.partitions, partitions_from(reader));
+    } else if (*name == "durability") {
+      KEELSON_TRY_ASSIGN(options.durability, durability_from(reader));
+    } else if (*name == "segment_bytes") {
+      KEELSON_TRY_ASSIGN(options.segment_bytes, reader.number());
+    } else {
+      return fail(Errc::bad_request, "a topic has no option '" + std::string(*name) +
+                                         "'; there are partitions, durability and segment_bytes");
+    }
+  }
+  KEELSON_TRY(reader.finish());
+  return options;
+}
+
+/// Idempotent: what is not said stays as it is, and saying the same again changes nothing.
+Result<Response> put_topic(Store& store, const Request& request) {
+  KEELSON_TRY(request.check_query({}));
+  const std::string& name = request.path_parameter("topic");
+  Topic* const existing = store.find_topic(name);
+  const TopicOptions before = existing != nullptr ? existing->options() : TopicOptions{};
+  KEELSON_TRY_ASSIGN(const TopicOptions options, options_from(request.body, before));
+  KEELSON_TRY_ASSIGN(Topic * topic, store.create_topic(name, options));
+  return describe(existing != nullptr ? 200 : 201, *topic);
+}
+
+Result<Response> get_topic(Store& store, const Request& request) {
+  KEELSON_TRY(request.check_query({}));
+  KEELSON_TRY_ASSIGN(Topic * topic, find_topic(store, request));
+  return describe(200, *topic);
+}
+
+Result<Response> get_topics(Store& store, const Request& request) {
+  KEELSON_TRY(request.check_query({}));
+  std::string body = R"({"topics":[)";
+  bool first = true;
+  for (Topic* const topic : store.topics()) {
+    if (!std::exchange(first, false)) body += ',';
+    append_topic(body, *topic);
+  }
+  body += "]}";
+  return Response::json(200, std::move(body)).header("Cache-Control", "no-cache");
+}
+
+void answer(Responder& responder, Result<Response> response) {
+  if (response) {
+    responder.send(*std::move(response));
+  } else {
+    responder.send(response.error());
+  }
+}
+
+}  // namespace
+
+void add_topic_routes(Router& router, Services& services) {
+  Store& store = services.store;
+  RouteOptions admin;
+  admin.role = Role::admin;
+  admin.blocking = true;
+  admin.consumes = {"application/json"};
+  admin.body_bytes_max = 64u << 10;
+  router.add(Method::put, "/v1/topics/{topic}", admin,
+             [&store](Request request, Responder r) { answer(r, put_topic(store, request)); });
+  router.add(Method::get, "/v1/topics/{topic}", {},
+             [&store](Request request, Responder r) { answer(r, get_topic(store, request)); });
+  router.add(Method::get, "/v1/topics", {},
+             [&store](Request request, Responder r) { answer(r, get_topics(store, request)); });
+}
+
+}  // namespace keelson::http
