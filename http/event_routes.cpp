@@ -42,7 +42,7 @@ class PageRead : public std::enable_shared_from_this<PageRead> {
     if (!stopped) return responder_.send(stopped.error());
     const bool at_end = *stopped == EventReader::Stopped::at_end && !full;
     const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(give_up_at_ - SteadyClock::now());
+        std::chrono::ceil<std::chrono::milliseconds>(give_up_at_ - SteadyClock::now());
     if (at_end && page_.count() == 0 && left.count() > 0) return wait(left);
     answer(at_end ? PageState::open : PageState::closed);
   }

@@ -8,6 +8,7 @@
 #include "http/aggregate_routes.h"
 #include "http/command_routes.h"
 #include "http/event_routes.h"
+#include "http/openapi.h"
 #include "http/operations_routes.h"
 #include "http/projection_routes.h"
 #include "http/stream_routes.h"
@@ -167,6 +168,7 @@ void Service::add_routes() {
   add_command_routes(router_, *services_);
   add_projection_routes(router_, *services_);
   add_subscription_route(router_, *services_);
+  add_description_routes(router_, *services_);
 }
 
 Result<void> Service::listen() {
