@@ -2,6 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <future>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
 #include "engine/io/posix_file_system.h"
 #include "tests/engine/log/log_model.h"
 #include "tests/support/simulated_file_system.h"
@@ -167,4 +174,82 @@ TEST_CASE("partition log: a full segment is cut to what it uses when it is seale
   const auto file = disk.open("log/00000000000000000000.seg", io::OpenMode::read).value();
   CHECK(file->size().value() < kSmall.segment_bytes);
   model.check_equal(*log);
+}
+
+TEST_CASE(
+    "partition log: readers beside the writer see a beginning of the log, whole and in order") {
+  TemporaryFolder folder;
+  io::PosixFileSystem files;
+  const auto log = open(files, folder.path() + "/log");
+  constexpr std::uint64_t kBatches = 400;
+  std::atomic<bool> done = false;
+
+  // Stream s-N gets version V in batch V * 8 + N: what must be there follows from the end alone.
+  const auto read = [&](std::uint64_t seed) {
+    std::mt19937_64 random(seed);
+    while (!done) {
+      const Offset end = log->end();
+      Offset next(random() % (end.value + 1));
+      const auto cursor = log->read(next).value();
+      while (true) {
+        const auto event = cursor->next().value();
+        if (!event) break;
+        if (event->offset != next) return false;
+        ++next;
+      }
+      if (next < end) return false;
+      const std::uint64_t stream = random() % 8;
+      const std::uint64_t versions = (end.value + 7 - stream) / 8;
+      const std::string name = "s-" + std::to_string(stream);
+      if (log->stream_version(name, end).value() != Version(versions)) return false;
+      std::uint64_t seen = 0;
+      const auto visit = [&](const log::FoundEvent& found) {
+        return found.record.version == Version(++seen);
+      };
+      if (!log->read_stream(name, Version(1), Version(UINT64_MAX), end, false, visit)) return false;
+      if (seen != versions) return false;
+      if (end == Offset(0)) continue;
+      const std::string id = "id-" + std::to_string(random() % end.value);
+      const auto commit = log->find_command({"", "", id}).value();
+      if (!commit || commit->events.size() != 1 || commit->header.key.id != id) return false;
+      if (log->end_at(TimeUs(0)).value() != Offset(0)) return false;
+    }
+    return true;
+  };
+  std::vector<std::future<bool>> readers;
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    readers.push_back(std::async(std::launch::async, read, i));
+  }
+  auto maintainer = std::async(std::launch::async, [&] {
+    while (!done) {
+      if (log->maintenance_due() && !log->maintain()) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  });
+  for (std::uint64_t n = 0; n < kBatches; ++n) {
+    log::BodyWriter writer;
+    log::CommitHeader header;
+    const std::string id = "id-" + std::to_string(n);
+    header.key.id = id;
+    header.event_count = 1;
+    writer.begin_commit(header);
+    const TimeUs time(static_cast<std::int64_t>(n + 1));
+    writer.add_event(
+        {"s-" + std::to_string(n % 8), Version(n / 8 + 1), "t", time, std::string(2000, 'x'), ""});
+    writer.end_commit();
+    log::BatchDraft draft;
+    draft.epoch = Epoch(1);
+    draft.base_offset = Offset(n);
+    draft.time = time;
+    draft.event_count = draft.commit_count = 1;
+    draft.body = writer.take();
+    const auto batch_no = log->append(draft);
+    REQUIRE(batch_no);
+    if (n % 16 == 15) REQUIRE(log->sync());
+    log->publish(*batch_no);
+  }
+  done = true;
+  for (auto& reader : readers) CHECK(reader.get());
+  CHECK(maintainer.get());
 }

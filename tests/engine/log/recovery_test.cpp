@@ -197,6 +197,23 @@ TEST_CASE("recovery: a batch put into an event's data is not taken for a witness
   log.check_cut_at(3);
 }
 
+TEST_CASE("recovery: a batch kept as data in a torn batch does not testify against it") {
+  Damaged log(3, true);
+  // An event whose data is a copy of bytes of this very log, from a later time.
+  BatchHeader later = log.headers[2];
+  later.batch_no = BatchNo(9);
+  later.durable_batches = BatchNo(9);
+  const auto copy = log::encode_batch_header(later, log::checksum_seed(kIdentity));
+  const std::string body = std::string(80, 'x') + std::string(copy.data(), copy.size());
+  BatchHeader torn = log.headers[2];
+  torn.batch_no = BatchNo(3);
+  torn.base_offset = log.headers[2].end_offset();
+  torn.length = static_cast<std::uint32_t>(log::kBatchHeaderBytes + body.size());
+  const auto header = log::encode_batch_header(torn, log::checksum_seed(kIdentity));
+  log.write(log.starts[3], std::string(header.data(), header.size()) + body);
+  log.check_cut_at(3);
+}
+
 TEST_CASE("recovery: a batch that does not follow the one before is corruption") {
   using Change = void (*)(BatchHeader&);
   const Change changes[] = {
