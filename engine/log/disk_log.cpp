@@ -40,7 +40,6 @@ Result<void> DiskLog::sync() { return writer_->sync(); }
 void DiskLog::publish(BatchNo through) {
   if (through < publishing_.next_batch) return;
   while (publishing_.next_batch <= through) publish_batch();
-  log_.end_batch.store(publishing_.next_batch.value, std::memory_order_release);
   log_.end_offset.store(publishing_.end.value, std::memory_order_release);
 }
 

@@ -19,16 +19,9 @@ namespace keelson::log {
 /// Ties the parts together: `LogWriter` writes the last segment, `publish` lets readers see it,
 /// `DiskCursor` and the look-ups read what is published, `SegmentSupply` makes files ahead.
 ///
-/// Crash: see `LogWriter`, `SegmentSupply`; the repair is `open_disk_log`.
+/// Crash: see `LogWriter`, `SegmentSupply` and `seal_segment`; the repair is in disk_log_open.cpp.
 class DiskLog final : public PartitionLog {
  public:
-  /// What opening found; see disk_log_open.cpp.
-  struct Opened {
-    LogState state;
-    LogWriter::Place place;
-    std::optional<TornTail> torn_tail;
-  };
-
   DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity, LogOptions options);
 
   /// Finds or makes the segments. Called once, before anything else.
@@ -60,6 +53,13 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Result<Offset> end_at(TimeUs time) const override;
 
  private:
+  /// What opening found.
+  struct Opened {
+    LogState state;
+    LogWriter::Place place;
+    std::optional<TornTail> torn_tail;
+  };
+
   /// How far `publish` has come. Belongs to the publishing thread.
   struct Publishing {
     std::shared_ptr<Segment> segment;
@@ -73,6 +73,7 @@ class DiskLog final : public PartitionLog {
   void publish_batch();
   [[nodiscard]] Result<void> seal(Segment& segment);
 
+  // Opening, in disk_log_open.cpp.
   [[nodiscard]] Result<std::vector<std::string>> find_segments();
   [[nodiscard]] Result<Opened> make_first_segment();
   [[nodiscard]] Result<SegmentHeader> read_header(const std::string& name) const;
@@ -81,7 +82,7 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Result<void> rebuild(const std::string& path, const SegmentHeader& header,
                                      const LogPoint& next);
   [[nodiscard]] Result<Opened> open_last(const std::string& name, const SegmentHeader& header);
-  void start(Opened opened);
+  void continue_from(Opened opened);
 
   io::FileSystem& files_;
   const std::string folder_;

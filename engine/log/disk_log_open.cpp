@@ -43,7 +43,7 @@ Result<void> DiskLog::open() {
   KEELSON_TRY_ASSIGN(const auto names, find_segments());
   if (names.empty()) {
     KEELSON_TRY_ASSIGN(Opened opened, make_first_segment());
-    start(std::move(opened));
+    continue_from(std::move(opened));
     return {};
   }
   KEELSON_TRY_ASSIGN(SegmentHeader header, read_header(names.front()));
@@ -53,7 +53,7 @@ Result<void> DiskLog::open() {
     header = std::move(next);
   }
   KEELSON_TRY_ASSIGN(Opened opened, open_last(names.back(), header));
-  start(std::move(opened));
+  continue_from(std::move(opened));
   return {};
 }
 
@@ -157,7 +157,7 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
   return opened;
 }
 
-void DiskLog::start(Opened opened) {
+void DiskLog::continue_from(Opened opened) {
   const LogPoint point = opened.state.point;
   publishing_.segment = log_.segments.all()->back();
   publishing_.file = opened.place.file;
@@ -165,7 +165,6 @@ void DiskLog::start(Opened opened) {
   publishing_.end = point.end;
   publishing_.position = opened.place.position;
   publishing_.next_batch = point.next_batch;
-  log_.end_batch = point.next_batch.value;
   log_.end_offset = point.end.value;
   torn_tail_ = std::move(opened.torn_tail);
   writer_ =

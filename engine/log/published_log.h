@@ -25,7 +25,6 @@ struct PublishedLog {
   mutable SegmentFileCache files;
   mutable VerifiedBatches verified;
   std::atomic<std::uint64_t> end_offset = 0;
-  std::atomic<std::uint64_t> end_batch = 0;
 
   [[nodiscard]] Offset end() const { return Offset(end_offset.load(std::memory_order_acquire)); }
   [[nodiscard]] Offset start() const { return segments.all()->front()->start().end; }
