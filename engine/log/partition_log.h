@@ -93,8 +93,7 @@ class PartitionLog {
   /// @error disk_full, io_error  nothing changed; a later append may succeed, unless it was a sync
   ///                             that failed: then `sync` fails as well, and the process must end.
   /// @error outcome_unknown      the same, but if the process ends before the next append, the
-  /// batch
-  ///                             may be found in the log.
+  ///                             batch may be found in the log.
   [[nodiscard]] virtual Result<BatchNo> append(const BatchDraft& draft) = 0;
   /// Makes all appended batches durable (fdatasync). A failure must end the process; it is
   /// remembered, and every later call fails with it.
