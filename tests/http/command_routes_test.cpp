@@ -192,7 +192,8 @@ TEST_CASE("commands: an element that is no command says what is wrong with it") 
 
 TEST_CASE("commands: payloads reach the aggregate as they stand") {
   const auto items = read_command_array(
-      R"([ {"type":"t","id":"i","command":"c","data": {"a" : [1, 2]} ,"key":"k","expected_version":3} ])",
+      R"([ {"type":"t","id":"i","command":"c","data": {"a" : [1, 2]} ,)"
+      R"("key":"k","expected_version":3} ])",
       "me");
   REQUIRE(items);
   const auto& call = items->front().value();

@@ -221,7 +221,8 @@ TEST_CASE("commits: several streams of a partition, all or nothing") {
        R"({"writes":[{"events":[{"type":"t","data":1}]}]})",
        R"({"writes":[{"stream":"a-1","expected_version":-1,"events":[{"type":"t","data":1}]}]})",
        R"({"writes":[{"stream":"a-1","expected_version":"one","events":[{"type":"t","data":1}]}]})",
-       R"({"writes":[{"stream":"a-1","events":[{"type":"t","data":1}]}],"checks":[{"stream":"b-1"}]})",
+       R"({"writes":[{"stream":"a-1","events":[{"type":"t","data":1}]}],)"
+       R"("checks":[{"stream":"b-1"}]})",
        R"({"writes":[{"stream":"a-1","events":[{"type":"t","data":1}]}],"more":1})"}) {
     CAPTURE(bad);
     check_code(commit(bad), 400, "bad-request");

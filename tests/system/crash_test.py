@@ -22,7 +22,7 @@ def test_killed_again_and_again_while_loading(start_bank, transactions, dice, is
     events = assert_log_holds(server.client(), acknowledged)
     assert len(events) == len(some.rows) + len(some.accounts), "something happened twice or never"
     server.wait_applied()
-    rows = server.client().query("balances", "SELECT account_id, balance FROM balances")["rows"]
+    rows = server.client().query("bank", "SELECT account_id, balance FROM balances")["rows"]
     assert dict(rows) == some.balances()
 
     again = run_load(server.port, some)
@@ -46,7 +46,7 @@ def test_bank_import_outlives_the_server(start_bank, transactions, dice, is_long
     assert report["rows"] == report["balances_met"] == rows
     assert sum(server.client().ends().values()) == rows + len(transactions.accounts)
     server.wait_applied()
-    total = server.client().query("balances", "SELECT sum(balance) FROM balances")["rows"]
+    total = server.client().query("bank", "SELECT sum(balance) FROM balances")["rows"]
     assert total == [[transactions.total()]]
 
 
@@ -64,5 +64,5 @@ def test_killed_while_starting(start_bank, transactions, dice, is_long):
     assert_log_holds(server.client(), acknowledged)
     assert server.client().all_events() == events
     server.wait_applied()
-    rows = server.client().query("balances", "SELECT account_id, balance FROM balances")["rows"]
+    rows = server.client().query("bank", "SELECT account_id, balance FROM balances")["rows"]
     assert dict(rows) == transactions.first(1000).balances()

@@ -46,9 +46,9 @@ def test_import_is_complete_and_repeatable(start_bank, transactions, partitions)
 
 
 def check_balances(client, transactions):
-    total = client.query("balances", "SELECT sum(balance), count(*) FROM balances")["rows"][0]
+    total = client.query("bank", "SELECT sum(balance), count(*) FROM balances")["rows"][0]
     assert total == [transactions.total(), len(transactions.accounts)]
-    rows = client.query("balances", "SELECT account_id, balance FROM balances")["rows"]
+    rows = client.query("bank", "SELECT account_id, balance FROM balances")["rows"]
     assert dict(rows) == transactions.balances()
 
 
@@ -63,7 +63,7 @@ def check_statements(client, transactions):
         above = accounts[first + 50] if first + 50 < len(accounts) else "~"
         found = defaultdict(list)
         for account, amount, balance_after, booked_at in client.query(
-                "statements", sql, [part[0], above])["rows"]:
+                "bank", sql, [part[0], above])["rows"]:
             if amount != 0:
                 found[account].append((abs(amount), balance_after, booked_at[:10]))
         for account in part:
@@ -79,6 +79,6 @@ def check_daily_totals(client, transactions):
         day[0 if row.delta > 0 else 1] += abs(row.delta)
         day[2] += 1
     # A day's movements lie in several partitions, each with a row of its own for that day.
-    rows = client.query("daily_totals", """SELECT day, sum(credits), sum(debits), sum(count)
+    rows = client.query("bank", """SELECT day, sum(credits), sum(debits), sum(count)
                                            FROM daily_totals GROUP BY day""")["rows"]
     assert {day: totals for day, *totals in rows} == dict(expected)

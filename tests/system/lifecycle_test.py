@@ -68,5 +68,5 @@ def test_read_models_are_rebuilt_when_deleted(start_bank, transactions):
         file.unlink()
     server.restart()
     server.wait_applied()
-    rows = server.client().query("balances", "SELECT account_id, balance FROM balances")["rows"]
+    rows = server.client().query("bank", "SELECT account_id, balance FROM balances")["rows"]
     assert dict(rows) == some.balances()

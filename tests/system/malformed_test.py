@@ -7,7 +7,7 @@ import pytest
 from raw_http import RawConnection, post
 
 DEPOSIT = "/v1/aggregates/account/a/deposit"
-QUERY = "/v1/projections/balances/query"
+QUERY = "/v1/projections/bank/query"
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +121,11 @@ def test_amounts_the_domain_refuses(bank, amount):
     ("GET", "/v1/aggregates/account/%zz", {400}),
     ("GET", "/v1/aggregates/account/..%2f..%2fetc%2fpasswd", {400, 404}),
     ("GET", "/v1/projections/nothing", {404}),
-    ("GET", "/v1/projections/balances/tables/nothing", {404}),
-    ("GET", "/v1/projections/balances/tables/sqlite_master", {404}),
-    ("GET", "/v1/projections/balances/tables/balances?colour=red", {400}),
-    ("GET", "/v1/projections/balances/tables/balances?order=1;drop", {400}),
-    ("GET", "/v1/projections/balances/tables/balances?at=0:0,1:0", {400}),
+    ("GET", "/v1/projections/bank/tables/nothing", {404}),
+    ("GET", "/v1/projections/bank/tables/sqlite_master", {404}),
+    ("GET", "/v1/projections/bank/tables/balances?colour=red", {400}),
+    ("GET", "/v1/projections/bank/tables/balances?order=1;drop", {400}),
+    ("GET", "/v1/projections/bank/tables/balances?at=0:0,1:0", {400}),
     ("PUT", "/v1/topics/%2e%2e", {400, 404}),
     ("PUT", "/v1/topics/UPPER", {400}),
     ("GET", "/v1/subscriptions", {400, 426}),
@@ -275,10 +275,9 @@ def test_slow_clients_delay_nobody(bank):
             connection.__exit__()
 
 
-def test_a_client_that_never_finishes_is_cut_off(bank, is_long):
-    if not is_long:
-        pytest.skip("takes as long as the server's time limit for a header; with --long")
-    with RawConnection(bank.port, timeout=120) as raw:
+def test_a_client_that_never_finishes_is_cut_off(start_bank):
+    server = start_bank(arguments=["--header-timeout", "1"])
+    with RawConnection(server.port, timeout=20) as raw:
         raw.send(b"POST /v1/aggregates/acc")
         answer = raw.read_answer()
         assert answer is None or answer[0] == 408

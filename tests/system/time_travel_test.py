@@ -17,13 +17,13 @@ def position_of(at):
 
 
 def by_query(client, at):
-    answer = client.query("balances", SQL, at=position_of(at))
+    answer = client.query("bank", SQL, at=position_of(at))
     assert answer["at"] == position_of(at)
     return [tuple(row) for row in answer["rows"]]
 
 
 def by_table(client, at):
-    answer = client.get_json("/v1/projections/balances/tables/balances", at=position_of(at),
+    answer = client.get_json("/v1/projections/bank/tables/balances", at=position_of(at),
                              limit=10_000, order="account_id")
     assert answer["at"] == position_of(at)
     return [(row["account_id"], row["balance"], row["version"]) for row in answer["rows"]]
@@ -118,8 +118,8 @@ def test_a_position_past_the_end_is_refused(start_bank, transactions):
     run_load(server.port, transactions.first(100))
     end = client.ends()[0]
     for answer in [
-            client.get("/v1/projections/balances/tables/balances", at=end),
-            client.request("POST", "/v1/projections/balances/query", {"sql": SQL, "at": str(end)}),
+            client.get("/v1/projections/bank/tables/balances", at=end),
+            client.request("POST", "/v1/projections/bank/query", {"sql": SQL, "at": str(end)}),
             client.get(f"/v1/aggregates/account/{transactions.rows[0].account}", at=end + 5),
             client.get("/v1/topics/bank/partitions/0/events", **{"from": end + 1})]:
         assert answer.status == 400 and answer.json()["code"] == "beyond-end", answer.body
@@ -131,7 +131,7 @@ def test_answers_about_the_past_can_be_cached(start_bank, transactions):
     run_load(server.port, transactions.first(300))
     server.wait_applied()
     account = f"/v1/aggregates/account/{transactions.rows[0].account}"
-    table = "/v1/projections/balances/tables/balances"
+    table = "/v1/projections/bank/tables/balances"
     for path in (account, table):
         answer = client.get(path, at=200)
         etag = answer.headers["etag"]
@@ -153,7 +153,7 @@ def test_reading_your_own_write(start_bank, transactions):
     client = server.client()
     run_load(server.port, transactions.first(50))
     account = transactions.rows[0].account
-    table = "/v1/projections/balances/tables/balances"
+    table = "/v1/projections/bank/tables/balances"
     for amount in range(1, 30):
         done = client.command("account", account, "deposit", {"amount": amount}).json()
         written = f"{done['partition']}:{done['offset']}"
@@ -175,7 +175,7 @@ def test_readers_of_the_past_do_not_stop_the_writer(start_bank, transactions, di
         client = server.client()
         while not stop.is_set():
             for offset in offsets:
-                client.query("balances", "SELECT sum(balance) FROM balances", at=str(offset))
+                client.query("bank", "SELECT sum(balance) FROM balances", at=str(offset))
 
     readers = [threading.Thread(target=read, daemon=True) for _ in range(3)]
     for reader in readers:

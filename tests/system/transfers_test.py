@@ -120,7 +120,7 @@ def test_money_is_conserved(start_bank, dice, is_long):
     check_money(server.client(), states, transfers)
 
     server.wait_applied()
-    total = server.client().query("balances", "SELECT sum(balance) FROM balances")["rows"]
+    total = server.client().query("bank", "SELECT sum(balance) FROM balances")["rows"]
     assert total == [[EACH * (len(OPEN) + 1)]]
 
 

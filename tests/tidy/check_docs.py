@@ -21,6 +21,7 @@ from pathlib import Path
 
 SNIPPET = re.compile(r"<!-- (?P<file>\S+): (?P<name>[\w-]+) -->\n+```\w*\n(?P<code>.*?)^```",
                      re.M | re.S)
+CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.M | re.S)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?!https?:|mailto:|#)(?P<target>[^)#\s]+)")
 DECISION = re.compile(r"\d{4}-[a-z0-9-]+\.md")
 
@@ -46,7 +47,8 @@ def check_document(root, path):
             yield line_of(snippet), f"{snippet['file']} has no part named {snippet['name']}"
         elif code != textwrap.dedent(snippet["code"]).strip():
             yield line_of(snippet), f"differs from {snippet['name']} in {snippet['file']}"
-    for link in LINK.finditer(text):
+    prose = CODE.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), text)
+    for link in LINK.finditer(prose):
         if not (root / path).parent.joinpath(link["target"]).exists():
             yield line_of(link), f"no such file: {link['target']}"
 

@@ -60,6 +60,10 @@ class CheckDocs(unittest.TestCase):
         self.write("README.md", "# Words\n")
         self.assertEqual(check_docs(self.root), [])
 
+    def test_a_lambda_in_code_is_no_link(self):
+        self.write("README.md", "`[](a)`\n```cpp\nauto f = [](int n) {};\n```\n[b](b.md)\n")
+        self.assert_caught("README.md:5:", "no such file: b.md")
+
     def test_decisions_are_indexed_and_numbered_once(self):
         self.write("docs/decisions/0001-one.md", "# 1. One\n")
         self.write("docs/decisions/README.md", "[One](0001-one.md)\n")
