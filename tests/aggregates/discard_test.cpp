@@ -1,6 +1,7 @@
 // Commits that are taken back after they were decided on top of each other.
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <future>
 
 #include "tests/aggregates/test_host.h"
@@ -17,21 +18,22 @@ std::shared_ptr<const AggregateRegistry> wallets() {
   return registry;
 }
 
-/// Lets the log's writes fail: the first waits until told to, so that more is staged behind it.
+/// Lets one write of the log fail, but only when told to, so that more is staged behind it.
 class FullDisk {
  public:
   explicit FullDisk(SimulatedFileSystem& files) : files_(files) {
     files_.set_fault([this](DiskCall call, const std::string&) -> std::optional<Errc> {
-      if (call != DiskCall::write) return {};
+      if (call != DiskCall::write || failed_.exchange(true)) return {};
       released_.wait();
       return Errc::disk_full;
     });
   }
+  ~FullDisk() { files_.set_fault(nullptr); }
   void release() { release_.set_value(); }
-  void end() { files_.set_fault(nullptr); }
 
  private:
   SimulatedFileSystem& files_;
+  std::atomic<bool> failed_ = false;
   std::promise<void> release_;
   std::shared_future<void> released_ = release_.get_future().share();
 };
@@ -52,7 +54,6 @@ TEST_CASE("host: staged events that were taken back are in no state decided on a
   CHECK(first.get().error().code == Errc::disk_full);
   CHECK(second.get().error().code == Errc::disk_full);
   CHECK(third.get().error().code == Errc::disk_full);
-  full.end();
 
   // Other events now take the versions of those that were taken back.
   Commit foreign;
@@ -85,7 +86,6 @@ TEST_CASE("host: a refusal without a key waits until the events it rests on are 
   full.release();
   CHECK_FALSE(taking.get().has_value());
   CHECK_FALSE(refused.get().has_value());  // not "insufficient_funds": the 5 are still there
-  full.end();
   CHECK(host.state("wallet", "1") == R"({"open":true,"balance":5})");
 }
 

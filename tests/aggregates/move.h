@@ -97,6 +97,7 @@ struct Move {
   }
 };
 
+// [docs: reaction]
 struct CarryMove {
   static constexpr std::string_view kName = "carry_move";
   using Source = Move;
@@ -106,6 +107,7 @@ struct CarryMove {
         .on_accepted([cause] { return record(cause, "taken"); })
         .on_refused([cause](const Refusal& no) { return record(cause, "failed", no.reason); });
   }
+
   static Steps react(const Move::Taken& event, const Cause& cause) {
     return ask<Wallet>(event.to, Wallet::Put{event.amount, {}})
         .on_accepted([cause] { return record(cause, "done"); })
@@ -120,5 +122,6 @@ struct CarryMove {
     return ask<Move>(cause.id, Move::Record{std::move(status), std::move(reason)});
   }
 };
+// [end]
 
 }  // namespace keelson::test
