@@ -44,12 +44,17 @@ class WebsocketClient {
   void send(const nlohmann::json& message) { send_text(message.dump()); }
 
   /// The next message; nothing when the server has closed or nothing has come for long.
-  std::optional<nlohmann::json> receive() {
+  std::optional<std::string> receive_text() {
     boost::beast::flat_buffer buffer;
     boost::system::error_code error;
     socket_.read(buffer, error);
     if (error) return std::nullopt;
-    return nlohmann::json::parse(boost::beast::buffers_to_string(buffer.data()));
+    return boost::beast::buffers_to_string(buffer.data());
+  }
+  std::optional<nlohmann::json> receive() {
+    const auto text = receive_text();
+    if (!text) return std::nullopt;
+    return nlohmann::json::parse(*text);
   }
   [[nodiscard]] boost::beast::websocket::close_reason reason() const { return socket_.reason(); }
   boost::beast::websocket::stream<boost::asio::ip::tcp::socket>& socket() { return socket_; }

@@ -30,10 +30,12 @@ void append(TestService& service, const std::string& stream, int count,
 /// Reads until `count` events have come, which must be dense from `first`.
 void expect_events(WebsocketClient& client, std::uint64_t first, std::uint64_t count) {
   for (std::uint64_t next = first; next < first + count;) {
-    const auto message = client.receive();
+    const auto message = client.receive_text();
     REQUIRE(message);
-    if ((*message)["op"] != "event") continue;
-    if ((*message)["offset"] != next) REQUIRE((*message)["offset"] == next);
+    if (!message->starts_with(R"({"op":"event")")) continue;
+    if (message->find("\"offset\":" + std::to_string(next) + ',') == std::string::npos) {
+      FAIL("expected offset " << next << ", got " << message->substr(0, 200));
+    }
     ++next;
   }
 }
@@ -133,25 +135,25 @@ TEST_CASE("websocket: every event once and in order, written meanwhile, resumed 
 
 TEST_CASE("websocket: a client that does not read is not buffered for, and goes on later") {
   TestService service;
-  const std::string data = "\"" + std::string(1000, 'x') + "\"";
-  for (int i = 0; i < 20; ++i) append(service, "wallet-1", 1000, data);
+  const std::string data = "\"" + std::string(10'000, 'x') + "\"";
+  for (int i = 0; i < 20; ++i) append(service, "wallet-1", 100, data);
   // One has read it all before, so that what the process needs for that is taken.
   WebsocketClient other(service.port());
   other.send(subscribe("start", UINT64_MAX));
-  expect_events(other, 0, 20'000);
+  expect_events(other, 0, 2'000);
 
   const std::uint64_t before = heap_bytes();
-  WebsocketClient slow(service.port(), 4096);
+  WebsocketClient slow(service.port(), 64 << 10);
   slow.send(subscribe("start", UINT64_MAX));
   REQUIRE(slow.receive());
   append(service, "wallet-1", 1, data);
-  expect_events(other, 20'000, 1);
+  expect_events(other, 2'000, 1);
   WebsocketClient third(service.port());
   third.send(subscribe("start", UINT64_MAX));
-  expect_events(third, 0, 20'001);
+  expect_events(third, 0, 2'001);
   // 20 MB of events are waiting for the slow one, by far more than it may cost.
   CHECK(heap_bytes() < before + (8u << 20));
-  expect_events(slow, 0, 1000);
+  expect_events(slow, 0, 200);
 }
 
 TEST_CASE("websocket: mistakes are answered, and the connection goes on") {
