@@ -204,3 +204,46 @@ TEST_CASE("commands: payloads reach the aggregate as they stand") {
   CHECK(read_command_lines("{\"type\":\"t\",\"id\":\"i\",\"command\":\"c\"}", "")->front()->body ==
         "{}");
 }
+
+namespace {
+
+/// Every queue is full.
+class FullPool final : public WorkPool {
+ public:
+  bool post(Task) override { return false; }
+};
+
+/// Calls the handler of POST /v1/commands as the server does, and waits for the answer.
+Response post_commands(Router& router, std::string body, std::string_view type) {
+  Request request;
+  request.method = Method::post;
+  request.body = std::move(body);
+  request.headers.add("Content-Type", type);
+  std::promise<Response> answer;
+  router.match(Method::post, "/v1/commands")
+      ->route->handler(std::move(request), Responder([&answer](Response response) {
+                         answer.set_value(std::move(response));
+                       }));
+  return answer.get_future().get();
+}
+
+}  // namespace
+
+TEST_CASE("commands: what was decided is answered although every thread is taken") {
+  TestService service;
+  FullPool full;
+  const Services& real = service.services();
+  Services services{real.environment, real.store, real.aggregates, real.projections,
+                    real.timers,      full,       real.metrics};
+  Router router;
+  add_command_routes(router, services);
+  const Response whole = post_commands(router, json{open("1")}.dump(), "application/json");
+  CHECK(json::parse(whole.body)[0]["status"] == 200);
+
+  Response streamed = post_commands(router, lines({open("2")}), "application/x-ndjson");
+  std::promise<Chunk> chunk;
+  streamed.stream->next([&chunk](Result<Chunk> next) { chunk.set_value(*std::move(next)); });
+  const Chunk got = chunk.get_future().get();
+  CHECK(got.last);
+  CHECK(parse_lines(got.bytes).front()["status"] == 200);
+}
