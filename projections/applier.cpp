@@ -96,7 +96,7 @@ Result<Applier::Applied> Applier::apply(Offset before) {
   }
   KEELSON_TRY(model_->begin());
   auto applied = fill_transaction(before);
-  if (!applied || applied->failure || model_->checkpoint().next == from) model_->rollback();
+  if (model_->checkpoint().next == from) model_->rollback();
   if (model_->checkpoint().next != from) {
     progress_.advance(partition_.id(), model_->checkpoint().next);
     model_->checkpoint_wal();

@@ -48,7 +48,21 @@ const std::vector<std::string> kQueries = {
     "SELECT a, b FROM pair WHERE d = 'd4'",
     "SELECT a, b FROM pair WHERE c IS NULL ORDER BY a, b",
     "SELECT a, b FROM pair WHERE c = 1 OR d = 'd2' ORDER BY a, b",
-    "SELECT a, b FROM pair WHERE a = 1 ORDER BY b",
+    "SELECT a, b FROM pair WHERE a = 1 ORDER BY a, b",
+    "SELECT a, b FROM pair WHERE a = 1 ORDER BY b, a",
+    "SELECT a, b FROM pair WHERE a = CAST('1' AS INTEGER) ORDER BY a, b",
+    "SELECT a, b FROM pair WHERE a > 2.0 ORDER BY a, b",
+    "SELECT p.a, p.b, i.id FROM item i CROSS JOIN pair p ON p.a = i.id ORDER BY 1, 2, 3",
+    "SELECT p.a, p.b, i.id FROM pair p CROSS JOIN item i ON i.id = p.a ORDER BY 1, 2, 3",
+    "SELECT i.id, j.id FROM item i CROSS JOIN item j ON j.ref = i.x * 2 - i.id ORDER BY 1, 2",
+    "SELECT a, b FROM pair WHERE a = 'K1' COLLATE NOCASE ORDER BY a, b",
+    "SELECT a, b FROM pair WHERE d >= 'D4' COLLATE NOCASE ORDER BY a, b",
+    "SELECT a, b FROM pair ORDER BY a, b DESC",
+    "SELECT a, b FROM pair ORDER BY a COLLATE NOCASE DESC, b",
+    "SELECT a, b FROM pair WHERE (a, b) > ('k1', 2) ORDER BY a, b",
+    "SELECT a, b FROM pair WHERE a LIKE 'K1%' ORDER BY a, b",
+    "SELECT a, b FROM pair WHERE b IS 2 AND c IS NOT NULL ORDER BY a, b",
+    "SELECT a, b FROM pair WHERE a IN (SELECT ref FROM item) ORDER BY a, b",
     "SELECT DISTINCT a FROM pair ORDER BY a",
     "SELECT a, sum(c), count(*) FROM pair GROUP BY a ORDER BY a",
     "SELECT id FROM item WHERE n = 'NAME1' ORDER BY id",
@@ -132,7 +146,11 @@ class Generator {
 
  private:
   std::string number(int n) { return std::to_string(below(n)); }
-  std::string key() { return "'k" + number(5) + "'"; }
+  /// Some keys are numbers as text: equal to a number, or not, by the rules of affinity.
+  std::string key() {
+    const std::string kinds[] = {"'k", "'k", "'k", "'k", "'", "'0"};
+    return kinds[below(6)] + number(5) + "'";
+  }
   std::string maybe(std::string value) { return below(5) == 0 ? "NULL" : value; }
   std::string pair_row() {
     return "(" + key() + "," + number(4) + "," + maybe(number(6)) + "," +
