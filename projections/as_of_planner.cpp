@@ -98,8 +98,7 @@ double estimate_rows(const Table& table, bool versions, const Scan& scan) {
   double rows = kTableRows;
   if (fixed > 0) {
     rows = kRowsOfKeyPrefix;
-  } else if (!bound(scan, table.key.front(), false) &&
-             as_of_path(table, scan.constraints) == AsOfPath::by_index) {
+  } else if (indexed_constraint(table, scan.constraints)) {
     rows = kRowsOfIndex;
   }
   if (bound(scan, table.key[fixed], false)) rows *= kRangeFraction;

@@ -74,30 +74,37 @@ std::string version_then(const Table& table, std::string_view keys) {
          " AS v WHERE " + same_key(table, "v", keys) + " AND v._to > ?1) AND h._from <= ?1";
 }
 
-/// Earlier versions of rows that have changed since. CROSS JOIN fixes the order: keys first.
-std::string changed(const Table& table, const Scan& scan) {
-  const Source source{"t", "h"};
-  return "SELECT " + select_list(table, scan, source) + " FROM " + quoted(table.name) +
-         " AS t CROSS JOIN " + quoted(history_table(table.name)) + " AS h WHERE t._from > ?1 AND " +
-         version_then(table, "t") + conditions(table, scan, source, true);
+/// ` AND source."column" = ?` for the constraint by which keys are found.
+std::string found_by(const Table& table, const Scan& scan, std::optional<std::size_t> indexed,
+                     std::string_view source) {
+  if (!indexed) return "";
+  const auto column = static_cast<std::size_t>(scan.constraints[*indexed].column);
+  return " AND " + std::string(source) + "." + quoted(table.columns[column].name) + " = ?" +
+         std::to_string(*indexed + 2);
 }
 
-/// Versions of rows that are no more. A dead key may live again; then it is found above.
-std::string ended(const Table& table, const Scan& scan) {
-  const Source source{"d", "h"};
-  return "SELECT " + select_list(table, scan, source) + " FROM " + quoted(dead_table(table.name)) +
-         " AS d CROSS JOIN " + quoted(history_table(table.name)) +
-         " AS h WHERE NOT EXISTS (SELECT 1 FROM " + quoted(table.name) + " AS t WHERE " +
-         same_key(table, "t", "d") + ") AND " + version_then(table, "d") +
+/// Earlier versions of rows that have changed since. CROSS JOIN fixes the order: keys first.
+std::string changed(const Table& table, const Scan& scan, std::optional<std::size_t> indexed) {
+  const Source source{"t", "h"};
+  return "SELECT " + select_list(table, scan, source) + " FROM " + quoted(table.name) +
+         " AS t CROSS JOIN " + quoted(history_table(table.name)) + " AS h WHERE t._from > ?1" +
+         found_by(table, scan, indexed, "t") + " AND " + version_then(table, "t") +
          conditions(table, scan, source, true);
 }
 
-/// Closed versions that held at the offset, found by their columns.
-std::string held_then(const Table& table, const Scan& scan) {
-  const Source source{"h", "h"};
-  return "SELECT " + select_list(table, scan, source) + " FROM " +
-         quoted(history_table(table.name)) + " AS h WHERE h._to > ?1 AND h._from <= ?1" +
-         conditions(table, scan, source);
+/// Versions of keys that no row has now, or, asked by an index, that no row with this value has. A
+/// key whose row has not changed since, or has the value now, is found above.
+std::string ended(const Table& table, const Scan& scan, std::optional<std::size_t> indexed) {
+  const Source source{"d", "h"};
+  const std::string keys = indexed ? former_table(table.name, scan.constraints[*indexed].column)
+                                   : dead_table(table.name);
+  const std::string found_above =
+      indexed ? " AND (t._from <= ?1 OR (TRUE" + found_by(table, scan, indexed, "t") + "))" : "";
+  return "SELECT " + select_list(table, scan, source) + " FROM " + quoted(keys) +
+         " AS d CROSS JOIN " + quoted(history_table(table.name)) +
+         " AS h WHERE NOT EXISTS (SELECT 1 FROM " + quoted(table.name) + " AS t WHERE " +
+         same_key(table, "t", "d") + found_above + ")" + found_by(table, scan, indexed, "d") +
+         " AND " + version_then(table, "d") + conditions(table, scan, source, true);
 }
 
 std::string live_sql(const Table& table, const Scan& scan) {
@@ -113,30 +120,30 @@ std::string versions_sql(const Table& table, const Scan& scan) {
          conditions(table, scan, closed) + order_by(scan);
 }
 
-bool bound(const std::vector<ScanConstraint>& constraints, int column, bool by_equality) {
-  return std::ranges::any_of(constraints, [&](const ScanConstraint& constraint) {
-    return constraint.column == column && !constraint.op.empty() &&
-           (!by_equality || constraint.op == "=");
+bool bound(const std::vector<ScanConstraint>& constraints, int column) {
+  return std::ranges::any_of(constraints, [column](const ScanConstraint& constraint) {
+    return constraint.column == column && !constraint.op.empty();
   });
 }
 
 }  // namespace
 
-AsOfPath as_of_path(const Table& table, const std::vector<ScanConstraint>& constraints) {
-  if (bound(constraints, table.key.front(), false)) return AsOfPath::by_key;
-  for (const auto& index : table.indexes) {
-    if (bound(constraints, index.front(), true)) return AsOfPath::by_index;
+std::optional<std::size_t> indexed_constraint(const Table& table,
+                                              const std::vector<ScanConstraint>& constraints) {
+  if (bound(constraints, table.key.front())) return std::nullopt;
+  for (std::size_t i = 0; i < constraints.size(); ++i) {
+    if (constraints[i].op != "=") continue;
+    if (std::ranges::find(table.indexed, constraints[i].column) != table.indexed.end()) return i;
   }
-  return AsOfPath::by_key;
+  return std::nullopt;
 }
 
 std::string scan_sql(const Table& table, const Scan& scan, ScanMode mode) {
   if (mode == ScanMode::live) return live_sql(table, scan);
   if (mode == ScanMode::versions) return versions_sql(table, scan);
-  const std::string then = as_of_path(table, scan.constraints) == AsOfPath::by_index
-                               ? held_then(table, scan)
-                               : changed(table, scan) + " UNION ALL " + ended(table, scan);
-  return unchanged(table, scan) + " UNION ALL " + then + order_by(scan);
+  const auto indexed = indexed_constraint(table, scan.constraints);
+  return unchanged(table, scan) + " UNION ALL " + changed(table, scan, indexed) + " UNION ALL " +
+         ended(table, scan, indexed) + order_by(scan);
 }
 
 }  // namespace keelson::projections

@@ -1,8 +1,10 @@
 // The SQL that reads one table of one partition: now, as of an offset, or all versions of its rows.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "projections/versioned_schema.h"
@@ -37,16 +39,14 @@ enum class ScanMode {
   versions,  ///< every version that began at or before parameter 1; `_to` is NULL if it ended later
 };
 
-/// How rows as of an offset are found.
-enum class AsOfPath {
-  by_key,    ///< for each key that fits: one look-up. Time does not depend on the history's length
-  by_index,  ///< versions that fit an index of the table's, sorted out by offset
-};
+/// The constraint by which rows as of an offset are found where the key is not bound: equality on a
+/// column that an index begins with. Nothing when there is none: then it is by the key, or by all
+/// keys.
+[[nodiscard]] std::optional<std::size_t> indexed_constraint(
+    const Table& table, const std::vector<ScanConstraint>& constraints);
 
-/// The better path for `constraints`: by an index when one is bound by equality and the key is not.
-[[nodiscard]] AsOfPath as_of_path(const Table& table,
-                                  const std::vector<ScanConstraint>& constraints);
-
+/// Every way is one look-up in an index for each key that comes into question, so its time depends
+/// on the number of keys and not on the length of their history.
 [[nodiscard]] std::string scan_sql(const Table& table, const Scan& scan, ScanMode mode);
 
 }  // namespace keelson::projections

@@ -23,6 +23,10 @@ inline constexpr std::string_view kOffsetFunction = "keelson_offset";
 [[nodiscard]] inline std::string dead_table(std::string_view table) {
   return std::string(table) + "__dead";
 }
+/// Keys of `table` whose row once had another value in the column, by that value.
+[[nodiscard]] inline std::string former_table(std::string_view table, int column) {
+  return std::string(table) + "__was" + std::to_string(column);
+}
 /// All versions of `table`'s rows, as a query sees them.
 [[nodiscard]] inline std::string versions_table(std::string_view table) {
   return std::string(table) + "__history";

@@ -16,6 +16,11 @@ namespace {
 /// Open connections of all readers of a projection together; each takes two or three files.
 constexpr std::size_t kConnectionsMax = 512;
 
+/// Of one read model's writing connection: a share of 64 MiB, at least 1 MiB and at most 16.
+std::size_t cache_kib(std::size_t partitions) {
+  return std::clamp<std::size_t>((64 << 10) / partitions, 1 << 10, 16 << 10);
+}
+
 std::size_t readers_of(const HostOptions& options, std::size_t partitions) {
   const std::size_t fitting = std::max<std::size_t>(kConnectionsMax / partitions, 1);
   return std::clamp<std::size_t>(options.readers_max, 1, fitting);
@@ -124,8 +129,8 @@ void HostedProjection::describe(const Projection& projection) {
 Result<void> HostedProjection::open_partition(PartitionId id, Strand& worker) {
   const std::string file = folder_ + "/p" + std::to_string(id.value) + ".db";
   Partition& partition = topic_.partition(id);
-  KEELSON_TRY_ASSIGN(auto opened,
-                     ReadModel::open(environment_.files, file, rules_, topic_.id(), partition));
+  KEELSON_TRY_ASSIGN(auto opened, ReadModel::open(environment_.files, file, rules_, topic_.id(),
+                                                  partition, cache_kib(topic_.partition_count())));
   if (!opened.rebuilt_because.empty()) {
     spdlog::warn("read model {} is built anew from the log: {}", file, opened.rebuilt_because);
   }

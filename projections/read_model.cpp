@@ -74,12 +74,12 @@ Result<Checkpoint> read_checkpoint(Statement& select) {
 
 Result<ReadModel::Opened> ReadModel::open(io::FileSystem& files, const std::string& path,
                                           std::shared_ptr<const Rules> rules, const Uuid& topic,
-                                          const Partition& partition) {
+                                          const Partition& partition, std::size_t cache_kib) {
   const std::string identity = identity_of(*rules, topic, partition.id());
   Opened opened;
   KEELSON_TRY_ASSIGN(const bool there, files.exists(path));
   if (there) {
-    opened.model.reset(new ReadModel(path, rules));
+    opened.model.reset(new ReadModel(path, rules, cache_kib));
     auto stale = opened.model->load(identity, partition);
     if (stale && !*stale) return opened;
     if (!stale && stale.error().code != Errc::corruption) return std::unexpected(stale.error());
@@ -87,14 +87,17 @@ Result<ReadModel::Opened> ReadModel::open(io::FileSystem& files, const std::stri
     opened.model.reset();
     KEELSON_TRY(remove_files(files, path));
   }
-  opened.model.reset(new ReadModel(path, std::move(rules)));
+  opened.model.reset(new ReadModel(path, std::move(rules), cache_kib));
   KEELSON_TRY(opened.model->create(identity, partition.start()));
   return opened;
 }
 
 Result<void> ReadModel::connect() {
   KEELSON_TRY_ASSIGN(database_, Database::open(path_, Database::Mode::read_write));
-  KEELSON_TRY(database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"));
+  KEELSON_TRY(
+      database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                         "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -" +
+                         std::to_string(cache_kib_)));
   KEELSON_TRY(register_offset_function(*database_, event_offset_));
   sqlite3_wal_hook(
       database_->handle(),

@@ -49,9 +49,10 @@ class ReadModel {
   };
 
   /// @param path  its folder must exist.
+  /// @param cache_kib  pages kept in memory, in KiB.
   [[nodiscard]] static Result<Opened> open(io::FileSystem& files, const std::string& path,
                                            std::shared_ptr<const Rules> rules, const Uuid& topic,
-                                           const Partition& partition);
+                                           const Partition& partition, std::size_t cache_kib);
   ReadModel(const ReadModel&) = delete;
   ReadModel& operator=(const ReadModel&) = delete;
 
@@ -72,8 +73,8 @@ class ReadModel {
   void checkpoint_wal();
 
  private:
-  ReadModel(std::string path, std::shared_ptr<const Rules> rules)
-      : path_(std::move(path)), rules_(std::move(rules)) {}
+  ReadModel(std::string path, std::shared_ptr<const Rules> rules, std::size_t cache_kib)
+      : path_(std::move(path)), rules_(std::move(rules)), cache_kib_(cache_kib) {}
 
   /// Why the file that is there cannot be used, or nothing when it can or there is none.
   [[nodiscard]] Result<std::optional<std::string>> load(const std::string& identity,
@@ -83,6 +84,7 @@ class ReadModel {
 
   std::string path_;
   std::shared_ptr<const Rules> rules_;
+  std::size_t cache_kib_;
   Checkpoint checkpoint_;
   EventOffset event_offset_;  ///< before the connection, which points to it
   int wal_pages_ = 0;         ///< likewise

@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+
 #include "projections/capture_names.h"
 #include "projections/capture_sql.h"
 #include "projections/offset_function.h"
@@ -115,22 +117,19 @@ Result<void> check_key(const Table& table) {
   return {};
 }
 
-/// Columns of the index, or nothing when it is partial, on expressions, or another collation.
-Result<std::optional<std::vector<int>>> read_index(Database& database, const Table& table,
-                                                   std::string_view index) {
-  KEELSON_TRY_ASSIGN(auto rows,
-                     database.prepare("SELECT cid, coll FROM pragma_index_xinfo(?) WHERE key"));
+/// The column that `index` begins with, or nothing when that is an expression or in another
+/// collation than the column's.
+Result<std::optional<int>> first_column(Database& database, const Table& table,
+                                        std::string_view index) {
+  KEELSON_TRY_ASSIGN(auto rows, database.prepare("SELECT cid, coll FROM pragma_index_xinfo(?) "
+                                                 "WHERE key ORDER BY seqno LIMIT 1"));
   KEELSON_TRY(rows.bind(1, index));
-  std::vector<int> columns;
-  while (true) {
-    KEELSON_TRY_ASSIGN(const bool more, rows.step());
-    if (!more) return columns;
-    const auto column = rows.integer(0);
-    if (column < 0 || !same_name(rows.text(1), table.columns[column].collation)) {
-      return std::nullopt;
-    }
-    columns.push_back(static_cast<int>(column));
+  KEELSON_TRY_ASSIGN(const bool found, rows.step());
+  const auto column = found ? rows.integer(0) : -1;
+  if (column < 0 || !same_name(rows.text(1), table.columns[column].collation)) {
+    return std::nullopt;
   }
+  return static_cast<int>(column);
 }
 
 Result<void> read_indexes(Database& database, Table& table) {
@@ -145,8 +144,12 @@ Result<void> read_indexes(Database& database, Table& table) {
       return broken(table.name, "index " + name + " has a reserved name");
     }
     if (rows.text(1) == "pk" || rows.integer(2) != 0) continue;
-    KEELSON_TRY_ASSIGN(auto columns, read_index(database, table, name));
-    if (columns) table.indexes.push_back(std::move(*columns));
+    KEELSON_TRY_ASSIGN(const auto column, first_column(database, table, name));
+    const bool useful = column && *column != table.key.front() &&
+                        same_name(table.columns[*column].collation, "BINARY");
+    if (useful && std::ranges::find(table.indexed, *column) == table.indexed.end()) {
+      table.indexed.push_back(*column);
+    }
   }
 }
 

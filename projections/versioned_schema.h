@@ -29,8 +29,8 @@ struct Column {
 struct Table {
   std::string name;
   std::vector<Column> columns;
-  std::vector<int> key;                   ///< ordinals of columns, in the order of the primary key
-  std::vector<std::vector<int>> indexes;  ///< columns of each plain index, which history has too
+  std::vector<int> key;      ///< ordinals of columns, in the order of the primary key
+  std::vector<int> indexed;  ///< first columns of indexes, by which history can be asked too
 
   [[nodiscard]] std::optional<int> find(std::string_view column) const;
 };
@@ -50,6 +50,9 @@ struct View {
 ///   unless the event itself made it: a state that began and ended within one event never was.
 /// - `t__dead` holds every key that a row was deleted from or moved away from: with the live keys,
 ///   all keys that ever were, each once.
+/// - `t__was2`, for a column that an index begins with: every key whose row had another value there
+///   once, by that value. Written when the value changes, which is seldom, instead of an index on
+///   `t__h`, which would be written with every version.
 ///
 /// State at offset N: for each live row made at or below N the row itself; for every other key the
 /// closed version with the smallest `_to` above N, if it was made at or below N. Each is one
