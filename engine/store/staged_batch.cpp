@@ -76,7 +76,6 @@ void StagingArea::encode_events(StagedBatch& batch, StagedCommit& staged,
       ++written.end;
       ++end_;
     }
-    versions_.insert_or_assign(write.stream, written.end - 1);
     outcome.written.push_back(std::move(written));
   }
   outcome.end = end_;
@@ -106,34 +105,36 @@ StagedCommit& StagingArea::stage_group_offset(std::string_view group, Offset nex
 StagedCommit& StagingArea::add(StagedBatch& batch, StagedCommit staged) {
   StagedCommit& added = batch.commits.emplace_back(std::move(staged));
   if (added.stamp) commands_.emplace(command_key(*added.stamp), &added);
+  for (std::size_t i = 0; i < added.writes.size(); ++i) {
+    streams_[added.writes[i].stream].push_back({&added, i});
+  }
   return added;
 }
 
 std::optional<Version> StagingArea::version(std::string_view stream) const {
-  const auto found = versions_.find(stream);
-  if (found == versions_.end()) return std::nullopt;
-  return found->second;
+  const auto found = streams_.find(stream);
+  if (found == streams_.end()) return std::nullopt;
+  return found->second.back().written().end - 1;
 }
 
 void StagingArea::read(std::string_view stream, Version from, PartitionId partition,
                        const EventVisitor& visit) const {
-  for (const auto& batch : batches_) {
-    for (const auto& commit : batch->commits) {
-      for (std::size_t i = 0; i < commit.writes.size(); ++i) {
-        const StreamWrite& write = commit.writes[i];
-        if (write.stream != stream) continue;
-        const auto& written = commit.outcome.written[i];
-        for (std::size_t e = 0; e < write.events.size(); ++e) {
-          const Version version = written.first + e;
-          if (version < from) continue;
-          const NewEvent& event = write.events[e];
-          const std::string_view command_id =
-              commit.stamp ? std::string_view(commit.stamp->id) : std::string_view();
-          if (!visit({partition, written.first_offset + e, write.stream, version, event.type,
-                      batch->time, event.data, event.metadata, command_id})) {
-            return;
-          }
-        }
+  const auto found = streams_.find(stream);
+  if (found == streams_.end()) return;
+  const auto& writes = found->second;
+  auto staged = std::ranges::upper_bound(writes, from, {},
+                                         [](const StagedWrite& one) { return one.written().end; });
+  for (; staged != writes.end(); ++staged) {
+    const CommitOutcome::Written& written = staged->written();
+    const StreamWrite& write = staged->commit->writes[staged->write];
+    const auto& stamp = staged->commit->stamp;
+    for (Version version = std::max(from, written.first); version < written.end; ++version) {
+      const std::uint64_t place = version - written.first;
+      const NewEvent& event = write.events[place];
+      if (!visit({partition, written.first_offset + place, write.stream, version, event.type,
+                  staged->commit->outcome.time, event.data, event.metadata,
+                  stamp ? std::string_view(stamp->id) : std::string_view()})) {
+        return;
       }
     }
   }
@@ -170,9 +171,9 @@ std::unique_ptr<StagedBatch> StagingArea::finish_writing() {
   for (const auto& commit : batch->commits) {
     if (commit.stamp) commands_.erase(command_key(*commit.stamp));
     for (const auto& written : commit.outcome.written) {
-      const auto found = versions_.find(written.stream);
-      // A later commit may have moved it on; then it is still uncommitted.
-      if (found != versions_.end() && found->second == written.end - 1) versions_.erase(found);
+      const auto found = streams_.find(written.stream);
+      found->second.pop_front();  // commits leave in the order they came
+      if (found->second.empty()) streams_.erase(found);
     }
   }
   return batch;
@@ -183,7 +184,7 @@ std::deque<std::unique_ptr<StagedBatch>> StagingArea::discard(Offset end) {
   bytes_ = 0;
   writing_ = false;
   gathering_ = false;
-  versions_.clear();
+  streams_.clear();
   commands_.clear();
   return std::exchange(batches_, {});
 }

@@ -86,6 +86,15 @@ class StagingArea {
       return std::hash<std::string_view>{}(name);
     }
   };
+  /// A write of a staged commit; its events have the versions of `commit->outcome.written[write]`.
+  struct StagedWrite {
+    const StagedCommit* commit;
+    std::size_t write;
+
+    [[nodiscard]] const CommitOutcome::Written& written() const {
+      return commit->outcome.written[write];
+    }
+  };
   [[nodiscard]] static std::string command_key(const CommandStamp& stamp);
   [[nodiscard]] StagedBatch& gathered();
   void encode_events(StagedBatch& batch, StagedCommit& staged,
@@ -98,7 +107,9 @@ class StagingArea {
   bool writing_ = false;
   bool gathering_ = false;  ///< the last batch still takes commits
   std::deque<std::unique_ptr<StagedBatch>> batches_;
-  std::unordered_map<std::string, Version, NameHash, std::equal_to<>> versions_;
+  /// Of each stream with staged events, its writes in order: at least one. A decision reads the few
+  /// events that are new to it, however many are staged.
+  std::unordered_map<std::string, std::deque<StagedWrite>, NameHash, std::equal_to<>> streams_;
   std::unordered_map<std::string, StagedCommit*, NameHash, std::equal_to<>> commands_;
 };
 
