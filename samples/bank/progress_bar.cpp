@@ -14,6 +14,8 @@ namespace bank {
 namespace {
 
 constexpr std::string_view kWipeLine = "\r\x1b[2K";
+constexpr std::size_t kRowsWidth = 12;
+constexpr std::size_t kRateWidth = 9;
 
 void write_error_stream(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
@@ -47,6 +49,11 @@ std::string bar(double fraction, int width) {
   return text + "]";
 }
 
+/// To the right, so that a line does not jump about while its numbers grow.
+std::string aligned(const std::string& text, std::size_t width) {
+  return std::string(width > text.size() ? width - text.size() : 0, ' ') + text;
+}
+
 }  // namespace
 
 std::string with_commas(std::uint64_t number) {
@@ -64,8 +71,9 @@ std::string with_commas(std::int64_t number) {
 std::string render_progress(const Progress& progress, int columns) {
   const double seconds = progress.elapsed.count();
   const double rate = seconds > 0 ? static_cast<double>(progress.rows) / seconds : 0;
-  std::string numbers = with_commas(progress.rows) + " rows   " +
-                        with_commas(static_cast<std::uint64_t>(rate)) + " rows/s";
+  std::string numbers = aligned(with_commas(progress.rows), kRowsWidth) + " rows" +
+                        aligned(with_commas(static_cast<std::uint64_t>(rate)), kRateWidth) +
+                        " rows/s";
   if (!progress.fraction) return numbers;
 
   const double fraction = std::clamp(*progress.fraction, 0.0, 1.0);

@@ -1,13 +1,13 @@
 #include "samples/bank/tools.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,9 +28,9 @@ constexpr int kBad = 1;
 constexpr int kUsage = 2;
 constexpr int kInterrupted = 130;
 
-int complain(const std::string& what) {
+int complain(const std::string& what, int exit_code = kBad) {
   std::fprintf(stderr, "bank: %s\n", what.c_str());
-  return kBad;
+  return exit_code;
 }
 
 struct CloseFile {
@@ -103,113 +103,96 @@ int watch_events(const WatchOptions& options, bool json) {
   return watched ? kGood : complain(watched.error().context);
 }
 
-/// What the three have in common on the command line.
-struct Arguments {
-  GeneratorOptions generator;
-  ImportOptions import;
-  WatchOptions watch;
-  std::string file;
+/// Reads `arguments` by what `command` describes; the exit code when there is nothing left to do.
+std::optional<int> parse(CLI::App& command, const std::vector<std::string>& arguments) {
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write, told like any other
+  try {
+    command.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    return command.exit(error) == 0 ? kGood : kUsage;
+  }
+}
+
+/// The server that a tool talks to.
+struct Server {
   std::string url;
   std::string token;
-  std::string out = "-";
-  std::int64_t retry_seconds = 30;
-  bool json = false;
+
+  void describe(CLI::App& command) {
+    command.add_option("--url", url, "The server, like http://127.0.0.1:8080")->required();
+    command.add_option("--token", token, "Bearer token (default: $KEELSON_TOKEN)")
+        ->envname("KEELSON_TOKEN");
+  }
 };
-
-void add_server(CLI::App& command, Arguments& arguments) {
-  command.add_option("--url", arguments.url, "The server, like http://127.0.0.1:8080")->required();
-  command.add_option("--token", arguments.token, "Bearer token (default: $KEELSON_TOKEN)")
-      ->envname("KEELSON_TOKEN");
-}
-
-void add_generate(CLI::App& root, Arguments& arguments) {
-  CLI::App* command = root.add_subcommand("generate", "Invent a transactions file, as CSV");
-  command->add_option("--accounts", arguments.generator.accounts, "How many accounts")
-      ->check(CLI::Range(1u, 10'000'000u))
-      ->capture_default_str();
-  command->add_option("--rows", arguments.generator.rows, "How many transactions")
-      ->capture_default_str();
-  command->add_option("--seed", arguments.generator.seed, "The same seed gives the same file")
-      ->capture_default_str();
-  command->add_option("--out", arguments.out, "File to write, - for standard output")
-      ->capture_default_str();
-}
-
-void add_import(CLI::App& root, Arguments& arguments) {
-  CLI::App* command = root.add_subcommand("import",
-                                          "Feed a transactions file to a bank, checking "
-                                          "each balance");
-  command->add_option("file", arguments.file, "CSV, plain or zstd; - for standard input")
-      ->required();
-  add_server(*command, arguments);
-  command->add_option("--in-flight", arguments.import.in_flight, "Commands waiting for answers")
-      ->check(CLI::Range(1, 100'000))
-      ->capture_default_str();
-  command->add_option("--connections", arguments.import.connections, "Keep-alive connections")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  command->add_flag("--single", arguments.import.single,
-                    "A request for each command, pipelined, instead of batches");
-  command
-      ->add_option("--retry-seconds", arguments.retry_seconds,
-                   "How long to repeat what fails for now")
-      ->check(CLI::Range(0, 86'400))
-      ->capture_default_str();
-  command->add_option("--currency", arguments.import.currency, "That accounts are opened in")
-      ->capture_default_str();
-  command->add_flag("--json", arguments.json, "The summary as one JSON object");
-}
-
-void add_watch(CLI::App& root, Arguments& arguments) {
-  CLI::App* command = root.add_subcommand("watch", "Print events as they happen");
-  add_server(*command, arguments);
-  command->add_option("--topic", arguments.watch.topic, "Topic")->capture_default_str();
-  command->add_option("--from", arguments.watch.from, "start, end, or a position")
-      ->capture_default_str();
-  command->add_option("--stream-prefix", arguments.watch.stream_prefix,
-                      "Only streams beginning so");
-  command->add_option("--count", arguments.watch.count, "Stop after so many events; 0: never")
-      ->capture_default_str();
-  command->add_flag("--json", arguments.json, "Each event as one JSON object");
-}
-
-int run(CLI::App& root, Arguments& arguments) {
-  if (root.got_subcommand("generate")) return generate(arguments.generator, arguments.out);
-  auto url = Url::parse(arguments.url);
-  if (!url) {
-    complain(url.error().context);
-    return kUsage;
-  }
-  if (root.got_subcommand("import")) {
-    arguments.import.url = *url;
-    arguments.import.token = arguments.token;
-    arguments.import.retry = std::chrono::seconds(arguments.retry_seconds);
-    return import(arguments.import, arguments.file, arguments.json);
-  }
-  arguments.watch.url = *url;
-  arguments.watch.token = arguments.token;
-  return watch_events(arguments.watch, arguments.json);
-}
 
 }  // namespace
 
-std::optional<int> run_tool(int argc, char** argv) {
-  constexpr std::array<std::string_view, 3> kTools = {"generate", "import", "watch"};
-  if (argc < 2 || std::find(kTools.begin(), kTools.end(), argv[1]) == kTools.end())
-    return std::nullopt;
-  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of the write, told like any other
+int run_generate(const std::vector<std::string>& arguments) {
+  GeneratorOptions options;
+  std::string out = "-";
+  CLI::App command("Invents a transactions file, as CSV", "bank generate");
+  command.add_option("--accounts", options.accounts, "How many accounts")
+      ->check(CLI::Range(1u, 10'000'000u))
+      ->capture_default_str();
+  command.add_option("--rows", options.rows, "How many transactions")->capture_default_str();
+  command.add_option("--seed", options.seed, "The same seed gives the same file")
+      ->capture_default_str();
+  command.add_option("--out", out, "File to write, - for standard output")->capture_default_str();
+  if (const auto exit_code = parse(command, arguments)) return *exit_code;
+  return generate(options, out);
+}
 
-  Arguments arguments;
-  CLI::App root("A bank on Keelson", "bank");
-  add_generate(root, arguments);
-  add_import(root, arguments);
-  add_watch(root, arguments);
-  try {
-    root.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return root.exit(error) == 0 ? kGood : kUsage;
-  }
-  return run(root, arguments);
+int run_import(const std::vector<std::string>& arguments) {
+  ImportOptions options;
+  Server server;
+  std::string file;
+  std::int64_t retry_seconds = options.retry.count();
+  bool json = false;
+  CLI::App command("Feeds a transactions file to a bank, checking each balance", "bank import");
+  command.add_option("file", file, "CSV, plain or zstd; - for standard input")->required();
+  server.describe(command);
+  command.add_option("--in-flight", options.in_flight, "Commands waiting for answers")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  command.add_option("--connections", options.connections, "Keep-alive connections")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command.add_flag("--single", options.single,
+                   "A request for each command, pipelined, instead of batches");
+  command.add_option("--retry-seconds", retry_seconds, "How long to repeat what fails for now")
+      ->check(CLI::Range(0, 86'400))
+      ->capture_default_str();
+  command.add_option("--currency", options.currency, "That accounts are opened in")
+      ->capture_default_str();
+  command.add_flag("--json", json, "The summary as one JSON object");
+  if (const auto exit_code = parse(command, arguments)) return *exit_code;
+  auto url = Url::parse(server.url);
+  if (!url) return complain(url.error().context, kUsage);
+  options.url = *std::move(url);
+  options.token = server.token;
+  options.retry = std::chrono::seconds(retry_seconds);
+  return import(std::move(options), file, json);
+}
+
+int run_watch(const std::vector<std::string>& arguments) {
+  WatchOptions options;
+  Server server;
+  bool json = false;
+  CLI::App command("Prints events as they happen", "bank watch");
+  server.describe(command);
+  command.add_option("--topic", options.topic, "Topic")->capture_default_str();
+  command.add_option("--from", options.from, "start, end, or a position")->capture_default_str();
+  command.add_option("--stream-prefix", options.stream_prefix, "Only streams beginning so");
+  command.add_option("--count", options.count, "Stop after so many events; 0: never")
+      ->capture_default_str();
+  command.add_flag("--json", json, "Each event as one JSON object");
+  if (const auto exit_code = parse(command, arguments)) return *exit_code;
+  auto url = Url::parse(server.url);
+  if (!url) return complain(url.error().context, kUsage);
+  options.url = *std::move(url);
+  options.token = server.token;
+  return watch_events(options, json);
 }
 
 }  // namespace bank

@@ -1,12 +1,19 @@
-// The bank's own subcommands beside `serve`: generate, import, watch.
+// The bank's own commands beside `serve`: generate, import, watch.
 #pragma once
 
-#include <optional>
+#include <string>
+#include <vector>
 
 namespace bank {
 
-/// Runs the tool that `argv[1]` names and returns the exit code: 0 good, 1 bad (the reason is on
-/// standard error), 2 wrong usage, 130 interrupted. Nothing when `argv[1]` names none of them.
-[[nodiscard]] std::optional<int> run_tool(int argc, char** argv);
+// Each takes the arguments behind its name (`--help` lists them) and returns the exit status: 0
+// good, 1 bad (the reason is on standard error), 2 wrong usage, 130 interrupted.
+
+/// Invents a transactions file.
+[[nodiscard]] int run_generate(const std::vector<std::string>& arguments);
+/// Feeds a transactions file to a server, checking every balance.
+[[nodiscard]] int run_import(const std::vector<std::string>& arguments);
+/// Prints events as they happen.
+[[nodiscard]] int run_watch(const std::vector<std::string>& arguments);
 
 }  // namespace bank

@@ -9,10 +9,10 @@ using std::chrono::duration;
 TEST_CASE("progress bar: shows rows, rate and the time left, and no end that is not known") {
   const Progress half{.rows = 1500, .fraction = 0.5, .elapsed = duration<double>(3)};
   CHECK(render_progress(half, 70) ==
-        "[███████████···········]  50 %   1,500 rows   500 rows/s   0:03 left");
+        "[██████······]  50 %          1,500 rows      500 rows/s   0:03 left");
   const Progress pipe{.rows = 10, .fraction = {}, .elapsed = duration<double>(2)};
-  CHECK(render_progress(pipe, 70) == "10 rows   5 rows/s");
-  CHECK(render_progress({}, 70) == "0 rows   0 rows/s");
+  CHECK(render_progress(pipe, 70) == "          10 rows        5 rows/s");
+  CHECK(render_progress({}, 70) == "           0 rows        0 rows/s");
   CHECK(render_progress(half, 20).find('[') == std::string::npos);  // no room for a bar
 }
 
