@@ -1,14 +1,13 @@
 #include "http/aggregate_routes.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
-#include "engine/store/names.h"
 #include "engine/store/store.h"
 #include "http/as_of.h"
 #include "http/conditional.h"
 #include "http/event_json.h"
+#include "http/event_page.h"
 #include "http/json_text.h"
 
 namespace keelson::http {
@@ -19,11 +18,6 @@ using aggregates::AggregateHost;
 using aggregates::AggregateInfo;
 using aggregates::CommandCall;
 using aggregates::CommandReply;
-
-constexpr std::uint64_t kPageEventsDefault = 100;
-constexpr std::uint64_t kPageEventsMax = 1000;
-/// A page ends early at this size, whatever `limit` says.
-constexpr std::size_t kPageBytesMax = 4u << 20;
 
 std::string stream_of(const Request& request) {
   return request.path_parameter("type") + '-' + request.path_parameter("id");
@@ -132,68 +126,10 @@ Result<Response> get_state(const AggregateHost& host, const Request& request) {
 
 // --- GET /v1/aggregates/{type}/{id}/events ---
 
-Result<StreamRange::Direction> direction_of(const Request& request) {
-  const std::string_view direction = request.query("direction").value_or("forward");
-  if (direction == "forward") return StreamRange::Direction::forward;
-  if (direction == "backward") return StreamRange::Direction::backward;
-  return fail(Errc::bad_request, "'direction' must be forward or backward");
-}
-
-/// A page that later events cannot change may be kept for ever, by shared caches as well when
-/// everyone may read it.
-void allow_caching(Response& response, bool closed, const Request& request) {
-  if (!closed) {
-    response.header("Cache-Control", "no-cache");
-  } else if (request.principal.name.empty()) {
-    response.header("Cache-Control", "public, max-age=31536000, immutable");
-  } else {
-    response.header("Cache-Control", "private, max-age=31536000, immutable");
-  }
-}
-
 Result<Response> get_events(const AggregateHost& host, const Request& request) {
   KEELSON_TRY(request.check_query({"from_version", "limit", "direction"}));
   KEELSON_TRY(find_type(host, request));
-  KEELSON_TRY_ASSIGN(const auto from, request.query_number("from_version", 1));
-  KEELSON_TRY_ASSIGN(const auto limit, request.query_number("limit", 1, kPageEventsMax));
-  StreamRange range;
-  KEELSON_TRY_ASSIGN(range.direction, direction_of(request));
-  const bool backward = range.direction == StreamRange::Direction::backward;
-  range.limit = limit.value_or(kPageEventsDefault);
-  range.from = Version(from.value_or(backward ? UINT64_MAX : 1));
-
-  const std::string stream = stream_of(request);
-  Topic& topic = host.topic();
-  Partition& home = topic.home_of(stream);
-  range.before = home.end();
-  KEELSON_TRY_ASSIGN(const Version version, home.stream_version(stream, range.before));
-  if (version == Version(0)) {
-    return fail(Errc::not_found, "there is no '" + request.path_parameter("type") +
-                                     "' with the id '" + request.path_parameter("id") + "'");
-  }
-  if (backward) range.from = std::min(range.from, version);
-
-  EventPage page;
-  KEELSON_TRY(home.read_stream(stream, range, [&page](const EventView& event) {
-    page.add(event);
-    return page.bytes() < kPageBytesMax;
-  }));
-
-  const std::uint64_t count = page.count();
-  std::optional<std::uint64_t> next;
-  if (!backward) {
-    next = range.from.value + count;
-  } else if (count < range.from.value) {
-    next = range.from.value - count;
-  }
-  // Forward, a page that stopped before the end is final; backward, one that says where it starts.
-  const bool closed =
-      backward ? from && *from <= version.value : count == range.limit || *next <= version.value;
-  Response response = Response::json(200, std::move(page).finish(next, version.value + 1))
-                          .header(std::string(kPositionHeader),
-                                  position_in(topic, home.id(), range.before).to_string());
-  allow_caching(response, closed, request);
-  return response;
+  return stream_page(host.topic(), stream_of(request), request);
 }
 
 // --- GET /v1/aggregates[/{type}] ---

@@ -1,11 +1,13 @@
 #include "http/command_routes.h"
 
+#include <boost/algorithm/string/predicate.hpp>
 #include <memory>
 #include <utility>
 
 #include "engine/store/store.h"
 #include "http/as_of.h"
 #include "http/command_batch.h"
+#include "http/negotiate.h"
 
 namespace keelson::http {
 
@@ -13,18 +15,12 @@ namespace {
 
 constexpr std::uint64_t kBodyBytesMax = 16u << 20;
 constexpr std::size_t kChunkBytes = 64u << 10;
+constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kNdjson = "application/x-ndjson";
 
-bool is_ndjson(const Request& request, std::string_view header) {
-  const auto value = request.headers.find(header);
-  return value && value->find(kNdjson) != std::string_view::npos;
-}
-
-/// The client names NDJSON, or sent it and named nothing else.
-bool wants_ndjson(const Request& request) {
-  if (is_ndjson(request, "Accept")) return true;
-  const auto accept = request.headers.find("Accept");
-  return (!accept || *accept == "*/*") && is_ndjson(request, "Content-Type");
+bool sent_ndjson(const Request& request) {
+  const auto type = request.headers.find("Content-Type");
+  return type && boost::algorithm::istarts_with(*type, kNdjson);
 }
 
 /// Runs `task` on the work pool, or here when the pool is full: an answer must not be lost.
@@ -72,13 +68,19 @@ void post_commands(Services& services, const Request& request, Responder respond
   if (const auto checked = request.check_query({}); !checked) {
     return responder.send(checked.error());
   }
-  auto items = is_ndjson(request, "Content-Type")
-                   ? read_command_lines(request.body, request.principal.name)
-                   : read_command_array(request.body, request.principal.name);
+  // What came as lines goes back as lines, unless the client says otherwise.
+  const bool lines = sent_ndjson(request);
+  const std::string_view first = lines ? kNdjson : kJson;
+  const auto offers = {first, lines ? kJson : kNdjson};
+  const auto chosen = negotiate(request.headers.joined("Accept"), offers);
+  if (!chosen) return responder.send(to_response(not_acceptable(offers)));
+  auto items = lines ? read_command_lines(request.body, request.principal.name)
+                     : read_command_array(request.body, request.principal.name);
   if (!items) return responder.send(items.error());
 
   const auto batch = CommandBatch::start(*services.aggregates, *std::move(items));
-  if (wants_ndjson(request)) {
+  const bool answer_lines = *chosen == (lines ? 0u : 1u);
+  if (answer_lines) {
     responder.send(
         Response::streamed(kNdjson, std::make_unique<OutcomeLines>(batch, services.work)));
     return;

@@ -146,6 +146,7 @@ TEST_CASE("commands: Accept chooses the form of the answer") {
                                      {"Accept: application/json"}, "application/x-ndjson");
   CHECK(as_array.field("Content-Type") == "application/json");
   CHECK(json::parse(as_array.body).size() == 1);
+  problem(service.post("/v1/commands", "[]", {"Accept: text/html"}), 406, "not-acceptable");
 }
 
 TEST_CASE("commands: none is an empty answer") {
@@ -191,10 +192,10 @@ TEST_CASE("commands: an element that is no command says what is wrong with it") 
 }
 
 TEST_CASE("commands: payloads reach the aggregate as they stand") {
-  const auto items = read_command_array(
-      R"([ {"type":"t","id":"i","command":"c","data": {"a" : [1, 2]} ,)"
-      R"("key":"k","expected_version":3} ])",
-      "me");
+  const auto items =
+      read_command_array(R"([ {"type":"t","id":"i","command":"c","data": {"a" : [1, 2]} ,)"
+                         R"("key":"k","expected_version":3} ])",
+                         "me");
   REQUIRE(items);
   const auto& call = items->front().value();
   CHECK(call.body == R"({"a" : [1, 2]})");
