@@ -81,6 +81,7 @@ def test_a_refusal_is_an_outcome_too(start_bank):
     assert client.command("account", "a", "deposit", {"amount": 100}, "d1").status == 200
     server.kill()
     server.restart()
+    client = server.client()
     again = client.command("account", "a", "withdraw", {"amount": 5}, "w1")
     assert (again.status, again.json()) == (409, first.json()) and again.replayed
     assert client.command("account", "a", "withdraw", {"amount": 5}, "w2").status == 200

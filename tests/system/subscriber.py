@@ -9,9 +9,13 @@ import websockets
 SUBPROTOCOL = "keelson.v1.json"
 
 
-async def connect(port, **options):
-    return await websockets.connect(f"ws://127.0.0.1:{port}/v1/subscriptions",
-                                    subprotocols=[SUBPROTOCOL], **options)
+def connect(port, **options):
+    """To be awaited, or entered with `async with`."""
+    # With its queue full this library does not see the server's answer to a close: room for more
+    # than the credit given.
+    options.setdefault("max_queue", 1000)
+    return websockets.connect(f"ws://127.0.0.1:{port}/v1/subscriptions",
+                              subprotocols=[SUBPROTOCOL], **options)
 
 
 async def subscribe(socket, credit, first="start", **filters):
@@ -60,7 +64,7 @@ class ResumingSubscriber(threading.Thread):
 
     async def _read_some(self, count):
         credit = 100
-        async with await connect(self._port) as socket:
+        async with connect(self._port) as socket:
             self.connections += 1
             await subscribe(socket, credit, position_after(self.next))
             left = credit
