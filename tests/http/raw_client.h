@@ -8,7 +8,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
@@ -127,8 +126,9 @@ class RawClient {
     return chunk;
   }
 
-  /// Whether the server closes without sending anything more.
-  bool closed() { return pending_.empty() && !more() && !timed_out_; }
+  /// Whether the server closes without sending anything more, properly: a reset may cost a client
+  /// the answer before it.
+  bool closed() { return pending_.empty() && !more() && ended_; }
   /// Everything until the server closes.
   std::string receive_all() {
     while (more()) {
@@ -140,14 +140,14 @@ class RawClient {
   bool more() {
     char bytes[16384];
     const ssize_t got = ::recv(socket_, bytes, sizeof bytes, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) timed_out_ = true;
+    ended_ = got == 0;
     if (got <= 0) return false;
     pending_.append(bytes, static_cast<std::size_t>(got));
     return true;
   }
 
   int socket_;
-  bool timed_out_ = false;
+  bool ended_ = false;
   std::string pending_;
 };
 

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "tests/aggregates/wallet.h"
 #include "tests/http/store_server.h"
 
 using namespace keelson;
@@ -77,6 +78,46 @@ TEST_CASE("service: alive, ready and measured, and its data outlives it") {
   const auto service = start(options);
   RawClient client(service->port());
   CHECK(json_of(client.get("/v1/topics/orders/streams/order-1")).at("events").size() == 1);
+}
+
+TEST_CASE("service: an aggregate's stream is written by its commands alone") {
+  const keelson::test::TemporaryFolder folder;
+  Domain domain = no_domain();
+  domain.aggregates->add<keelson::test::Wallet>();
+  auto started = Service::start(options_in(folder.path()), domain);
+  if (!started) FAIL(started.error().message());
+  RawClient client((*started)->port());
+  CHECK(client.exchange(with_body("POST", "/v1/aggregates/wallet/1/open", "{}")).status == 200);
+  constexpr const char* kEvents = R"([{"type":"added","data":{"amount":1000000}}])";
+  check_code(client.exchange(with_body("POST", "/v1/topics/test/streams/wallet-1", kEvents)), 409,
+             "aggregate-stream");
+  check_code(
+      client.exchange(with_body("POST", "/v1/topics/test/commits",
+                                R"({"writes":[{"stream":"note-1","events":[{"type":"t","data":1}]},
+                               {"stream":"wallet-1","events":[{"type":"t","data":1}]}]})")),
+      409, "aggregate-stream");
+  CHECK(json_of(client.get("/v1/topics/test/streams/wallet-1")).at("events").size() == 1);
+  // Other streams of the topic, and the same name in another topic, are nobody's.
+  CHECK(client.exchange(with_body("POST", "/v1/topics/test/streams/note-1", kEvents)).status ==
+        200);
+  CHECK(client.exchange(with_body("PUT", "/v1/topics/other", "{}")).status == 201);
+  CHECK(client.exchange(with_body("POST", "/v1/topics/other/streams/wallet-1", kEvents)).status ==
+        200);
+}
+
+TEST_CASE("service: the number of partitions is fixed at the first start") {
+  const keelson::test::TemporaryFolder folder;
+  Domain domain = no_domain();
+  domain.aggregates->add<keelson::test::Wallet>();
+  ServeOptions options = options_in(folder.path());
+  options.partitions = 3;
+  REQUIRE(Service::start(options, domain));
+  options.partitions = 4;
+  const auto refused = Service::start(options, domain);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().context.find("--partitions") != std::string::npos);
+  options.partitions = 0;
+  CHECK(Service::start(options, domain));
 }
 
 TEST_CASE("service: what cannot be used is refused at start") {

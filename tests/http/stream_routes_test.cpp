@@ -142,7 +142,7 @@ TEST_CASE("streams: a repeated key gets the first outcome, another body is 422")
   CHECK(first.field("Idempotency-Replayed").empty());
   CHECK(append(client, kEvent).status == 200);
   const RawResponse again =
-      append(client, R"( [ {"data": {"n":1}, "type":"placed"} ] )", key + "If-Match: \"7\"\r\n");
+      append(client, R"( [ {"data": { "n": 1}, "type":"placed"} ] )", key + "If-Match: \"7\"\r\n");
   CHECK(again.status == 200);
   CHECK(again.field("Idempotency-Replayed") == "true");
   CHECK(json_of(again) == json_of(first));
