@@ -21,7 +21,7 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-constexpr milliseconds kFirstPause{50};
+constexpr milliseconds kFirstPause{20};
 constexpr milliseconds kLongestPause{1000};
 constexpr milliseconds kDrawEvery{100};
 /// Rows read ahead for each command in flight: enough of them that most belong to idle accounts.
