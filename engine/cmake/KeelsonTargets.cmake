@@ -53,3 +53,10 @@ function(keelson_headers name)
   list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
   target_sources(keelson_${name} PUBLIC FILE_SET HEADERS FILES ${ARGN})
 endfunction()
+
+# Beast and Asio are compiled in keelson::http, once for all. Whatever includes them and links it must
+# be compiled alike: with two copies of Asio in a program, an error of one is not equal to the other's.
+function(keelson_use_beast target scope)
+  target_compile_definitions(${target} ${scope} BOOST_ASIO_SEPARATE_COMPILATION
+    BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
+endfunction()
