@@ -92,6 +92,17 @@ Response state_response(const Request& request, const AggregateHost& host, Parti
               position_in(host.topic(), home, state.position_end).to_string());
 }
 
+Response as_of_not_modified(const Topic& topic, const Partition& home, const AggregateAsOf& as_of,
+                            const std::string& etag) {
+  Response response = not_modified(etag);
+  // Which offset made a version is in the log; finding it would be part of the answer saved here.
+  if (as_of.as_of.offset) {
+    response.header(std::string(kPositionHeader),
+                    position_in(topic, home.id(), *as_of.as_of.offset + 1).to_string());
+  }
+  return response;
+}
+
 Result<Response> get_state(const AggregateHost& host, const Request& request) {
   KEELSON_TRY(request.check_query({"at", "at_version", "at_time"}));
   KEELSON_TRY_ASSIGN(const AggregateInfo* info, find_type(host, request));
@@ -108,7 +119,8 @@ Result<Response> get_state(const AggregateHost& host, const Request& request) {
   std::string etag;
   if (!as_of.tag.empty()) {
     etag = derived_etag(info->code_version, as_of.tag);
-    if (if_none_match_has(request.headers, etag)) return not_modified(etag);
+    if (if_none_match_has(request.headers, etag))
+      return as_of_not_modified(topic, home, as_of, etag);
   } else if (request.headers.find("If-None-Match")) {
     const Offset end = home.end();
     KEELSON_TRY_ASSIGN(const Version version, home.stream_version(stream));

@@ -44,7 +44,7 @@ Result<AggregateAsOf> aggregate_as_of(const Request& request, const Topic& topic
   AggregateAsOf result;
   if (at_version) {
     result.as_of.version = Version(*at_version);
-    result.tag = 'v' + std::to_string(*at_version);
+    result.tag = "@v" + std::to_string(*at_version);
     return result;
   }
   if (!at && !at_time) return result;

@@ -22,7 +22,7 @@ inline constexpr std::string_view kPositionHeader = "Keelson-Position";
 /// Which state of an aggregate a request asks for, resolved as far as the log alone can.
 struct AggregateAsOf {
   aggregates::AsOf as_of;
-  /// What `as_of` is in an ETag: `@1042` or `v7`; empty for now.
+  /// What `as_of` is in an ETag: `@1042` or `@v7`; empty for now.
   std::string tag;
   /// Asked for a time before the partition's first event: nothing was there yet.
   bool before_everything = false;

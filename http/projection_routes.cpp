@@ -94,10 +94,10 @@ void answer_when_applied(Services& services, const ProjectionInfo& info, const R
         if (woken == Woken::event) return answer(ask, responder);
         const auto now = host.status(info.name);
         if (!now) return responder.send(now.error());
-        responder.send(Error{
-            Errc::not_caught_up,
-            "it has come to " + now->position.to_string() + " and not to " + required.to_string(),
-            {}});
+        responder.send(Error{Errc::not_caught_up,
+                             "the projection has come to " + now->position.to_string() +
+                                 " and not to " + required.to_string(),
+                             {}});
       });
 }
 

@@ -81,6 +81,7 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
     socket_.read_message_max(kClientMessageBytesMax);
     socket_.set_option(websocket::stream_base::decorator(
         [subprotocol = handshake.subprotocol](websocket::response_type& response) {
+          response.set(beast::http::field::server, "keelson");  // and not the library's version
           if (subprotocol) response.set(beast::http::field::sec_websocket_protocol, kSubprotocol);
         }));
     // A close is answered by Beast while it reads; no frame may follow that answer.

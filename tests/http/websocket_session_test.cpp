@@ -71,6 +71,7 @@ TEST_CASE("websocket: history, caught_up, live") {
   append(service, "wallet-1", 3);
   WebsocketClient client(service.port());
   CHECK(client.response["Sec-WebSocket-Protocol"] == "keelson.v1.json");
+  CHECK(client.response["Server"] == "keelson");
   client.send(subscribe("start", 1000));
   CHECK(client.receive() == json({{"op", "subscribed"}, {"id", "s"}}));
   const auto event = client.receive();
