@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
+#include <cstdlib>
 
 #include "engine/base/check.h"
 #include "engine/store/names.h"
@@ -41,6 +43,17 @@ std::uint32_t hex_value(std::string_view digits) {
   std::uint32_t value = 0;
   std::from_chars(digits.data(), digits.data() + 4, value, 16);
   return value;
+}
+
+/// Whether a number is in the range of a double; a reader that takes it for one would otherwise
+/// refuse all of the text (RFC 7493, section 2.2).
+bool fits_double(std::string_view number) {
+  if (number.size() < 100 && number.find_first_of("eE") == std::string_view::npos) return true;
+  double value = 0;
+  const auto parsed = std::from_chars(number.data(), number.data() + number.size(), value);
+  if (parsed.ec != std::errc::result_out_of_range) return true;
+  // Too small is out of range as well, and harmless: strtod makes it 0.
+  return std::isfinite(std::strtod(std::string(number).c_str(), nullptr));
 }
 
 /// Undoes the escapes of a string that has been checked.
@@ -264,6 +277,7 @@ Result<void> JsonReader::skip_number() {
     while (!at_end() && is_digit(text_[at_])) ++at_;
     return at_ > start;
   };
+  const std::size_t number = at_;
   if (text_[at_] == '-') ++at_;
   const bool zero = !at_end() && text_[at_] == '0';
   const std::size_t start = at_;
@@ -277,6 +291,10 @@ Result<void> JsonReader::skip_number() {
     ++at_;
     if (!at_end() && (text_[at_] == '+' || text_[at_] == '-')) ++at_;
     if (!digits()) return malformed("a number needs a digit here");
+  }
+  if (!fits_double(text_.substr(number, at_ - number))) {
+    at_ = number;
+    return malformed("a number is larger than 1.8e308, which other readers refuse");
   }
   return {};
 }

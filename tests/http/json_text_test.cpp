@@ -85,11 +85,20 @@ TEST_CASE("json text: malformed text is refused") {
 }
 
 TEST_CASE("json text: what readers understand differently is refused") {
-  for (const auto* bad : {R"({"a":1,"a":2})", R"({"a":1,"\u0061":2})", R"([{"x":{"b":1,"b":1}}])",
-                          R"("\ud800")", R"("\udc00")", R"("\ud800\u0041")"}) {
+  for (const auto* bad :
+       {R"({"a":1,"a":2})", R"({"a":1,"\u0061":2})", R"([{"x":{"b":1,"b":1}}])", R"("\ud800")",
+        R"("\udc00")", R"("\ud800\u0041")", "1e400", "-1e309", "[1.0E+999]"}) {
     CAPTURE(bad);
     CHECK_FALSE(check_json(bad));
   }
+}
+
+TEST_CASE("json text: a number beyond a double is refused, one too small to tell from 0 is not") {
+  CHECK_FALSE(check_json(std::string(400, '9')));
+  CHECK(check_json(std::string(300, '9')));
+  CHECK(check_json("1.7976931348623157e308"));
+  CHECK(check_json("1e-400"));
+  CHECK(check_json("18446744073709551616"));
 }
 
 TEST_CASE("json text: a name given twice is found in a large object as well") {
