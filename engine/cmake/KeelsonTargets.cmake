@@ -54,8 +54,9 @@ function(keelson_headers name)
   target_sources(keelson_${name} PUBLIC FILE_SET HEADERS FILES ${ARGN})
 endfunction()
 
-# Beast and Asio are compiled in keelson::http, once for all. Whatever includes them and links it must
-# be compiled alike: with two copies of Asio in a program, an error of one is not equal to the other's.
+# Beast and Asio are compiled in keelson::http, once for all. Whatever includes them and links it
+# must be compiled alike: with two copies of Asio in a program, an error of one is not equal to the
+# other's.
 function(keelson_use_beast target scope)
   target_compile_definitions(${target} ${scope} BOOST_ASIO_SEPARATE_COMPILATION
     BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)

@@ -11,6 +11,8 @@ from http_client import CONNECTION_ERRORS, Client
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("KEELSON_BANK", ROOT / "build/release/bin/bank"))
+# A sanitizer's binary is slow and keeps freed memory: what is promised of both is not checked then.
+SANITIZED = bool(os.environ.get("KEELSON_SANITIZE"))
 
 READY_SECONDS_MAX = 60  # before a test gives up; what is promised is checked where it is promised
 

