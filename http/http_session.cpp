@@ -79,7 +79,7 @@ void HttpSession::start() {
   server_stop_.emplace(connection_->stopping(), [this] { on_server_stop(); });
   watch();
   asio::co_spawn(wire_->executor(), run(), [self](const std::exception_ptr& thrown) {
-    if (thrown) self->cut();
+    if (thrown) self->fail_on(thrown);
   });
 }
 
@@ -94,7 +94,7 @@ Awaitable<void> HttpSession::run() {
   }
   const auto self = shared_from_this();
   asio::co_spawn(wire_->executor(), write_answers(), [self](const std::exception_ptr& thrown) {
-    if (thrown) self->cut();
+    if (thrown) self->fail_on(thrown);
   });
   if (entry_ == Entry::refuse) {
     refuse(too_many_connections());
@@ -374,6 +374,16 @@ void HttpSession::on_server_stop() {
   interrupted_.request_stop();
   if (reading_ == Reading::request) wire_->stop_reading();
   write_signal_.notify();
+}
+
+/// Out of memory, or a defect: this connection ends, the others go on.
+void HttpSession::fail_on(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const std::exception& error) {
+    spdlog::error("a connection is cut: {}", error.what());
+  }
+  cut();
 }
 
 /// Ends the connection at once.

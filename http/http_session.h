@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -108,6 +109,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   [[nodiscard]] Clock::duration tick() const;
   void on_server_stop();
   void end_reading();
+  void fail_on(const std::exception_ptr& thrown);
   void cut();
 
   const std::shared_ptr<SessionEnvironment> environment_;
