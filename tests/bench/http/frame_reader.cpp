@@ -59,15 +59,16 @@ void FrameReader::fill() {
 }
 
 void FrameReader::send(const std::string& text) {
-  // RFC 6455, 5.2: FIN and text, the mask bit, a 16-bit length, and a mask of zeros.
-  std::string frame = {static_cast<char>(0x81),
-                       static_cast<char>(0x80 | 126),
-                       static_cast<char>(text.size() >> 8),
-                       static_cast<char>(text.size() & 0xff),
-                       '\0',
-                       '\0',
-                       '\0',
-                       '\0'};
+  // RFC 6455, 5.2: FIN and text, the mask bit, the shortest form of the length, a mask of zeros.
+  std::string frame = {static_cast<char>(0x81)};
+  if (text.size() < 126) {
+    frame += static_cast<char>(0x80 | text.size());
+  } else {
+    frame += static_cast<char>(0x80 | 126);
+    frame += static_cast<char>(text.size() >> 8);
+    frame += static_cast<char>(text.size() & 0xff);
+  }
+  frame.append(4, '\0');
   frame += text;
   if (::send(fd_, frame.data(), frame.size(), MSG_NOSIGNAL) < 0) give_up("send");
 }
