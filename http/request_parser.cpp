@@ -33,6 +33,9 @@ RequestParser::Status RequestParser::parse_head(beast::flat_buffer& buffer) {
   if (!parser_.got_some()) {
     while (buffer.size() >= 2 && std::memcmp(buffer.data().data(), "\r\n", 2) == 0)
       buffer.consume(2);
+    // Half of one, perhaps: Beast must not see it before the rest is there.
+    if (buffer.size() == 1 && *static_cast<const char*>(buffer.data().data()) == '\r')
+      return Status::need_more;
   }
   if (buffer.size() == 0) return Status::need_more;
   boost::system::error_code error;
