@@ -1,6 +1,7 @@
 """The real `bank` binary, started, killed, stopped and measured from outside."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,9 +19,17 @@ READY_SECONDS_MAX = 60  # before a test gives up; what is promised is checked wh
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below the ports that the kernel gives to clients: while a server is down, a client that keeps
+    asking for its port could else be given that very port, and be connected to itself."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(max(1024, lowest // 2), max(2048, lowest))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class BankServer:
