@@ -25,7 +25,7 @@ namespace keelson::http {
 /// whole, so frames never mix. What Beast writes completes when it has been sent, so that a client
 /// cannot make pongs pile up; whoever appends looks at `backlog` first.
 ///
-/// Lives on the thread of its executor. A write in flight keeps the socket alive.
+/// Lives on the thread of its executor. A write in flight keeps the socket alive, and its owner.
 template <class Next>
 class CorkedStream {
  public:
@@ -39,6 +39,9 @@ class CorkedStream {
   [[nodiscard]] Next& next_layer() { return state_->next; }
   [[nodiscard]] const Next& next_layer() const { return state_->next; }
 
+  /// Who is held by each write in flight: without that, an owner that waits for room to send would
+  /// be held by nothing.
+  void set_owner(std::weak_ptr<void> owner) { state_->owner = std::move(owner); }
   /// Called after each write of what was appended, on the executor's thread.
   void set_written(Written written) { state_->written = std::move(written); }
 
@@ -90,7 +93,9 @@ class CorkedStream {
       std::swap(state->sending_waits, state->waiting);
       boost::asio::async_write(
           state->next, boost::asio::buffer(state->sending),
-          [state](boost::system::error_code error, std::size_t) { finish(state, error); });
+          [state, owner = state->owner.lock()](boost::system::error_code error, std::size_t) {
+            finish(state, error);
+          });
     }
 
     static void finish(const std::shared_ptr<State>& state, boost::system::error_code error) {
@@ -110,6 +115,7 @@ class CorkedStream {
     std::string sending;    ///< of the write in flight; empty: none
     Waiting waiting;        ///< Beast's writes in `gathered`
     Waiting sending_waits;  ///< those in `sending`
+    std::weak_ptr<void> owner;
     Written written;
   };
 

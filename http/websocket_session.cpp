@@ -59,10 +59,13 @@ void append_frame_header(std::string& out, std::size_t payload_bytes) {
 /// One connection: Beast reads frames and keeps it alive, `SubscriptionConnection` says what to
 /// answer, `CorkedStream` sends.
 ///
-/// Lives on the thread of its stream and is held by its operations in flight: a read while the
-/// connection is up, a poll on the work pool, a close. One thing happens at a time (`step`): a
-/// message is answered, or the log is polled. History is polled on the work pool, because reading
-/// it may wait for a disk; live events are in the page cache and are polled here.
+/// One thing happens at a time (`step`): a message is answered, or the log is polled. History is
+/// polled on the work pool, because reading it may wait for a disk; live events are in the page
+/// cache and are polled here.
+///
+/// Lives on the thread of its stream and is held by its operations in flight. That is a read, but
+/// while a message waits for its answer (`unanswered_`), and none is read: then it is what that
+/// message waits for, a poll on the work pool, a write of the backlog, or a step that is posted.
 template <class Stream>
 class WebsocketSession final : public std::enable_shared_from_this<WebsocketSession<Stream>> {
  public:
@@ -102,6 +105,7 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
     const std::weak_ptr<Self> weak = this->weak_from_this();
     connection_.emplace([this](std::string_view name) { return services_.store.find_topic(name); },
                         [weak, executor = socket_.get_executor()] { post_step(executor, weak); });
+    socket_.next_layer().set_owner(weak);
     socket_.next_layer().set_written([weak](error_code error) {
       const auto self = weak.lock();
       if (!self) return;
@@ -115,10 +119,16 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
     read();
   }
 
+  /// From any thread, by whoever must not hold the session.
   static void post_step(const Executor& executor, const std::weak_ptr<Self>& weak) {
     asio::post(executor, [weak] {
       if (const auto self = weak.lock()) self->step();
     });
+  }
+
+  /// Others on this thread have their turn before the next step.
+  void step_later() {
+    asio::post(socket_.get_executor(), [self = this->shared_from_this()] { self->step(); });
   }
 
   void read() {
@@ -158,7 +168,7 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
     received_.consume(received_.size());
     send();
     read();
-    post_step(socket_.get_executor(), this->weak_from_this());
+    step_later();
   }
 
   void poll() {
@@ -187,8 +197,7 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
   void polled() {
     if (ended_) return end();
     send();
-    // Others on this thread have their turn before the next poll.
-    post_step(socket_.get_executor(), this->weak_from_this());
+    step_later();
   }
 
   void send() {

@@ -58,7 +58,7 @@ std::uint64_t heap_bytes() {
 
 /// A request to upgrade, by hand.
 std::string upgrade_request(std::string_view fields) {
-  return "GET /v1/subscriptions HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n"
+  return "GET /v1/subscriptions HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
          "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
          std::string(fields) + "\r\n";
@@ -114,6 +114,17 @@ TEST_CASE("websocket: no more than the credit is sent") {
   CHECK((*client.receive())["code"] == "not-found");
   client.send({{"op", "credit"}, {"id", "s"}, {"n", 6}});
   expect_events(client, 4, 6);
+}
+
+TEST_CASE("websocket: a message that arrives while history is read is answered in its turn") {
+  TestService service;
+  append(service, "wallet-1", 1000, "\"" + std::string(500, 'x') + "\"");
+  for (int round = 0; round < 20; ++round) {
+    WebsocketClient client(service.port(), 4096);
+    client.send(subscribe("start", 10));
+    for (int i = 0; i < 99; ++i) client.send({{"op", "credit"}, {"id", "s"}, {"n", 10}});
+    expect_events(client, 0, 1000);
+  }
 }
 
 TEST_CASE("websocket: every event once and in order, written meanwhile, resumed several times") {
@@ -266,6 +277,7 @@ TEST_CASE("websocket handshake: another subprotocol, another site, no upgrade ar
   refused("Sec-WebSocket-Protocol: mqtt\r\n", 400, "bad-request");
   refused("Origin: http://evil.example\r\n", 403, "forbidden");
   problem(service.get("/v1/subscriptions"), 426, "upgrade-required");
-  CHECK(RawClient(service.port()).exchange(upgrade_request("Origin: http://test\r\n")).status ==
-        101);
+  CHECK(
+      RawClient(service.port()).exchange(upgrade_request("Origin: http://localhost\r\n")).status ==
+      101);
 }
