@@ -23,11 +23,6 @@ bool sent_ndjson(const Request& request) {
   return type && boost::algorithm::istarts_with(*type, kNdjson);
 }
 
-/// Runs `task` on the work pool, or here when the pool is full: an answer must not be lost.
-void run_on_pool(WorkPool& work, std::shared_ptr<Task> task) {
-  if (!work.post([task] { (*task)(); })) (*task)();
-}
-
 /// Outcomes as lines, sent as they come in.
 class OutcomeLines final : public BodySource {
  public:
@@ -36,7 +31,7 @@ class OutcomeLines final : public BodySource {
 
   void next(Done done) override {
     // Holds the batch but not this source, which the connection may drop at any time.
-    auto write = std::make_shared<Task>([batch = batch_, done = std::move(done)]() mutable {
+    Task write([batch = batch_, done = std::move(done)]() mutable {
       Chunk chunk;
       batch->take(chunk.bytes, kChunkBytes, "\n");
       if (!chunk.bytes.empty()) chunk.bytes += batch->all_taken() ? "\n" : "";
@@ -44,7 +39,7 @@ class OutcomeLines final : public BodySource {
       done(std::move(chunk));
     });
     batch_->when_ready([&work = work_, write = std::move(write)]() mutable {
-      run_on_pool(work, std::move(write));
+      work.post_ending(std::move(write));
     });
   }
 
@@ -85,11 +80,11 @@ void post_commands(Services& services, const Request& request, Responder respond
         Response::streamed(kNdjson, std::make_unique<OutcomeLines>(batch, services.work)));
     return;
   }
-  auto answer = std::make_shared<Task>([batch, responder = std::move(responder)]() mutable {
+  Task answer([batch, responder = std::move(responder)]() mutable {
     responder.send(whole_answer(*batch));
   });
   batch->when_complete([&work = services.work, answer = std::move(answer)]() mutable {
-    run_on_pool(work, std::move(answer));
+    work.post_ending(std::move(answer));
   });
 }
 

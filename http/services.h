@@ -41,6 +41,10 @@ class WorkPool {
   virtual ~WorkPool() = default;
   /// False when the queue is full or the pool stops: the task is dropped, unrun.
   [[nodiscard]] virtual bool post(Task task) = 0;
+  /// Runs what ends a request that is in work already, however full the queue is: an answer must
+  /// not be lost, and must not be made on a thread that serves others. There are never more of
+  /// these than requests in work, which are bounded. Runs it at once when the pool stops.
+  virtual void post_ending(Task task) = 0;
 };
 
 /// Everything outlives the handlers.
@@ -61,8 +65,7 @@ enum class Woken {
   interrupted,  ///< the client has gone or the server stops
 };
 
-/// Waits for one thing, at most for a time: calls `done` exactly once, on the work pool, or on the
-/// thread that woke it when the pool is full.
+/// Waits for one thing, at most for a time: calls `done` exactly once, on the work pool.
 /// @param arm  registers a one-shot wake-up for what is waited for (`Partition::when_past`, …); an
 ///             empty registration means that it never comes.
 void wait_for(Services& services, std::chrono::milliseconds time, std::stop_token interrupted,

@@ -44,8 +44,7 @@ class Wait : public std::enable_shared_from_this<Wait> {
 
   /// Once: by whoever woke it first, or by `start`.
   void finish() {
-    const auto self = shared_from_this();
-    if (!work_.post([self] { self->complete(); })) complete();
+    work_.post_ending([self = shared_from_this()] { self->complete(); });
   }
 
   void complete() {

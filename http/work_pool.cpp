@@ -25,6 +25,19 @@ bool ThreadWorkPool::post(Task task) {
   return true;
 }
 
+void ThreadWorkPool::post_ending(Task task) {
+  {
+    std::unique_lock lock(mutex_);
+    if (stopping_) {
+      lock.unlock();
+      task();
+      return;
+    }
+    queue_.push_back(std::move(task));
+  }
+  wake_.notify_one();
+}
+
 void ThreadWorkPool::run() {
   std::unique_lock lock(mutex_);
   while (true) {

@@ -19,6 +19,7 @@ class ThreadWorkPool final : public WorkPool {
   ThreadWorkPool(unsigned threads, std::size_t queue_max);
   ~ThreadWorkPool() override;
   [[nodiscard]] bool post(Task task) override;
+  void post_ending(Task task) override;
 
  private:
   void run();

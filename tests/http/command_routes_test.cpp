@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "http/command_batch.h"
+#include "http/work_pool.h"
 #include "tests/http/test_service.h"
 
 using namespace keelson;
@@ -208,12 +209,6 @@ TEST_CASE("commands: payloads reach the aggregate as they stand") {
 
 namespace {
 
-/// Every queue is full.
-class FullPool final : public WorkPool {
- public:
-  bool post(Task) override { return false; }
-};
-
 /// Calls the handler of POST /v1/commands as the server does, and waits for the answer.
 Response post_commands(Router& router, std::string body, std::string_view type) {
   Request request;
@@ -232,7 +227,8 @@ Response post_commands(Router& router, std::string body, std::string_view type) 
 
 TEST_CASE("commands: what was decided is answered although every thread is taken") {
   TestService service;
-  FullPool full;
+  ThreadWorkPool full(1, 0);
+  REQUIRE_FALSE(full.post([] {}));
   const Services& real = service.services();
   Services services{real.environment, real.store, real.aggregates, real.projections,
                     real.timers,      full,       real.metrics};

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <future>
+#include <thread>
 
 #include "http/services.h"
 #include "http/timers.h"
@@ -73,6 +74,24 @@ TEST_CASE("work pool: a full queue turns tasks away, and a stopped pool has run 
     gate.set_value();
   }
   CHECK(ran == 4);
+}
+
+TEST_CASE("work pool: what ends a request runs on its threads, however full the queue is") {
+  std::promise<void> gate;
+  std::promise<void> started;
+  std::promise<std::thread::id> ran_on;
+  {
+    ThreadWorkPool pool(1, 0);
+    pool.post_ending([&] {
+      started.set_value();
+      gate.get_future().wait();
+    });
+    started.get_future().wait();
+    CHECK_FALSE(pool.post([] {}));
+    pool.post_ending([&] { ran_on.set_value(std::this_thread::get_id()); });
+    gate.set_value();
+    CHECK(ran_on.get_future().get() != std::this_thread::get_id());
+  }
 }
 
 namespace {
