@@ -1,6 +1,9 @@
 #include "http/gate.h"
 
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
+
+#include "http/browser_guard.h"
 
 namespace keelson::http {
 
@@ -15,9 +18,24 @@ std::string_view without_parameters(std::string_view media_type) {
   return media_type;
 }
 
+bool is_loopback(const std::string& address) {
+  boost::system::error_code error;
+  return boost::asio::ip::make_address(address, error).is_loopback() && !error;
+}
+
 }  // namespace
 
+Gate::Gate(const ServerOptions& options, const Router& router, const Authenticator& authenticator)
+    : options_(options),
+      router_(router),
+      authenticator_(authenticator),
+      for_this_machine_(!authenticator.required() && is_loopback(options.address)) {}
+
 std::expected<Admission, Problem> Gate::admit(const RequestParser& head) const {
+  if (for_this_machine_) {
+    if (auto problem = check_host_is_local(head)) return std::unexpected(*std::move(problem));
+  }
+  if (auto problem = check_origin(head)) return std::unexpected(*std::move(problem));
   auto match = router_.match(head.method(), head.target());
   if (!match) return std::unexpected(std::move(match).error());
   const RouteOptions& options = match->route->options;

@@ -21,11 +21,11 @@ struct Admission {
   std::uint64_t body_bytes_max = 0;
 };
 
-/// Route, then caller and role, then media type and size. Immutable, thread-safe.
+/// Whether a browser may be misused, then route, then caller and role, then media type and size.
+/// Immutable, thread-safe.
 class Gate {
  public:
-  Gate(const ServerOptions& options, const Router& router, const Authenticator& authenticator)
-      : options_(options), router_(router), authenticator_(authenticator) {}
+  Gate(const ServerOptions& options, const Router& router, const Authenticator& authenticator);
 
   [[nodiscard]] std::expected<Admission, Problem> admit(const RequestParser& head) const;
   /// The methods of the target's path, to answer OPTIONS with.
@@ -40,6 +40,7 @@ class Gate {
   const ServerOptions& options_;
   const Router& router_;
   const Authenticator& authenticator_;
+  const bool for_this_machine_;  ///< everyone who reaches it has every role
 };
 
 }  // namespace keelson::http

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "http/beast.h"
+#include "http/browser_guard.h"
 #include "http/subscription_protocol.h"
 
 namespace keelson::http {
@@ -13,12 +14,6 @@ namespace {
 
 namespace beast = boost::beast;
 using beast::http::field;
-
-/// The host and port that an `Origin` names: what follows `://`.
-std::string_view host_of(std::string_view origin) {
-  const auto scheme = origin.find("://");
-  return scheme == std::string_view::npos ? origin : origin.substr(scheme + 3);
-}
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -34,7 +29,7 @@ struct Refusal {
 
 std::expected<Handshake, Problem> check_handshake(Handshake::HttpRequest request) {
   if (request.count(field::origin) != 0 &&
-      host_of(view(request[field::origin])) != view(request[field::host])) {
+      is_foreign_origin(view(request[field::origin]), view(request[field::host]))) {
     Problem problem;
     problem.status = 403;
     problem.code = "forbidden";

@@ -26,8 +26,8 @@ void fill(StoreServer& server, int count) {
 }
 
 std::string get(const std::string& query, std::string_view fields = "") {
-  return "GET " + std::string(kEvents) + query + " HTTP/1.1\r\nHost: t\r\n" + std::string(fields) +
-         "\r\n";
+  return "GET " + std::string(kEvents) + query + " HTTP/1.1\r\nHost: localhost\r\n" +
+         std::string(fields) + "\r\n";
 }
 
 }  // namespace

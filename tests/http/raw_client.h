@@ -73,7 +73,7 @@ class RawClient {
   }
 
   RawResponse get(std::string_view target) {
-    send("GET " + std::string(target) + " HTTP/1.1\r\nHost: test\r\n\r\n");
+    send("GET " + std::string(target) + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
     return receive();
   }
   RawResponse exchange(std::string_view bytes) {

@@ -10,7 +10,7 @@ using namespace keelson::http;
 namespace {
 
 constexpr std::string_view kRequest =
-    "\r\n\r\nPOST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello";
+    "\r\n\r\nPOST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
 
 /// Parses `bytes`, which arrive in two parts, the first of them `split` bytes long.
 Request parse_in_two(std::string_view bytes, std::size_t split) {

@@ -27,7 +27,7 @@ void check_problem(const RawResponse& response, unsigned status, std::string_vie
 }
 
 std::string post(std::string_view fields, std::string_view body) {
-  return "POST /echo HTTP/1.1\r\nHost: t\r\n" + std::string(fields) +
+  return "POST /echo HTTP/1.1\r\nHost: localhost\r\n" + std::string(fields) +
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
@@ -42,34 +42,37 @@ TEST_CASE("limits: malformed requests are refused and the connection is closed")
   const Row rows[] = {
       {"GARBAGE\r\n\r\n", 400, "bad-request"},
       {"GET /\r\n\r\n", 400, "bad-request"},
-      {"GET  / HTTP/1.1\r\nHost: t\r\n\r\n", 400, "bad-request"},
-      {"GET / HTTP/2.0\r\nHost: t\r\n\r\n", 505, "http-version-not-supported"},
+      {"GET  / HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "bad-request"},
+      {"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n", 505, "http-version-not-supported"},
       {"GET / HTTP/1.1\r\n\r\n", 400, "bad-request"},
-      {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad-request"},
-      {"GET / HTTP/1.1\r\nHost: a\r\nNo colon\r\n\r\n", 400, "bad-request"},
-      {"GET / HTTP/1.1\r\nHost: a\r\nBad name: x\r\n\r\n", 400, "bad-request"},
-      {"GET / HTTP/1.1\r\nHost: a\r\nX: a\001b\r\n\r\n", 400, "bad-request"},
-      {"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501, "not-implemented"},
-      {"POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: x\r\n\r\n", 400, "bad-request"},
-      {"POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: -1\r\n\r\n", 400, "bad-request"},
-      {"POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 18446744073709551616\r\n\r\n", 400,
-       "bad-request"},
-      {"POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400,
-       "bad-request"},
-      {"POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+      {"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", 400, "bad-request"},
+      {"GET / HTTP/1.1\r\nHost: localhost\r\nNo colon\r\n\r\n", 400, "bad-request"},
+      {"GET / HTTP/1.1\r\nHost: localhost\r\nBad name: x\r\n\r\n", 400, "bad-request"},
+      {"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\001b\r\n\r\n", 400, "bad-request"},
+      {"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", 501, "not-implemented"},
+      {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 400, "bad-request"},
+      {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400, "bad-request"},
+      {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18446744073709551616\r\n\r\n",
        400, "bad-request"},
-      {"POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+      {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
        400, "bad-request"},
-      {"POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "not-implemented"},
-      {"POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501,
+      {"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: "
+       "chunked\r\n\r\n",
+       400, "bad-request"},
+      {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+       "1\r\n\r\n",
+       400, "bad-request"},
+      {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", 501,
+       "not-implemented"},
+      {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501,
        "not-implemented"},
       {"POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "bad-request"},
-      {"POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400,
+      {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400,
        "bad-request"},
-      {"POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+      {"POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
        "ffffffffffffffffff\r\n",
        400, "bad-request"},
-      {"POST /echo HTTP/1.1\r\nHost: t\r\nExpect: tea\r\n\r\n", 417, "expectation-failed"},
+      {"POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: tea\r\n\r\n", 417, "expectation-failed"},
   };
   TestServer server(echo_route);
   for (const Row& row : rows) {
@@ -129,17 +132,18 @@ TEST_CASE("limits: a body over the limit is 413, by its length before it is sent
   check_problem(client.exchange(post("", "0123456789a")), 413, "too-large");
   RawClient huge(server.port());
   check_problem(
-      huge.exchange("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 9000000000\r\n\r\n"), 413,
-      "too-large");
+      huge.exchange("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000000\r\n\r\n"),
+      413, "too-large");
   CHECK(huge.closed());
   RawClient chunked(server.port());
-  check_problem(chunked.exchange("POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n"
-                                 "\r\n6\r\nabcdef\r\n6\r\nabcdef\r\n0\r\n\r\n"),
-                413, "too-large");
+  check_problem(
+      chunked.exchange("POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+                       "\r\n6\r\nabcdef\r\n6\r\nabcdef\r\n0\r\n\r\n"),
+      413, "too-large");
   CHECK(chunked.closed());
   RawClient large(server.port());
   CHECK(large
-            .exchange("POST /large HTTP/1.1\r\nHost: t\r\nContent-Length: 50\r\n\r\n" +
+            .exchange("POST /large HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n" +
                       std::string(50, 'x'))
             .status == 200);
 }
@@ -149,7 +153,7 @@ TEST_CASE("limits: a client that goes on sending what was refused still gets the
   options.body_bytes_max = 1000;
   TestServer server(echo_route, options);
   RawClient client(server.port());
-  client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 600000\r\n\r\n");
+  client.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600000\r\n\r\n");
   check_problem(client.receive(), 413, "too-large");
   // A closed socket would answer these with a reset, which on many systems takes back the 413.
   for (int i = 0; i < 60; ++i) CHECK(client.send(std::string(10'000, 'x')));
@@ -200,7 +204,7 @@ TEST_CASE("limits: a body that does not end in time is 408, after earlier answer
   TestServer server(echo_route, options);
   RawClient client(server.port());
   client.send(post("", "first"));
-  client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhel");
+  client.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhel");
   CHECK(client.receive().body == "first");
   check_problem(client.receive(), 408, "request-timeout");
   CHECK(client.closed());
@@ -277,8 +281,8 @@ TEST_CASE("limits: a full work pool answers 503") {
   // Two threads and a queue of sixteen: of twenty at once at least two are turned away.
   RawClient client(server.port());
   std::string all;
-  for (int i = 0; i < 20; ++i) all += "GET /work HTTP/1.1\r\nHost: t\r\n\r\n";
-  client.send(all + "GET /last HTTP/1.1\r\nHost: t\r\n\r\n");
+  for (int i = 0; i < 20; ++i) all += "GET /work HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  client.send(all + "GET /last HTTP/1.1\r\nHost: localhost\r\n\r\n");
   handed_over.get_future().wait();
   gate.set_value();
   int refused = 0;
@@ -313,14 +317,17 @@ TEST_CASE("limits: a route's role is asked for before its body is read") {
   check_problem(none, 401, "unauthenticated");
   CHECK(none.field("WWW-Authenticate") == "Bearer");
   CHECK(client.get("/probe").status == 200);
-  CHECK(client.exchange("GET /who HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer secret-one\r\n\r\n")
+  CHECK(client
+            .exchange(
+                "GET /who HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret-one\r\n\r\n")
             .body == "teller");
-  check_problem(client.exchange("POST /echo HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer secret-one"
-                                "\r\nContent-Length: 1\r\n\r\nx"),
-                403, "forbidden");
+  check_problem(
+      client.exchange("POST /echo HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret-one"
+                      "\r\nContent-Length: 1\r\n\r\nx"),
+      403, "forbidden");
   // Not read at all: more than is worth discarding.
   check_problem(
-      client.exchange("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 4000000\r\n\r\n"), 401,
-      "unauthenticated");
+      client.exchange("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n"),
+      401, "unauthenticated");
   CHECK(client.closed());
 }

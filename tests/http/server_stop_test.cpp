@@ -31,7 +31,7 @@ struct Waiting {
   }
 };
 
-constexpr const char* kWait = "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n";
+constexpr const char* kWait = "GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 }  // namespace
 
@@ -70,7 +70,8 @@ TEST_CASE("stop: a request half received is still read and answered") {
   RawClient client(server.port());
   CHECK(client.get("/probe").status == 200);
   client.send(
-      "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+      "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: "
+      "100-continue\r\n\r\n");
   CHECK(client.receive(RawClient::Body::none).status == 100);
   auto stopped = std::async(std::launch::async, [&] { return server.server().stop(); });
   client.send("hello");

@@ -54,7 +54,7 @@ std::function<void(Router&)> held_routes(Held& held) {
 }
 
 std::string get(std::string_view target) {
-  return "GET " + std::string(target) + " HTTP/1.1\r\nHost: test\r\n\r\n";
+  return "GET " + std::string(target) + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
 }
 
 /// A body of `count` pieces, answered from a thread of its own.
@@ -171,19 +171,19 @@ TEST_CASE("server: what a client half-closes after is still answered, and waitin
 TEST_CASE("server: a body by length, in chunks and in pieces arrives whole") {
   TestServer server([](Router& router) { router.add(Method::post, "/echo", open_route(), echo); });
   RawClient client(server.port());
-  CHECK(client.exchange("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello").body ==
-        "hello");
+  CHECK(client.exchange("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello")
+            .body == "hello");
   CHECK(client
-            .exchange("POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+            .exchange("POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
                       "3;name=value\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\nTrailer: x\r\n\r\n")
             .body == "abc0123456789abcdef");
   const std::string slow =
-      "\r\nPOST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 11\r\n\r\nhello world";
+      "\r\nPOST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 11\r\n\r\nhello world";
   for (const char byte : slow) client.send(std::string_view(&byte, 1));
   CHECK(client.receive().body == "hello world");
   const std::string large(3u << 20, 'x');
   CHECK(client
-            .exchange("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: " +
+            .exchange("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
                       std::to_string(large.size()) + "\r\n\r\n" + large)
             .body == large);
 }
@@ -195,9 +195,9 @@ TEST_CASE("server: a client that waits for 100 Continue gets it, after earlier a
     router.add(Method::post, "/echo", open_route(), echo);
   });
   RawClient client(server.port());
-  client.send(
-      get("/held/a") +
-      "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  client.send(get("/held/a") +
+              "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExpect: "
+              "100-continue\r\n\r\n");
   held.answer("a");
   CHECK(client.receive().body == "a");
   CHECK(client.receive(RawClient::Body::none).status == 100);
@@ -209,7 +209,8 @@ TEST_CASE("server: a refused request with 100-continue is answered without its b
   TestServer server([](Router&) {});
   RawClient client(server.port());
   const RawResponse response = client.exchange(
-      "POST /none HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+      "POST /none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExpect: "
+      "100-continue\r\n\r\n");
   CHECK(response.status == 404);
   CHECK(response.field("Connection") == "close");
   CHECK(client.closed());
@@ -220,7 +221,7 @@ TEST_CASE("server: an unknown route keeps the connection when its body is small"
   RawClient client(server.port());
   for (int i = 0; i < 3; ++i) {
     const RawResponse response =
-        client.exchange("POST /none HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello");
+        client.exchange("POST /none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello");
     CHECK(response.status == 404);
     CHECK(response.field("Connection").empty());
   }
@@ -235,19 +236,21 @@ TEST_CASE("server: HEAD has GET's header and no body, OPTIONS has the methods") 
     });
   });
   RawClient client(server.port());
-  client.send("HEAD /text HTTP/1.1\r\nHost: t\r\n\r\n");
+  client.send("HEAD /text HTTP/1.1\r\nHost: localhost\r\n\r\n");
   const RawResponse head = client.receive(RawClient::Body::none);
   CHECK(head.status == 200);
   CHECK(head.field("Content-Length") == "5");
-  client.send("HEAD /stream HTTP/1.1\r\nHost: t\r\n\r\n");
+  client.send("HEAD /stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
   CHECK(client.receive(RawClient::Body::none).field("Content-Type") == "text/plain");
   CHECK(client.get("/text").body == "12345");
-  client.send("OPTIONS /text HTTP/1.1\r\nHost: t\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: t\r\n\r\n");
+  client.send(
+      "OPTIONS /text HTTP/1.1\r\nHost: localhost\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: "
+      "localhost\r\n\r\n");
   const RawResponse options = client.receive(RawClient::Body::none);
   CHECK(options.status == 204);
   CHECK(options.field("Allow") == "GET, HEAD, OPTIONS");
   CHECK(client.receive(RawClient::Body::none).status == 204);
-  CHECK(client.exchange("DELETE /text HTTP/1.1\r\nHost: t\r\n\r\n").status == 405);
+  CHECK(client.exchange("DELETE /text HTTP/1.1\r\nHost: localhost\r\n\r\n").status == 405);
 }
 
 TEST_CASE("server: a streamed body arrives in chunks and the connection goes on") {

@@ -156,15 +156,16 @@ TEST_CASE("service: TLS and tokens, from files") {
 
   const auto service = start(options);
   CHECK(service->url().starts_with("https://"));
-  const std::string get = "GET /v1/topics HTTP/1.1\r\nHost: t\r\nConnection: close\r\n";
+  const std::string get = "GET /v1/topics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
   CHECK(get_over_tls(service->port(), get + "\r\n").starts_with("HTTP/1.1 401 "));
   const std::string known =
       get_over_tls(service->port(), get + "Authorization: Bearer secret-one\r\n\r\n");
   CHECK(known.starts_with("HTTP/1.1 200 "));
   CHECK(known.ends_with(R"({"topics":[]})"));
-  CHECK(get_over_tls(service->port(),
-                     "PUT /v1/topics/a HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: "
-                     "2\r\nAuthorization: Bearer secret-one\r\n\r\n{}")
+  CHECK(get_over_tls(
+            service->port(),
+            "PUT /v1/topics/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: "
+            "2\r\nAuthorization: Bearer secret-one\r\n\r\n{}")
             .starts_with("HTTP/1.1 403 "));
   RawClient plain(service->port());
   CHECK(plain.get("/healthz").status == 0);

@@ -38,7 +38,7 @@ class StoreServer {
 /// A request with a body and more fields, each `Name: value\r\n`.
 inline std::string with_body(std::string_view method, std::string_view target,
                              std::string_view body, std::string_view fields = "") {
-  return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: t\r\n" +
+  return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: localhost\r\n" +
          std::string(fields) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
          std::string(body);
 }

@@ -132,7 +132,7 @@ class TestService {
  private:
   static std::string head(std::string_view method, std::string_view target, Fields fields) {
     std::string text =
-        std::string(method) + ' ' + std::string(target) + " HTTP/1.1\r\nHost: test\r\n";
+        std::string(method) + ' ' + std::string(target) + " HTTP/1.1\r\nHost: localhost\r\n";
     for (const std::string_view field : fields) text += std::string(field) + "\r\n";
     return text;
   }

@@ -34,7 +34,7 @@ class WebsocketClient {
             request.set(boost::beast::http::field::sec_websocket_protocol, name);
           }));
     }
-    socket_.handshake(response, "test", "/v1/subscriptions");
+    socket_.handshake(response, "localhost", "/v1/subscriptions");
   }
 
   void send_text(std::string_view text) {

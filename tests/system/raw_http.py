@@ -59,6 +59,6 @@ class RawConnection:
 
 def post(path, body, *headers, content_type="application/json"):
     """The bytes of a POST as they go over the wire."""
-    lines = [f"POST {path} HTTP/1.1", "Host: bank", f"Content-Type: {content_type}",
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Type: {content_type}",
              f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
