@@ -74,7 +74,8 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Result<void> seal(Segment& segment);
 
   // Opening, in disk_log_open.cpp.
-  [[nodiscard]] Result<std::vector<std::string>> find_segments();
+  [[nodiscard]] Result<std::vector<std::string>> find_segments() const;
+  [[nodiscard]] Result<void> check_not_lost() const;
   [[nodiscard]] Result<Opened> make_first_segment();
   [[nodiscard]] Result<SegmentHeader> read_header(const std::string& name) const;
   [[nodiscard]] Result<void> open_sealed(const std::string& name, const SegmentHeader& header,

@@ -36,6 +36,8 @@ Result<std::unique_ptr<PartitionLog>> PartitionLog::open(io::FileSystem& files, 
 }
 
 Result<void> DiskLog::open() {
+  // Before anything is written: what is damaged stays as it is.
+  KEELSON_TRY(check_not_lost());
   KEELSON_TRY(files_.create_folders(folder_));
   KEELSON_TRY(supply_.clean());
   // A segment whose name a killed process left in the kernel's cache only must not vanish later.
@@ -57,8 +59,31 @@ Result<void> DiskLog::open() {
   return {};
 }
 
+/// Whether files of the log are gone. Of those at its end see `open_last`, of those between two
+/// segments `open_sealed`.
+Result<void> DiskLog::check_not_lost() const {
+  const bool expected = options_.opening == Opening::existing;
+  KEELSON_TRY_ASSIGN(const bool there, files_.exists(folder_));
+  if (!there) {
+    return expected ? fail(Errc::corruption, folder_ + " is missing: the log in it is lost")
+                    : Result<void>();
+  }
+  KEELSON_TRY_ASSIGN(const auto names, find_segments());
+  const std::string first = segment_name(BatchNo(0));
+  if (names.empty() && expected) {
+    return fail(Errc::corruption,
+                folder_ + " has no segment: " + first + " and all after it are lost");
+  }
+  // Nothing removes segments, so the oldest is the first there ever was.
+  if (!names.empty() && names.front() != first) {
+    return fail(Errc::corruption,
+                folder_ + "/" + first + " is missing: what is left begins with " + names.front());
+  }
+  return {};
+}
+
 /// Names of the segment files, oldest first.
-Result<std::vector<std::string>> DiskLog::find_segments() {
+Result<std::vector<std::string>> DiskLog::find_segments() const {
   KEELSON_TRY_ASSIGN(auto names, files_.list(folder_));
   std::erase_if(names, [](const std::string& name) { return !parse_segment_name(name); });
   std::sort(names.begin(), names.end());

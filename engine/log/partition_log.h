@@ -17,10 +17,17 @@
 
 namespace keelson::log {
 
+/// What opening expects to find.
+enum class Opening {
+  make_if_missing,  ///< nothing yet, or a log
+  existing,         ///< a log: to find none of it means that it was lost
+};
+
 struct LogOptions {
   /// Preallocated and pre-zeroed ahead of the writer; a batch that does not fit gets a segment of
   /// its own size. 64 KiB…1 GiB. A log grows into it from smaller ones.
   std::uint64_t segment_bytes = 64u << 20;
+  Opening opening = Opening::make_if_missing;
 };
 
 /// A batch gathered by the partition, ready to be numbered, hashed and written.
@@ -75,7 +82,8 @@ class PartitionLog {
 
   /// Opens the log in `folder`, or makes it. Scans the last segment only; rebuilds a sealed
   /// segment's index when it is missing or damaged.
-  /// @error corruption  a batch before the tail fails its checksum; context has file and byte.
+  /// @error corruption  a batch before the tail fails its checksum, or a file of the log is gone;
+  ///                    context has file and byte. No segment has been changed.
   /// @error unsupported_format
   [[nodiscard]] static Result<std::unique_ptr<PartitionLog>> open(io::FileSystem& files,
                                                                   std::string folder,

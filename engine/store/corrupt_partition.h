@@ -12,6 +12,7 @@ class CorruptPartition final : public Partition {
   CorruptPartition(PartitionId id, Error error) : id_(id), error_(std::move(error)) {}
 
   [[nodiscard]] PartitionId id() const override { return id_; }
+  [[nodiscard]] Result<void> health() const override { return std::unexpected(error_); }
   [[nodiscard]] Offset start() const override { return Offset(0); }
   [[nodiscard]] Offset end() const override { return Offset(0); }
   void execute(std::optional<CommandStamp>, Decide, Completion completion) override {

@@ -1,7 +1,7 @@
 // The store of one node.
 //
 //   FOLDER/keelson.lock            held while the store is open
-//   FOLDER/topics/NAME/topic.meta  written last when a topic is made: without it the rest is debris
+//   FOLDER/topics/NAME/            a topic: see TopicFolder
 //   FOLDER/topics/NAME/P/          the log of partition P
 #include <algorithm>
 #include <map>
@@ -11,13 +11,13 @@
 #include "engine/store/log_topic.h"
 #include "engine/store/names.h"
 #include "engine/store/store.h"
+#include "engine/store/topic_folder.h"
 
 namespace keelson {
 
 namespace {
 
 constexpr std::string_view kLockName = "keelson.lock";
-constexpr std::uint64_t kTopicRecordBytesMax = 4096;
 constexpr std::uint32_t kPartitionsMax = 1024;
 constexpr std::uint64_t kSegmentBytesMin = 1u << 20;
 constexpr std::uint64_t kSegmentBytesMax = 1u << 30;
@@ -32,6 +32,17 @@ Result<void> check_options(const TopicOptions& options) {
   return {};
 }
 
+std::unexpected<Error> other_options(const std::string& name) {
+  return fail(Errc::already_exists, "topic '" + name + "' exists with other options");
+}
+
+/// What can be a topic's folder, whatever the limits were when it was made.
+bool is_topic_name(const std::string& name) {
+  Limits widest;
+  widest.name_bytes_max = UINT16_MAX;
+  return check_topic_name(name, widest).has_value();
+}
+
 class LogStore final : public Store {
  public:
   LogStore(Environment environment, StoreOptions options, std::unique_ptr<io::FolderLock> lock)
@@ -43,15 +54,15 @@ class LogStore final : public Store {
     KEELSON_TRY(environment_.files.create_folders(topics_folder()));
     KEELSON_TRY_ASSIGN(const auto names, environment_.files.list(topics_folder()));
     for (const auto& name : names) {
-      KEELSON_TRY_ASSIGN(const bool made, environment_.files.exists(record_path(name)));
-      if (!made) continue;  // a crash while it was made; `create_topic` begins again
-      KEELSON_TRY_ASSIGN(
-          const std::string text,
-          io::read_file(environment_.files, record_path(name), kTopicRecordBytesMax));
-      auto record = decode_topic_record(text);
-      if (!record)
-        return fail(record.error().code, record_path(name) + ": " + record.error().context);
-      KEELSON_TRY(open_topic(name, *record));
+      if (!is_topic_name(name)) continue;  // `lost+found`, say
+      auto record = folder_of(name).load();
+      if (!record && is_damage(record.error().code)) {
+        damaged_.push_back({name, std::nullopt, std::move(record).error()});
+        continue;
+      }
+      if (!record) return std::unexpected(std::move(record).error());
+      if (!*record) continue;  // a crash while it was made; `create_topic` begins again
+      KEELSON_TRY(open_topic(name, **record));
     }
     return {};
   }
@@ -66,20 +77,13 @@ class LogStore final : public Store {
     if (closed_) return fail(Errc::closed, "the store is shutting down");
     if (const auto found = topics_.find(name); found != topics_.end()) {
       if (found->second->options() == options) return found->second.get();
-      return fail(Errc::already_exists, "topic '" + name + "' exists with other options");
+      return other_options(name);
     }
-    KEELSON_TRY_ASSIGN(const bool debris, environment_.files.exists(topic_folder(name)));
-    if (debris) KEELSON_TRY(environment_.files.remove_all(topic_folder(name)));
-    KEELSON_TRY(environment_.files.create_folders(topic_folder(name)));
-    const TopicRecord record{make_uuid(environment_.random), options};
-    KEELSON_TRY(open_topic(name, record));
-    auto written =
-        io::replace_file(environment_.files, record_path(name), encode_topic_record(record));
-    if (!written) {
-      topics_.erase(name);
-      return std::unexpected(written.error());
+    for (const Damage& damage : damaged_) {
+      if (damage.topic == name) return std::unexpected(damage.error);
     }
-    return topics_.find(name)->second.get();
+    KEELSON_TRY_ASSIGN(auto topic, make_topic(name, options));
+    return topics_.emplace(name, std::move(topic)).first->second.get();
   }
 
   Topic* find_topic(std::string_view name) override {
@@ -95,6 +99,17 @@ class LogStore final : public Store {
     return all;
   }
 
+  std::vector<Damage> damage() override {
+    std::vector<Damage> found = damaged_;
+    for (Topic* const topic : topics()) {
+      for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
+        const auto health = topic->partition(PartitionId(p)).health();
+        if (!health) found.push_back({topic->name(), PartitionId(p), health.error()});
+      }
+    }
+    return found;
+  }
+
   void close() override {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
@@ -103,17 +118,30 @@ class LogStore final : public Store {
   }
 
  private:
-  [[nodiscard]] std::string topics_folder() const { return options_.folder + "/topics"; }
-  [[nodiscard]] std::string topic_folder(const std::string& name) const {
-    return topics_folder() + "/" + name;
+  [[nodiscard]] Result<std::unique_ptr<LogTopic>> make_topic(const std::string& name,
+                                                             const TopicOptions& options) {
+    const TopicFolder folder = folder_of(name);
+    KEELSON_TRY(environment_.files.create_folders(folder.path()));
+    // An earlier call may have come further than it knew: its last step failed.
+    KEELSON_TRY_ASSIGN(const auto known, folder.load());
+    const TopicRecord record = known.value_or(TopicRecord{make_uuid(environment_.random), options});
+    if (record.options != options) return other_options(name);
+    if (!known) KEELSON_TRY(folder.begin());
+    KEELSON_TRY_ASSIGN(
+        auto topic, LogTopic::open(environment_, options_, folder.path(), name, record,
+                                   known ? log::Opening::existing : log::Opening::make_if_missing));
+    if (!known) KEELSON_TRY(folder.finish(record));
+    return topic;
   }
-  [[nodiscard]] std::string record_path(const std::string& name) const {
-    return topic_folder(name) + "/topic.meta";
+
+  [[nodiscard]] std::string topics_folder() const { return options_.folder + "/topics"; }
+  [[nodiscard]] TopicFolder folder_of(const std::string& name) const {
+    return TopicFolder(environment_.files, topics_folder() + "/" + name);
   }
 
   Result<void> open_topic(const std::string& name, const TopicRecord& record) {
-    KEELSON_TRY_ASSIGN(auto topic,
-                       LogTopic::open(environment_, options_, topic_folder(name), name, record));
+    KEELSON_TRY_ASSIGN(auto topic, LogTopic::open(environment_, options_, folder_of(name).path(),
+                                                  name, record, log::Opening::existing));
     recovered_.insert(recovered_.end(), topic->recovered().begin(), topic->recovered().end());
     topics_.emplace(name, std::move(topic));
     return {};
@@ -123,6 +151,7 @@ class LogStore final : public Store {
   StoreOptions options_;
   std::unique_ptr<io::FolderLock> lock_;
   std::vector<RecoveryReport> recovered_;
+  std::vector<Damage> damaged_;  ///< topics; written by `open_topics` alone
   std::mutex mutex_;
   bool closed_ = false;
   std::map<std::string, std::unique_ptr<LogTopic>, std::less<>> topics_;

@@ -35,17 +35,16 @@ Uuid partition_identity(const Uuid& topic, PartitionId partition) {
 
 Result<std::unique_ptr<LogTopic>> LogTopic::open(Environment environment, const StoreOptions& store,
                                                  std::string folder, std::string name,
-                                                 TopicRecord record) {
+                                                 TopicRecord record, log::Opening opening) {
   auto topic = std::unique_ptr<LogTopic>(new LogTopic(std::move(name), std::move(record)));
   const auto maintenance = environment.scheduler.make_worker("maintain");
   for (std::uint32_t p = 0; p < topic->options().partitions; ++p) {
     const PartitionId id(p);
     const std::string partition_folder = folder + "/" + std::to_string(p);
-    KEELSON_TRY(environment.files.create_folders(partition_folder));
     auto log = log::PartitionLog::open(environment.files, partition_folder,
                                        partition_identity(topic->id(), id),
-                                       {.segment_bytes = topic->options().segment_bytes});
-    if (!log && log.error().code == Errc::corruption) {
+                                       {topic->options().segment_bytes, opening});
+    if (!log && is_damage(log.error().code)) {
       topic->partitions_.push_back(std::make_shared<CorruptPartition>(id, log.error()));
       continue;
     }

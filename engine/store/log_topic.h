@@ -14,12 +14,14 @@ namespace keelson {
 class LogTopic final : public Topic {
  public:
   /// Opens, or makes, the topic's partitions in `folder`/<partition>.
-  /// @error io_error, disk_full, unsupported_format  the topic cannot be served at all; a corrupt
-  /// partition can: it answers every call with its error.
+  /// @param opening  what must be there: a partition that is gone has been lost, not left out.
+  /// @error io_error, disk_full  the topic cannot be served at all; with a partition that is
+  /// damaged, lost or of another version it can: that one answers every call with its error.
   [[nodiscard]] static Result<std::unique_ptr<LogTopic>> open(Environment environment,
                                                               const StoreOptions& store,
                                                               std::string folder, std::string name,
-                                                              TopicRecord record);
+                                                              TopicRecord record,
+                                                              log::Opening opening);
 
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] const TopicOptions& options() const override { return record_.options; }
@@ -38,7 +40,7 @@ class LogTopic final : public Topic {
   std::string name_;
   TopicRecord record_;
   std::vector<std::shared_ptr<Partition>> partitions_;
-  std::vector<std::shared_ptr<LogPartition>> open_;  ///< those that are not corrupt
+  std::vector<std::shared_ptr<LogPartition>> open_;  ///< those that are not damaged
   std::vector<RecoveryReport> recovered_;
 };
 

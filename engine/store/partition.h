@@ -79,6 +79,10 @@ class Partition {
   virtual ~Partition() = default;
 
   [[nodiscard]] virtual PartitionId id() const = 0;
+  /// Whether the log is whole as far as is known. @error what is wrong with it, for the operator:
+  /// `corruption` or `unsupported_format`, naming file and byte.
+  [[nodiscard]] virtual Result<void> health() const { return {}; }
+
   /// First offset that retention has kept.
   [[nodiscard]] virtual Offset start() const = 0;
   /// End of the committed events: the next event's offset.

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,13 +45,27 @@ struct RecoveryReport {
   std::uint64_t position = 0;
 };
 
+/// Data that is damaged, lost, or of a version that cannot be read. What it belongs to is stopped
+/// and left as it is; everything else goes on.
+struct Damage {
+  std::string topic;
+  std::optional<PartitionId> partition;  ///< none: the topic as a whole, as its record is damaged
+  Error error;  ///< context names the file, and the byte where there is one
+};
+
+/// Whether an error of this kind stops only what the data belongs to.
+[[nodiscard]] constexpr bool is_damage(Errc code) {
+  return code == Errc::corruption || code == Errc::unsupported_format;
+}
+
 /// Thread-safe.
 class Store {
  public:
   /// Opens or makes the store in `options.folder`, recovering every partition.
-  /// @error locked  another process has the folder. @error unsupported_format, io_error.
-  /// A partition whose log is corrupt does not fail the store: it refuses every operation with
-  /// `corruption`, naming file and byte.
+  /// @error locked  another process has the folder. @error io_error, disk_full
+  /// Damage does not fail the store. A partition whose log is damaged or gone refuses every
+  /// operation with that error; a topic whose record is damaged or gone is not found, and refused
+  /// when it is to be made. See `damage`.
   [[nodiscard]] static Result<std::unique_ptr<Store>> open(Environment environment,
                                                            StoreOptions options);
   /// Waits for what is in flight, then closes.
@@ -58,9 +73,12 @@ class Store {
 
   [[nodiscard]] virtual const StoreOptions& options() const = 0;
   [[nodiscard]] virtual const std::vector<RecoveryReport>& recovered() const = 0;
+  /// What has been found damaged so far: topics without a usable record, then partitions.
+  [[nodiscard]] virtual std::vector<Damage> damage() = 0;
 
   /// Makes a topic, durably; returns the existing one when its options are the same.
   /// @error already_exists  with other options. @error bad_request  name or options out of range.
+  /// @error corruption, unsupported_format  there is one, and its record is damaged or gone.
   [[nodiscard]] virtual Result<Topic*> create_topic(const std::string& name,
                                                     const TopicOptions& options) = 0;
   /// Nullptr when there is none.

@@ -2,9 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include <filesystem>
-#include <fstream>
-
 #include "tests/support/test_store.h"
 
 using namespace keelson;
@@ -79,35 +76,4 @@ TEST_CASE("store: after close nothing is written, and what was in flight is answ
   store->close();
   CHECK(answered == 100);
   CHECK(commit(partition, write_to("a-1", {"1"})).error().code == Errc::closed);
-}
-
-TEST_CASE("store: a topic half made at a crash is made anew") {
-  TestStore store;
-  REQUIRE(commit(store.topic("t").partition(PartitionId(0)), write_to("a-1", {"1"})));
-  store.close();
-  std::filesystem::remove(store.folder() + "/data/topics/t/topic.meta");
-  store.open();
-  CHECK(store->find_topic("t") == nullptr);
-  CHECK(store.topic("t").partition(PartitionId(0)).end() == Offset(0));
-}
-
-TEST_CASE("store: a damaged topic record is corruption, one of another version is unsupported") {
-  TestStore store;
-  static_cast<void>(store.topic("t"));
-  store.close();
-  const std::string path = store.folder() + "/data/topics/t/topic.meta";
-  const auto write = [&](const std::string& text) { std::ofstream(path) << text; };
-  const auto error = [&] {
-    StoreOptions options;
-    options.folder = store.folder() + "/data";
-    auto opened = Store::open(store.environment(), options);
-    REQUIRE_FALSE(opened);
-    return opened.error().code;
-  };
-  write("keelson topic 1\npartitions 1\nchecksum 0000000000000000\n");
-  CHECK(error() == Errc::corruption);
-  write("keelson topic 2\n");
-  CHECK(error() == Errc::unsupported_format);
-  write("");
-  CHECK(error() == Errc::corruption);
 }
