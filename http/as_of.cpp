@@ -14,6 +14,17 @@ std::unexpected<Error> beyond_end(std::string_view at, const Position& end) {
               "'at' is " + std::string(at) + ", and the topic ends at " + end.to_string());
 }
 
+Result<void> check_not_beyond_end(std::string_view text, const Position& at, Topic& topic) {
+  const Position end = topic.end();
+  for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
+    const PartitionId id(p);
+    if (at.next(id) <= end.next(id)) continue;
+    KEELSON_TRY(topic.partition(id).health());  // or the end is not what it was
+    return beyond_end(text, end);
+  }
+  return {};
+}
+
 /// The offset in `home` that `at` names: bare, or as part of a position. As the first offset not
 /// seen.
 Result<Offset> offset_at(std::string_view at, const Topic& topic, PartitionId home) {
@@ -53,6 +64,7 @@ Result<AggregateAsOf> aggregate_as_of(const Request& request, const Topic& topic
   if (at) {
     KEELSON_TRY_ASSIGN(next, offset_at(*at, topic, home.id()));
     if (next > home.end()) {
+      KEELSON_TRY(home.health());  // or the end is not what it was
       return beyond_end(*at, position_in(topic, home.id(), home.end()));
     }
   } else {
@@ -85,8 +97,7 @@ Result<ReadModelAsOf> read_model_as_of(const ReadModelAsOfText& text, Topic& top
   }
   if (text.at) {
     KEELSON_TRY_ASSIGN(result.at, Position::parse(*text.at, topic.partition_count()));
-    const Position end = topic.end();
-    if (!end.covers(*result.at)) return beyond_end(*text.at, end);
+    KEELSON_TRY(check_not_beyond_end(*text.at, *result.at, topic));
   }
   if (text.at_time) {
     KEELSON_TRY_ASSIGN(const TimeUs time, parse_rfc3339(*text.at_time));

@@ -6,9 +6,11 @@ namespace keelson::http {
 
 Result<Topic*> find_topic(Store& store, const Request& request) {
   const std::string& name = request.path_parameter("topic");
-  if (Topic* const topic = store.find_topic(name)) return topic;
-  return fail(Errc::not_found,
-              "there is no topic '" + name + "'; PUT /v1/topics/{topic} makes one");
+  auto topic = store.topic(name);
+  if (!topic && topic.error().code == Errc::not_found) {
+    topic.error().context += "; PUT /v1/topics/{topic} makes one";
+  }
+  return topic;
 }
 
 Result<Partition*> find_partition(Topic& topic, const Request& request) {

@@ -1,5 +1,6 @@
 #include "http/operations_routes.h"
 
+#include "engine/store/store.h"
 #include "http/problem.h"
 
 namespace keelson::http {
@@ -12,19 +13,25 @@ RouteOptions open_to_everyone() {
   return options;
 }
 
+/// Still 200 when something is damaged: taking the whole server out of service would stop what is
+/// whole as well. Anybody may ask, so it says how much, and not what.
+std::string readiness(std::size_t damaged) {
+  if (damaged == 0) return R"({"status":"ready"})";
+  return R"({"status":"degraded","damaged":)" + std::to_string(damaged) + "}";
+}
+
 }  // namespace
 
-void add_operations_routes(Router& router, const std::atomic<bool>& ready, const Metrics& metrics) {
+void add_operations_routes(Router& router, const std::atomic<bool>& ready, Store& store,
+                           const Metrics& metrics) {
   router.add(Method::get, "/healthz", open_to_everyone(), [](Request, Responder responder) {
     responder.send(Response::json(200, R"({"status":"alive"})"));
   });
-  router.add(Method::get, "/readyz", open_to_everyone(), [&ready](Request, Responder responder) {
-    if (ready) {
-      responder.send(Response::json(200, R"({"status":"ready"})"));
-    } else {
-      responder.send(Error{Errc::closed, "", std::nullopt});
-    }
-  });
+  router.add(Method::get, "/readyz", open_to_everyone(),
+             [&ready, &store](Request, Responder responder) {
+               if (!ready) return responder.send(Error{Errc::closed, "", std::nullopt});
+               responder.send(Response::json(200, readiness(store.damage().size())));
+             });
   RouteOptions scrape;
   scrape.blocking = true;
   router.add(Method::get, "/metrics", scrape, [&metrics](Request, Responder responder) {

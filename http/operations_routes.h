@@ -6,9 +6,14 @@
 #include "http/metrics.h"
 #include "http/router.h"
 
+namespace keelson {
+class Store;
+}  // namespace keelson
+
 namespace keelson::http {
 
 /// Adds `/healthz`, `/readyz` and `/metrics`. What is given must outlive `router`.
-void add_operations_routes(Router& router, const std::atomic<bool>& ready, const Metrics& metrics);
+void add_operations_routes(Router& router, const std::atomic<bool>& ready, Store& store,
+                           const Metrics& metrics);
 
 }  // namespace keelson::http

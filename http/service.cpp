@@ -40,6 +40,21 @@ std::vector<Metrics::Sample> ends_of(Store& store) {
   return samples;
 }
 
+/// 1 for what is damaged; a topic whose record is has no partitions to name.
+std::vector<Metrics::Sample> damage_of(Store& store) {
+  std::vector<Metrics::Sample> samples;
+  for (const Damage& damage : store.damage()) {
+    if (!damage.partition) samples.push_back({{{"topic", damage.topic}, {"partition", "all"}}, 1});
+  }
+  for (Topic* topic : store.topics()) {
+    for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
+      const bool damaged = !topic->partition(PartitionId(p)).health();
+      samples.push_back({labels_of(topic->name(), PartitionId(p)), damaged ? 1.0 : 0.0});
+    }
+  }
+  return samples;
+}
+
 enum class Lag { events, seconds };
 
 std::vector<Metrics::Sample> lags_of(const projections::ProjectionHost& host, Lag lag) {
@@ -98,12 +113,18 @@ Result<void> Service::open_store() {
                  report.topic, report.partition.value, report.torn_bytes, report.file,
                  report.position);
   }
+  for (const Damage& damage : store_->damage()) {
+    spdlog::error(
+        "topic {} {} is stopped, and left as it is: {}", damage.topic,
+        damage.partition ? "partition " + std::to_string(damage.partition->value) : "as a whole",
+        damage.error.message());
+  }
   return {};
 }
 
 Result<Topic*> Service::open_topic(const std::string& name) {
   Topic* const existing = store_->find_topic(name);
-  if (existing == nullptr) {
+  if (existing == nullptr) {  // or its record is damaged: then this fails, and says so
     TopicOptions options;
     options.partitions = std::max(1u, options_.partitions);
     options.durability = options_.durability;
@@ -141,6 +162,9 @@ void Service::add_metrics() {
   Store& store = *store_;
   metrics_.add(Metrics::Kind::counter, "keelson_events_total", "Events committed, by partition",
                [&store] { return ends_of(store); });
+  metrics_.add(Metrics::Kind::gauge, "keelson_damaged",
+               "1 where stored data is damaged or gone; GET /v1/topics says what",
+               [&store] { return damage_of(store); });
   if (const auto* host = projections_.get()) {
     metrics_.add(Metrics::Kind::gauge, "keelson_projection_lag_events",
                  "Committed events not applied yet",
@@ -160,7 +184,7 @@ void Service::add_routes() {
   work_ = std::make_unique<ThreadWorkPool>(work_threads(), kWorkQueueMax);
   services_ = std::make_unique<Services>(Services{environment(), *store_, aggregates_.get(),
                                                   projections_.get(), *timers_, *work_, metrics_});
-  add_operations_routes(router_, ready_, metrics_);
+  add_operations_routes(router_, ready_, *store_, metrics_);
   add_topic_routes(router_, *services_);
   add_stream_routes(router_, *services_);
   add_event_routes(router_, *services_);

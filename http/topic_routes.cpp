@@ -17,6 +17,11 @@ std::string_view name_of(Durability durability) {
   return durability == Durability::fsync ? "fsync" : "os";
 }
 
+void append_error(std::string& out, const Error& error) {
+  out += R"(,"error":)";
+  append_json_string(out, error.message());
+}
+
 void append_partitions(std::string& out, Topic& topic) {
   out += R"("partitions":[)";
   for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
@@ -28,6 +33,7 @@ void append_partitions(std::string& out, Topic& topic) {
     append_number(out, partition.start().value);
     out += R"(,"end":)";
     append_number(out, partition.end().value);
+    if (const auto health = partition.health(); !health) append_error(out, health.error());
     out += '}';
   }
   out += ']';
@@ -117,6 +123,15 @@ Result<Response> get_topics(Store& store, const Request& request) {
   for (Topic* const topic : store.topics()) {
     if (!std::exchange(first, false)) body += ',';
     append_topic(body, *topic);
+  }
+  for (const Damage& damage : store.damage()) {
+    if (damage.partition) continue;  // said above
+    if (!std::exchange(first, false)) body += ',';
+    body += R"({"name":)";
+    append_json_string(body, damage.topic);
+    body += R"(,"partitions":[])";
+    append_error(body, damage.error);
+    body += '}';
   }
   body += "]}";
   return Response::json(200, std::move(body)).header("Cache-Control", "no-cache");

@@ -135,6 +135,14 @@ Result<void> HostedProjection::open_partition(PartitionId id, Strand& worker) {
     spdlog::warn("read model {} is built anew from the log: {}", file, opened.rebuilt_because);
   }
   files_.push_back(file);
+  if (opened.log_damage) {
+    spdlog::error("projection stopped: {}: the log of partition {} is damaged: {}", file, id.value,
+                  opened.log_damage->message());
+    progress_.advance(id, opened.applied);
+    damaged_.emplace(id, *std::move(opened.log_damage));
+    appliers_.push_back(nullptr);
+    return {};
+  }
   const ApplierOptions options{options_.transaction_events_max, options_.transaction_time_max};
   appliers_.push_back(std::make_shared<Applier>(partition, std::move(opened.model), options,
                                                 environment_.clock, progress_, worker));
@@ -142,11 +150,15 @@ Result<void> HostedProjection::open_partition(PartitionId id, Strand& worker) {
 }
 
 void HostedProjection::start() {
-  for (const auto& applier : appliers_) applier->start();
+  for (const auto& applier : appliers_) {
+    if (applier) applier->start();
+  }
 }
 
 void HostedProjection::stop() {
-  for (const auto& applier : appliers_) applier->stop();
+  for (const auto& applier : appliers_) {
+    if (applier) applier->stop();
+  }
 }
 
 Result<ProjectionStatus> HostedProjection::status() const {
@@ -154,6 +166,11 @@ Result<ProjectionStatus> HostedProjection::status() const {
   status.position = progress_.applied();
   for (std::size_t p = 0; p < appliers_.size(); ++p) {
     const PartitionId id(static_cast<std::uint32_t>(p));
+    if (const auto damaged = damaged_.find(id); damaged != damaged_.end()) {
+      const Offset applied = status.position.next(id);
+      status.partitions.push_back({id, applied, 0, 0, applied, damaged->second.message()});
+      continue;
+    }
     const Partition& partition = topic_.partition(id);
     const auto state = appliers_[p]->state();
     const Offset next = status.position.next(id);
@@ -184,8 +201,16 @@ Error HostedProjection::not_there(const Error& error, const Position& at) const 
   return error;
 }
 
+Result<void> HostedProjection::check_complete() const {
+  if (damaged_.empty()) return {};
+  const auto& [partition, error] = *damaged_.begin();
+  return fail(error.code, "projection " + info_.name + " has stopped in partition " +
+                              std::to_string(partition.value) + ": " + error.context);
+}
+
 Result<HostedProjection::Moment> HostedProjection::look(const std::optional<Position>& at,
                                                         const QueryLimits& limits) {
+  KEELSON_TRY(check_complete());
   const auto deadline = environment_.clock.monotonic() + limits.time_max;
   KEELSON_TRY_ASSIGN(auto reader, readers_->take(limits.time_max));
   auto seen = reader->begin(at, deadline);

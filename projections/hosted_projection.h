@@ -1,6 +1,7 @@
 // One projection with its read models, appliers and readers.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -16,7 +17,8 @@ namespace keelson::projections {
 /// What the host has one of for each projection. Thread-safe once started.
 class HostedProjection {
  public:
-  /// Opens or makes the read model of every partition.
+  /// Opens or makes the read model of every partition. One whose log is damaged stops the
+  /// projection there, and its file is left as it is.
   [[nodiscard]] static Result<std::unique_ptr<HostedProjection>> open(
       const Environment& environment, Topic& topic, const Projection& projection,
       const HostOptions& options, const std::vector<std::shared_ptr<Strand>>& workers);
@@ -40,6 +42,9 @@ class HostedProjection {
                    std::shared_ptr<const Rules> rules);
   void describe(const Projection& projection);
   [[nodiscard]] Result<void> open_partition(PartitionId id, Strand& worker);
+  /// Whether the log of every partition could be read at the start. An answer without the rows of
+  /// one of them would look like one in which there are none.
+  [[nodiscard]] Result<void> check_complete() const;
 
   /// A reader that sees `at`, and what that is.
   struct Moment {
@@ -60,7 +65,8 @@ class HostedProjection {
   std::vector<std::string> files_;  ///< by partition
   Progress progress_;
   std::unique_ptr<ReaderPool> readers_;
-  std::vector<std::shared_ptr<Applier>> appliers_;  ///< by partition
+  std::vector<std::shared_ptr<Applier>> appliers_;  ///< by partition; nullptr: its log is damaged
+  std::map<PartitionId, Error> damaged_;            ///< partitions without an applier
 };
 
 }  // namespace keelson::projections

@@ -59,9 +59,10 @@ struct ProjectionStatus {
     PartitionId partition;
     Offset next;  ///< all below is applied and committed in the read model
     std::uint64_t lag_events = 0;
-    double lag_seconds = 0;           ///< age of the oldest event not applied; 0 when none
-    std::optional<Offset> halted_at;  ///< the failing event
-    std::string error;                ///< why it halted, for people
+    double lag_seconds = 0;  ///< age of the oldest event not applied; 0 when none
+    /// The failing event; the next one to apply where the log is damaged.
+    std::optional<Offset> halted_at;
+    std::string error;  ///< why it halted, for people
   };
   Position position;
   std::vector<PartitionStatus> partitions;
@@ -99,6 +100,8 @@ struct RowsResult {
 class ProjectionHost {
  public:
   /// Opens or makes every read model; a file that cannot be used is named and rebuilt from the log.
+  /// A partition whose log is damaged does not fail the host: its file is kept, its status says
+  /// why, and questions to the projection fail with that error rather than leave its rows out.
   /// @error bad_request  a projection's schema breaks a rule (see docs/projections.md).
   [[nodiscard]] static Result<std::unique_ptr<ProjectionHost>> open(
       Environment environment, Topic& topic, std::shared_ptr<const ProjectionRegistry> registry,
@@ -122,6 +125,7 @@ class ProjectionHost {
   /// @error bad_request  not one SELECT, an error in it, or something not allowed.
   /// @error not_caught_up  `at` is committed but not applied yet. @error below_start
   /// @error too_large, timeout  over `limits`. @error not_found  no such projection.
+  /// @error corruption, unsupported_format  the log of a partition is damaged.
   [[nodiscard]] virtual Result<QueryResult> query(std::string_view name, const std::string& sql,
                                                   const nlohmann::json& params,
                                                   const std::optional<Position>& at,

@@ -4,6 +4,7 @@
 
 #include "engine/base/check.h"
 #include "engine/io/file_system.h"
+#include "engine/store/store.h"
 
 namespace keelson::projections {
 
@@ -37,6 +38,7 @@ std::string identity_of(const Rules& rules, const Uuid& topic, PartitionId parti
 }
 
 /// Whether the event before `checkpoint.next` in the log is the one that was applied last.
+/// @error the log's own.
 Result<bool> same_log(const Checkpoint& checkpoint, const Partition& partition) {
   if (checkpoint.next > partition.end()) return false;
   if (!checkpoint.last || checkpoint.next <= partition.start()) return true;
@@ -77,16 +79,27 @@ Result<ReadModel::Opened> ReadModel::open(io::FileSystem& files, const std::stri
                                           const Partition& partition, std::size_t cache_kib) {
   const std::string identity = identity_of(*rules, topic, partition.id());
   Opened opened;
+  const auto health = partition.health();
+  if (!health) opened.log_damage = health.error();
   KEELSON_TRY_ASSIGN(const bool there, files.exists(path));
   if (there) {
     opened.model.reset(new ReadModel(path, rules, cache_kib));
-    auto stale = opened.model->load(identity, partition);
-    if (stale && !*stale) return opened;
+    auto stale = opened.model->load(identity);
+    if (stale && !*stale) {
+      const auto same = opened.log_damage ? false : same_log(opened.model->checkpoint(), partition);
+      if (same && *same) return opened;
+      if (!same && !is_damage(same.error().code)) return std::unexpected(same.error());
+      if (!same) opened.log_damage = same.error();
+      if (opened.log_damage) opened.applied = opened.model->checkpoint().next;
+      stale = "it has applied events that are not in the log";
+    }
     if (!stale && stale.error().code != Errc::corruption) return std::unexpected(stale.error());
-    opened.rebuilt_because = stale ? **stale : stale.error().context;
     opened.model.reset();
+    if (opened.log_damage) return opened;
+    opened.rebuilt_because = stale ? **stale : stale.error().context;
     KEELSON_TRY(remove_files(files, path));
   }
+  if (opened.log_damage) return opened;
   opened.model.reset(new ReadModel(path, std::move(rules), cache_kib));
   KEELSON_TRY(opened.model->create(identity, partition.start()));
   return opened;
@@ -114,8 +127,7 @@ Result<void> ReadModel::connect() {
   return {};
 }
 
-Result<std::optional<std::string>> ReadModel::load(const std::string& identity,
-                                                   const Partition& partition) {
+Result<std::optional<std::string>> ReadModel::load(const std::string& identity) {
   KEELSON_TRY(connect());
   KEELSON_TRY_ASSIGN(auto named,
                      database_->prepare("SELECT count(*) FROM sqlite_schema WHERE name "
@@ -129,8 +141,6 @@ Result<std::optional<std::string>> ReadModel::load(const std::string& identity,
   }
   KEELSON_TRY_ASSIGN(auto select, database_->prepare(kSelectCheckpoint));
   KEELSON_TRY_ASSIGN(checkpoint_, read_checkpoint(select));
-  KEELSON_TRY_ASSIGN(const bool same, same_log(checkpoint_, partition));
-  if (!same) return "it has applied events that are not in the log";
   KEELSON_TRY_ASSIGN(save_checkpoint_,
                      database_->prepare("UPDATE keelson_checkpoint SET next = ?, last_stream = ?, "
                                         "last_version = ?, last_time_us = ?"));

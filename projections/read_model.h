@@ -40,12 +40,17 @@ struct Checkpoint {
 /// cannot corrupt the file, as OFF could. A crash of the process alone loses nothing.
 ///
 /// A file of another projection, version, topic, partition, schema, or of a log that is not the one
-/// at hand is removed and built anew. Used by one thread at a time.
+/// at hand is removed and built anew; but never while the log is damaged, as it may be all that is
+/// left of what was there. Used by one thread at a time.
 class ReadModel {
  public:
   struct Opened {
-    std::unique_ptr<ReadModel> model;
-    std::string rebuilt_because;  ///< empty, or why an earlier file was removed
+    std::unique_ptr<ReadModel> model;  ///< nullptr with `log_damage`
+    std::string rebuilt_because;       ///< empty, or why an earlier file was removed
+    /// The log cannot be read: there is nothing to go on from, nor to build anew from. A file that
+    /// is there has been left as it is.
+    std::optional<Error> log_damage;
+    Offset applied;  ///< with `log_damage`: how far a file that is there had come
   };
 
   /// @param path  its folder must exist.
@@ -76,9 +81,8 @@ class ReadModel {
   ReadModel(std::string path, std::shared_ptr<const Rules> rules, std::size_t cache_kib)
       : path_(std::move(path)), rules_(std::move(rules)), cache_kib_(cache_kib) {}
 
-  /// Why the file that is there cannot be used, or nothing when it can or there is none.
-  [[nodiscard]] Result<std::optional<std::string>> load(const std::string& identity,
-                                                        const Partition& partition);
+  /// Why the file that is there cannot be used, or nothing when it can.
+  [[nodiscard]] Result<std::optional<std::string>> load(const std::string& identity);
   [[nodiscard]] Result<void> create(const std::string& identity, Offset start);
   [[nodiscard]] Result<void> connect();
 

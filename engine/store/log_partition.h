@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/log/partition_log.h"
+#include "engine/store/log_health.h"
 #include "engine/store/options.h"
 #include "engine/store/partition.h"
 #include "engine/store/staged_batch.h"
@@ -43,6 +44,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
       std::shared_ptr<Strand> maintenance);
 
   [[nodiscard]] PartitionId id() const override { return options_.id; }
+  [[nodiscard]] Result<void> health() const override { return health_->now(); }
   [[nodiscard]] Offset start() const override { return log_->start(); }
   [[nodiscard]] Offset end() const override { return log_->end(); }
 
@@ -90,6 +92,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   Epoch epoch_;
   std::unique_ptr<log::PartitionLog> log_;
   StagingArea staging_;
+  std::shared_ptr<LogHealth> health_ = std::make_shared<LogHealth>();  ///< cursors have it too
   std::shared_ptr<TailWaiters> waiters_ = std::make_shared<TailWaiters>();
   std::function<void()> on_discard_;
   bool closing_ = false;

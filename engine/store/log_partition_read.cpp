@@ -17,11 +17,12 @@ EventView as_event(PartitionId partition, const log::FoundEvent& found) {
 
 class PartitionCursor final : public Cursor {
  public:
-  PartitionCursor(PartitionId partition, std::unique_ptr<log::LogCursor> cursor)
-      : partition_(partition), cursor_(std::move(cursor)) {}
+  PartitionCursor(PartitionId partition, std::unique_ptr<log::LogCursor> cursor,
+                  std::shared_ptr<LogHealth> health)
+      : partition_(partition), cursor_(std::move(cursor)), health_(std::move(health)) {}
 
   Result<std::optional<EventView>> next() override {
-    KEELSON_TRY_ASSIGN(const auto found, cursor_->next());
+    KEELSON_TRY_ASSIGN(const auto found, health_->noted(cursor_->next()));
     if (!found) return std::nullopt;
     return as_event(partition_, *found);
   }
@@ -31,6 +32,7 @@ class PartitionCursor final : public Cursor {
  private:
   PartitionId partition_;
   std::unique_ptr<log::LogCursor> cursor_;
+  std::shared_ptr<LogHealth> health_;
 };
 
 /// The outcome of a commit found in the log: what its caller was told, or would have been.
@@ -61,7 +63,7 @@ CommitOutcome as_outcome(PartitionId partition, const log::FoundCommit& found, O
 
 Result<std::optional<CommitOutcome>> LogPartition::find_outcome(const CommandStamp& stamp) const {
   KEELSON_TRY_ASSIGN(const auto found,
-                     log_->find_command({stamp.principal, stamp.target, stamp.id}));
+                     health_->noted(log_->find_command({stamp.principal, stamp.target, stamp.id})));
   if (!found) return std::nullopt;
   if (found->header.fingerprint != stamp.fingerprint) return idempotency_mismatch(stamp);
   return as_outcome(id(), *found, log_->end());
@@ -69,7 +71,7 @@ Result<std::optional<CommitOutcome>> LogPartition::find_outcome(const CommandSta
 
 Result<std::unique_ptr<Cursor>> LogPartition::read(Offset from) const {
   KEELSON_TRY_ASSIGN(auto cursor, log_->read(from));
-  return std::make_unique<PartitionCursor>(id(), std::move(cursor));
+  return std::make_unique<PartitionCursor>(id(), std::move(cursor), health_);
 }
 
 Result<void> LogPartition::read_stream(std::string_view stream, const StreamRange& range,
@@ -80,23 +82,25 @@ Result<void> LogPartition::read_stream(std::string_view stream, const StreamRang
   const Version first = backward ? Version(1) : std::max(range.from, Version(1));
   const Version end = backward ? above : Version(UINT64_MAX);
   std::uint64_t left = range.limit;
-  return log_->read_stream(
+  return health_->noted(log_->read_stream(
       stream, first, end, range.before, backward,
-      [&](const log::FoundEvent& found) { return visit(as_event(id(), found)) && --left > 0; });
+      [&](const log::FoundEvent& found) { return visit(as_event(id(), found)) && --left > 0; }));
 }
 
 Result<Version> LogPartition::stream_version(std::string_view stream, Offset before) const {
-  return log_->stream_version(stream, std::min(before, log_->end()));
+  return health_->noted(log_->stream_version(stream, std::min(before, log_->end())));
 }
 
-Result<Offset> LogPartition::end_at(TimeUs time) const { return log_->end_at(time); }
+Result<Offset> LogPartition::end_at(TimeUs time) const {
+  return health_->noted(log_->end_at(time));
+}
 
 std::unique_ptr<Registration> LogPartition::when_past(Offset offset, Task task) const {
   return waiters_->add(offset, std::move(task));
 }
 
 Result<std::optional<Offset>> LogPartition::group_offset(std::string_view group) const {
-  KEELSON_TRY_ASSIGN(const auto found, log_->find_command(group_key(group)));
+  KEELSON_TRY_ASSIGN(const auto found, health_->noted(log_->find_command(group_key(group))));
   if (!found) return std::nullopt;
   KEELSON_TRY_ASSIGN(const Offset next, decode_group_offset(found->header.detail));
   return next;

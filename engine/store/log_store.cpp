@@ -92,6 +92,14 @@ class LogStore final : public Store {
     return found == topics_.end() ? nullptr : found->second.get();
   }
 
+  Result<Topic*> topic(std::string_view name) override {
+    if (Topic* const found = find_topic(name)) return found;
+    for (const Damage& damage : damaged_) {
+      if (damage.topic == name) return std::unexpected(damage.error);
+    }
+    return fail(Errc::not_found, "there is no topic '" + std::string(name) + "'");
+  }
+
   std::vector<Topic*> topics() override {
     const std::lock_guard lock(mutex_);
     std::vector<Topic*> all;

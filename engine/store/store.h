@@ -83,6 +83,9 @@ class Store {
                                                     const TopicOptions& options) = 0;
   /// Nullptr when there is none.
   [[nodiscard]] virtual Topic* find_topic(std::string_view name) = 0;
+  /// The same as a `Result`. @error not_found  @error corruption, unsupported_format  there is one,
+  /// and its record is damaged or gone.
+  [[nodiscard]] virtual Result<Topic*> topic(std::string_view name) = 0;
   /// Sorted by name.
   [[nodiscard]] virtual std::vector<Topic*> topics() = 0;
 

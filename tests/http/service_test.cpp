@@ -3,9 +3,12 @@
 
 #include <doctest/doctest.h>
 #include <openssl/ssl.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <sstream>
 
 #include "tests/aggregates/wallet.h"
 #include "tests/http/store_server.h"
@@ -30,11 +33,46 @@ ServeOptions options_in(const std::string& folder) {
   return options;
 }
 
-std::unique_ptr<Service> start(const ServeOptions& options) {
-  auto service = Service::start(options, no_domain());
+std::unique_ptr<Service> start(const ServeOptions& options, const Domain& domain = no_domain()) {
+  auto service = Service::start(options, domain);
   if (!service) FAIL(service.error().message());
   return *std::move(service);
 }
+
+/// Wallets and their balances; wallet `1` and wallet `in_other_partition()` lie apart.
+Domain wallets() {
+  Domain domain = no_domain();
+  domain.aggregates->add<keelson::test::Wallet>();
+  projections::Projection projection("wallets", 1);
+  projection.schema("CREATE TABLE wallets (id TEXT PRIMARY KEY) STRICT;");
+  projection.on("opened", "INSERT INTO wallets VALUES (@stream_id)");
+  domain.projections->add(std::move(projection));
+  return domain;
+}
+
+void flip_a_byte(const std::string& path, std::streamoff position) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  REQUIRE(file.seekg(position));
+  const char byte = static_cast<char>(file.get() ^ 1);
+  REQUIRE(file.seekp(position).put(byte));
+}
+
+/// What is logged while it lives.
+class CapturedLog {
+ public:
+  CapturedLog() : before_(spdlog::default_logger()) {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "captured", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
+  }
+  ~CapturedLog() { spdlog::set_default_logger(before_); }
+  [[nodiscard]] bool has(const std::string& words) const {
+    return text_.str().find(words) != std::string::npos;
+  }
+
+ private:
+  std::shared_ptr<spdlog::logger> before_;
+  std::ostringstream text_;
+};
 
 /// One request over TLS; what comes until the server closes. Empty when there is no TLS.
 std::string get_over_tls(std::uint16_t port, const std::string& request) {
@@ -118,6 +156,119 @@ TEST_CASE("service: the number of partitions is fixed at the first start") {
   CHECK(refused.error().context.find("--partitions") != std::string::npos);
   options.partitions = 0;
   CHECK(Service::start(options, domain));
+}
+
+TEST_CASE("service: a damaged partition stops alone, and everything an operator looks at says so") {
+  const keelson::test::TemporaryFolder folder;
+  ServeOptions options = options_in(folder.path());
+  options.partitions = 2;
+  const std::string rows = "/v1/projections/wallets/tables/wallets";
+  std::string whole = "1";  // a wallet in the other partition than `0`
+  std::uint64_t damaged = 0;
+  std::uint64_t in_damaged = 1;
+  const auto seen = [&] { return std::to_string(damaged) + ":" + std::to_string(in_damaged - 1); };
+  {
+    const auto service = start(options, wallets());
+    RawClient client(service->port());
+    const auto open = [&](const std::string& id) {
+      const RawResponse response =
+          client.exchange(with_body("POST", "/v1/aggregates/wallet/" + id + "/open", "{}"));
+      REQUIRE(response.status == 200);
+      return json_of(response).at("partition").get<std::uint64_t>();
+    };
+    damaged = open("0");
+    while (open(whole) == damaged) {
+      whole += "1";
+      ++in_damaged;
+    }
+    REQUIRE(client.get(rows + "?min=" + seen()).status == 200);
+  }
+  const std::string segment =
+      options.folder + "/log/topics/test/" + std::to_string(damaged) + "/00000000000000000000.seg";
+  flip_a_byte(segment, 100);
+
+  const CapturedLog log;
+  const auto service = start(options, wallets());
+  RawClient client(service->port());
+  CHECK(log.has("topic test partition " + std::to_string(damaged) + " is stopped"));
+  CHECK(log.has(segment + " at byte 0"));
+
+  const RawResponse ready = client.get("/readyz");
+  CHECK(ready.status == 200);
+  CHECK(ready.body == R"({"status":"degraded","damaged":1})");
+  const std::string metrics = client.get("/metrics").body;
+  const auto gauge = [&](std::uint64_t p, int value) {
+    return metrics.find("keelson_damaged{topic=\"test\",partition=\"" + std::to_string(p) + "\"} " +
+                        std::to_string(value) + "\n") != std::string::npos;
+  };
+  CHECK(gauge(damaged, 1));
+  CHECK(gauge(1 - damaged, 0));
+  const auto topics = json_of(client.get("/v1/topics"));
+  const auto& partitions = topics.at("topics").at(0).at("partitions");
+  CHECK(partitions.at(damaged).at("error").get<std::string>().find(segment) != std::string::npos);
+  CHECK_FALSE(partitions.at(1 - damaged).contains("error"));
+
+  const auto projection = json_of(client.get("/v1/projections/wallets"));
+  CHECK(projection.at("state") == "halted");
+  const auto& halted = projection.at("partitions").at(damaged);
+  CHECK(halted.at("next") == in_damaged);
+  CHECK(halted.at("halted_at") == in_damaged);
+  CHECK(halted.at("error").get<std::string>().find(segment) != std::string::npos);
+  check_code(client.get(rows), 500, "corruption");
+  check_code(client.get(rows + "?at=" + seen()), 500, "corruption");
+  check_code(client.get("/v1/aggregates/wallet/0?at=0"), 500, "corruption");
+
+  const auto put = [&](const std::string& id) {
+    return client.exchange(
+        with_body("POST", "/v1/aggregates/wallet/" + id + "/put", R"({"amount":5})"));
+  };
+  check_code(put("0"), 500, "corruption");
+  CHECK(put(whole).status == 200);
+  CHECK(client.get("/v1/aggregates/wallet/" + whole).status == 200);
+
+  // What was damaged by hand is mended by hand, and nothing was thrown away meanwhile.
+  service->stop();
+  flip_a_byte(segment, 100);
+  const auto mended = start(options, wallets());
+  RawClient again(mended->port());
+  CHECK(again.get("/readyz").body == R"({"status":"ready"})");
+  CHECK(json_of(again.get(rows + "?id=0")).at("rows").size() == 1);
+  CHECK_FALSE(log.has("built anew"));
+}
+
+TEST_CASE("service: a topic with a damaged record stops alone; the application's own is needed") {
+  const keelson::test::TemporaryFolder folder;
+  const ServeOptions options = options_in(folder.path());
+  {
+    const auto service = start(options, wallets());
+    RawClient client(service->port());
+    CHECK(client.exchange(with_body("PUT", "/v1/topics/orders", "{}")).status == 201);
+  }
+  const std::string record = options.folder + "/log/topics/orders/topic.meta";
+  flip_a_byte(record, 20);
+  {
+    const CapturedLog log;
+    const auto service = start(options, wallets());
+    CHECK(log.has("topic orders as a whole is stopped"));
+    RawClient client(service->port());
+    CHECK(client.get("/readyz").body == R"({"status":"degraded","damaged":1})");
+    CHECK(
+        client.get("/metrics").body.find("keelson_damaged{topic=\"orders\",partition=\"all\"} 1") !=
+        std::string::npos);
+    const auto topics = json_of(client.get("/v1/topics")).at("topics");
+    REQUIRE(topics.size() == 2);
+    CHECK(topics.at(1).at("name") == "orders");
+    CHECK(topics.at(1).at("error").get<std::string>().find(record) != std::string::npos);
+    check_code(client.get("/v1/topics/orders"), 500, "corruption");
+    check_code(client.get("/v1/topics/orders/streams/order-1"), 500, "corruption");
+    check_code(client.exchange(with_body("PUT", "/v1/topics/orders", "{}")), 500, "corruption");
+    CHECK(client.exchange(with_body("POST", "/v1/aggregates/wallet/1/open", "{}")).status == 200);
+  }
+  flip_a_byte(options.folder + "/log/topics/test/topic.meta", 20);
+  const auto refused = Service::start(options, wallets());
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::corruption);
+  CHECK(refused.error().context.find("topics/test/topic.meta") != std::string::npos);
 }
 
 TEST_CASE("service: what cannot be used is refused at start") {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,13 @@ class MemoryPartition final : public Partition {
     versions_.clear();
     for (const Event& event : events_) versions_[event.stream] = event.version;
   }
+  /// Stored bytes that fail their checksum: found when the log was opened, or when it is read.
+  enum class Found { at_open, when_read };
+  void set_damage(const Error& error, Found found) {
+    damage_ = error;
+    found_ = found;
+  }
+  void mend() { damage_.reset(); }
   [[nodiscard]] Event at(Offset offset) const {
     const std::lock_guard lock(mutex_);
     return events_.at(offset.value);
@@ -80,11 +88,17 @@ class MemoryPartition final : public Partition {
 
   [[nodiscard]] PartitionId id() const override { return id_; }
   [[nodiscard]] Offset start() const override { return Offset(0); }
+  [[nodiscard]] Result<void> health() const override {
+    if (damage_ && found_ == Found::at_open) return std::unexpected(*damage_);
+    return {};
+  }
   [[nodiscard]] Offset end() const override {
+    if (!health()) return Offset(0);
     const std::lock_guard lock(mutex_);
     return Offset(events_.size());
   }
   [[nodiscard]] Result<std::unique_ptr<Cursor>> read(Offset from) const override {
+    if (damage_) return std::unexpected(*damage_);
     if (from > end()) return fail(Errc::beyond_end, "read");
     return std::make_unique<MemoryCursor>(*this, from);
   }
@@ -160,6 +174,8 @@ class MemoryPartition final : public Partition {
   }
 
   PartitionId id_;
+  std::optional<Error> damage_;
+  Found found_ = Found::at_open;
   mutable std::mutex mutex_;
   std::vector<Event> events_;
   std::map<std::string, Version> versions_;
