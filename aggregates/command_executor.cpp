@@ -118,9 +118,6 @@ Result<FoldLimit> CommandExecutor::limit_of(const Home& home, const std::string&
     }
     limit.version_max = *as_of.version;
   } else if (as_of.time) {
-    if (*as_of.time > environment_.clock.now()) {
-      return fail(Errc::beyond_end, "the time asked for has not come yet");
-    }
     KEELSON_TRY_ASSIGN(limit.before, home.partition.end_at(*as_of.time));
   }
   if (const Offset start = home.partition.start(); start > Offset(0) && limit.before <= start) {

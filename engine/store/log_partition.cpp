@@ -95,7 +95,7 @@ LogPartition::LogPartition(Environment environment, std::unique_ptr<log::Partiti
       options_(options),
       epoch_(epoch),
       log_(std::move(log)),
-      staging_(log_->end(), log_->last_time()),
+      staging_(log_->end(), log_->last_time(), times_),
       strand_(environment.scheduler.make_strand("partition")),
       writer_(environment.scheduler.make_worker("write-" + std::to_string(options.id.value))),
       maintenance_(std::move(maintenance)) {
@@ -111,6 +111,7 @@ void LogPartition::execute(std::optional<CommandStamp> stamp, Decide decide,
   strand_->dispatch([self = shared_from_this(), stamp = std::move(stamp),
                      decide = std::move(decide), completion = std::move(completion)]() mutable {
     self->stage(std::move(stamp), std::move(decide), std::move(completion));
+    self->staging_.drop_if_empty();
     self->write_next();
   });
 }

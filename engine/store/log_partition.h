@@ -91,6 +91,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   LogPartitionOptions options_;
   Epoch epoch_;
   std::unique_ptr<log::PartitionLog> log_;
+  mutable CommitTimes times_;
   StagingArea staging_;
   std::shared_ptr<LogHealth> health_ = std::make_shared<LogHealth>();  ///< cursors have it too
   std::shared_ptr<TailWaiters> waiters_ = std::make_shared<TailWaiters>();

@@ -1,6 +1,7 @@
 // Reading a partition: the log's records as events.
 #include <algorithm>
 
+#include "engine/base/clock.h"
 #include "engine/store/commit_checks.h"
 #include "engine/store/group_offset.h"
 #include "engine/store/log_partition.h"
@@ -92,6 +93,10 @@ Result<Version> LogPartition::stream_version(std::string_view stream, Offset bef
 }
 
 Result<Offset> LogPartition::end_at(TimeUs time) const {
+  if (time >= environment_.clock.now()) {
+    return fail(Errc::beyond_end, "the time asked for is not over yet");
+  }
+  times_.settle(time);
   return health_->noted(log_->end_at(time));
 }
 

@@ -120,7 +120,10 @@ class Partition {
       std::string_view stream, Offset before = Offset(UINT64_MAX)) const = 0;
 
   /// First offset whose event was committed after `time`: events [start, result) are the state at
-  /// `time`. By binary search over commit times.
+  /// `time`. By binary search over commit times. The answer to a time is the same for ever: waits
+  /// for what is being written with an earlier time, and later commits are given later times. Not
+  /// on the partition's strand.
+  /// @error beyond_end  `time` is not over yet.
   [[nodiscard]] virtual Result<Offset> end_at(TimeUs time) const = 0;
 
   /// Calls `task` once, on no particular thread, as soon as end() > `offset`; at once if it is.

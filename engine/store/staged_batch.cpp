@@ -13,12 +13,17 @@ StagedBatch& StagingArea::gather(TimeUs now) {
     const TimeUs floor = batches_.empty() ? last_time_ : batches_.back()->time;
     batches_.push_back(std::make_unique<StagedBatch>());
     batches_.back()->base_offset = end_;
-    batches_.back()->time = std::max(now, floor);
+    batches_.back()->time = times_.begin(now, floor);
     gathering_ = true;
-  } else if (batches_.back()->empty()) {
-    batches_.back()->time = std::max(batches_.back()->time, now);
   }
   return *batches_.back();
+}
+
+void StagingArea::drop_if_empty() {
+  if (!gathering_ || !batches_.back()->empty()) return;
+  batches_.pop_back();
+  gathering_ = false;
+  times_.drop_newest();
 }
 
 StagedBatch& StagingArea::gathered() {
@@ -166,6 +171,7 @@ std::unique_ptr<StagedBatch> StagingArea::finish_writing() {
   writing_ = false;
   std::unique_ptr<StagedBatch> batch = std::move(batches_.front());
   batches_.pop_front();
+  times_.end_oldest();
   bytes_ -= batch->body.body().size();
   last_time_ = batch->time;
   for (const auto& commit : batch->commits) {
@@ -184,6 +190,7 @@ std::deque<std::unique_ptr<StagedBatch>> StagingArea::discard(Offset end) {
   bytes_ = 0;
   writing_ = false;
   gathering_ = false;
+  times_.drop_all();
   streams_.clear();
   commands_.clear();
   return std::exchange(batches_, {});

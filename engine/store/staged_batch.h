@@ -10,6 +10,7 @@
 
 #include "engine/log/partition_log.h"
 #include "engine/store/commit.h"
+#include "engine/store/commit_times.h"
 #include "engine/store/partition.h"
 
 namespace keelson {
@@ -42,10 +43,14 @@ struct StagedBatch {
 /// on earlier ones.
 class StagingArea {
  public:
-  StagingArea(Offset end, TimeUs last_time) : end_(end), last_time_(last_time) {}
+  /// @param times  told of every batch; must outlive it.
+  StagingArea(Offset end, TimeUs last_time, CommitTimes& times)
+      : end_(end), last_time_(last_time), times_(times) {}
 
-  /// The batch being gathered, made if there is none; an empty one takes `now` as its time.
+  /// The batch being gathered, made if there is none, with a time from `now` on.
   StagedBatch& gather(TimeUs now);
+  /// Takes the gathered batch back when nothing was staged in it: nobody is to wait for it.
+  void drop_if_empty();
 
   /// Encodes `commit` into the gathered batch. Its expectations must have been checked, and each
   /// write's stream must be at `versions[i]`.
@@ -103,6 +108,7 @@ class StagingArea {
 
   Offset end_;
   TimeUs last_time_;  ///< of the last committed batch
+  CommitTimes& times_;
   std::uint64_t bytes_ = 0;
   bool writing_ = false;
   bool gathering_ = false;  ///< the last batch still takes commits

@@ -210,10 +210,11 @@ TEST_CASE("state: as of an offset, a version, a time, and unchanged by what foll
 TEST_CASE("state: an as-of answer has a tag of code and point, and is 304 by it") {
   TestService service;
   service.command("7", "open");
-  service.command("7", "put", R"({"amount":5})");
-  for (const auto* query : {"at=1", "at_version=2", "at_time=2999-01-01T00:00:00Z"}) {
+  const json put = service.command("7", "put", R"({"amount":5})");
+  const std::string at_time = "at_time=" + put["events"][0]["time"].get<std::string>();
+  for (const std::string& query : {std::string("at=1"), std::string("at_version=2"), at_time}) {
     CAPTURE(query);
-    const std::string target = "/v1/aggregates/wallet/7?" + std::string(query);
+    const std::string target = "/v1/aggregates/wallet/7?" + query;
     const auto response = service.get(target);
     CHECK(response.field("Cache-Control") == "no-cache");
     const std::string tag = response.field("ETag");
@@ -222,7 +223,7 @@ TEST_CASE("state: an as-of answer has a tag of code and point, and is 304 by it"
     CHECK(same.status == 304);
     CHECK(same.body.empty());
     CHECK(same.field("ETag") == tag);
-    CHECK((std::string_view(query) == "at_version=2" || same.field("Keelson-Position") == "1"));
+    CHECK((query == "at_version=2" || same.field("Keelson-Position") == "1"));
   }
   CHECK(service.get("/v1/aggregates/wallet/7?at=0").field("ETag") !=
         service.get("/v1/aggregates/wallet/7?at=1").field("ETag"));
