@@ -25,7 +25,9 @@ DiskLog::DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity
       identity_(identity),
       options_(options),
       log_(identity),
-      supply_(files, folder_) {}
+      supply_(files, folder_) {
+  log_.repair_indexes = [this](std::uint64_t before) { return repair_indexes(before); };
+}
 
 Result<BatchNo> DiskLog::append(const BatchDraft& draft) {
   // Nobody has called `maintain` for long: do it here, so that indexes in memory stay few. If it
@@ -84,18 +86,26 @@ Result<std::unique_ptr<LogCursor>> DiskLog::read(Offset from) const {
 
 Result<void> DiskLog::read_stream(std::string_view stream, Version first, Version end,
                                   Offset before, bool backward, const Visitor& visit) const {
-  return log::read_stream(log_, {stream, first, end, before, backward}, visit);
+  StreamSlice left{stream, first, end, before, backward};
+  // What has been visited is not visited again.
+  const Visitor visit_once = [&](const FoundEvent& event) {
+    (backward ? left.end : left.first) = backward ? event.record.version : event.record.version + 1;
+    return visit(event);
+  };
+  return repairing(log_, [&] { return log::read_stream(log_, left, visit_once); });
 }
 
 Result<Version> DiskLog::stream_version(std::string_view stream, Offset before) const {
-  return log::stream_version(log_, stream, before);
+  return repairing(log_, [&] { return log::stream_version(log_, stream, before); });
 }
 
 Result<std::optional<FoundCommit>> DiskLog::find_command(const CommandKey& key) const {
-  return log::find_command(log_, key);
+  return repairing(log_, [&] { return log::find_command(log_, key); });
 }
 
-Result<Offset> DiskLog::end_at(TimeUs time) const { return log::end_at(log_, time); }
+Result<Offset> DiskLog::end_at(TimeUs time) const {
+  return repairing(log_, [&] { return log::end_at(log_, time); });
+}
 
 bool DiskLog::maintenance_due() const {
   return sealable_ > 0 || (writer_->nearly_full() && !supply_.ready());

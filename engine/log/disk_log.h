@@ -85,6 +85,10 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Result<Opened> open_last(const std::string& name, const SegmentHeader& header);
   void continue_from(Opened opened);
 
+  // Later, in disk_log_repair.cpp. Any thread.
+  [[nodiscard]] Result<bool> repair_indexes(std::uint64_t repairs_before);
+  [[nodiscard]] Result<void> repair_index(Segment& segment, const LogPoint& next);
+
   io::FileSystem& files_;
   const std::string folder_;
   const Uuid identity_;
@@ -94,6 +98,7 @@ class DiskLog final : public PartitionLog {
   std::unique_ptr<LogWriter> writer_;
   Publishing publishing_;
   std::mutex maintenance_mutex_;  ///< held by `maintain`
+  std::mutex repair_mutex_;       ///< held by `repair_indexes`
   /// Full segments, wholly published, whose index is still in memory.
   std::atomic<std::uint32_t> sealable_ = 0;
   std::optional<TornTail> torn_tail_;

@@ -20,7 +20,7 @@ Result<std::optional<FoundEvent>> DiskCursor::next() {
 }
 
 Result<std::optional<FoundEvent>> DiskCursor::read_event() {
-  if (segment_ == nullptr) KEELSON_TRY(locate());
+  if (segment_ == nullptr) KEELSON_TRY(repairing(log_, [this] { return locate(); }));
   while (true) {
     if (!batch_) KEELSON_TRY(enter_batch());
     if (commit_ != nullptr) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "engine/base/result.h"
@@ -25,10 +26,24 @@ struct PublishedLog {
   mutable SegmentFileCache files;
   mutable VerifiedBatches verified;
   std::atomic<std::uint64_t> end_offset = 0;
+  /// Makes damaged indexes again: see `repairing`. Set by the log that owns this.
+  std::function<Result<bool>(std::uint64_t repairs_before)> repair_indexes;
+  std::atomic<std::uint64_t> index_repairs = 0;  ///< made so far
 
   [[nodiscard]] Offset end() const { return Offset(end_offset.load(std::memory_order_acquire)); }
   [[nodiscard]] Offset start() const { return segments.all()->front()->start().end; }
 };
+
+/// Runs a look-up. An index is derived: when one turns out damaged it is made again from its
+/// segment, and the look-up is run once more.
+template <class Lookup>
+[[nodiscard]] auto repairing(const PublishedLog& log, const Lookup& lookup) -> decltype(lookup()) {
+  const std::uint64_t before = log.index_repairs.load(std::memory_order_acquire);
+  auto found = lookup();
+  if (found || found.error().code != Errc::corruption) return found;
+  KEELSON_TRY_ASSIGN(const bool repaired, log.repair_indexes(before));
+  return repaired ? lookup() : std::move(found);
+}
 
 /// The batch at `position` of a segment, its header checked and its body not.
 /// @error corruption  context has file and byte.

@@ -87,7 +87,8 @@ SealedIndex::SealedIndex(std::string_view bytes, const SegmentId& segment,
 
 // --- bytes ---
 
-std::unexpected<Error> SealedIndex::damaged(std::string_view what) const {
+std::unexpected<Error> SealedIndex::found_damaged(std::string_view what) const {
+  damaged_.store(true, std::memory_order_relaxed);
   return unusable(first_batch_, what);
 }
 
@@ -98,8 +99,8 @@ Result<void> SealedIndex::check_block(std::uint64_t block) const {
   const auto [first, end] = layout_.block(block);
   const auto expected = get<std::uint64_t>(bytes_, layout_.checksums + block * kChecksumBytes);
   if (checksum(bytes_.substr(first, end - first), seed_) != expected) {
-    return damaged("the checksum of bytes " + std::to_string(first) + " to " + std::to_string(end) +
-                   " is wrong");
+    return found_damaged("the checksum of bytes " + std::to_string(first) + " to " +
+                         std::to_string(end) + " is wrong");
   }
   word.fetch_or(bit, std::memory_order_relaxed);
   return {};
@@ -171,7 +172,7 @@ Result<SealedIndex::EntryRange> SealedIndex::candidates(const HashedSection& sec
   auto first = get<std::uint32_t>(slots, 0);
   const auto bucket_end = get<std::uint32_t>(slots, kDirectorySlotBytes);
   if (first > bucket_end || bucket_end > section.entry_count) {
-    return damaged("a directory slot points outside its section");
+    return found_damaged("a directory slot points outside its section");
   }
   // One hash repeated often makes a bucket large, so search it by halves.
   std::uint32_t end = bucket_end;
@@ -197,7 +198,7 @@ Result<std::optional<StreamPostings>> SealedIndex::find_stream(const StreamKey& 
     const auto name_position = get<std::uint32_t>(entry, 24);
     const auto name_bytes = get<std::uint32_t>(entry, 28);
     if (name_position > counts_.name_bytes || name_bytes > counts_.name_bytes - name_position) {
-      return damaged("a stream's name lies outside the names");
+      return found_damaged("a stream's name lies outside the names");
     }
     if (name_bytes != key.name.size()) continue;
     KEELSON_TRY_ASSIGN(const std::string_view name,
@@ -218,7 +219,7 @@ Result<std::optional<CommitPlace>> SealedIndex::find_command(std::uint64_t hash,
         checked(layout_.commits + std::uint64_t{i} * kIndexCommitBytes, kIndexCommitBytes));
     if (get<std::uint64_t>(entry, 0) != hash) break;
     const CommitPlace place{get<std::uint32_t>(entry, 8), get<std::uint32_t>(entry, 12)};
-    if (place.batch >= counts_.batches) return damaged("a commit lies in no batch");
+    if (place.batch >= counts_.batches) return found_damaged("a commit lies in no batch");
     KEELSON_TRY_ASSIGN(const bool same, matches(place));
     if (same) return place;
   }
@@ -232,10 +233,10 @@ Result<StreamPostings> SealedIndex::postings_of(std::string_view stream_entry) c
   const auto first_posting = get<std::uint32_t>(stream_entry, 16);
   const auto count = get<std::uint32_t>(stream_entry, 20);
   if (count == 0 || first_posting > counts_.events || count > counts_.events - first_posting) {
-    return damaged("a stream's postings lie outside the postings");
+    return found_damaged("a stream's postings lie outside the postings");
   }
   if (first_version == 0 || first_version > UINT64_MAX - count) {
-    return damaged("a stream's first version is out of range");
+    return found_damaged("a stream's first version is out of range");
   }
   return StreamPostings(*this, first_posting, Version(first_version), count);
 }
@@ -255,7 +256,7 @@ Result<void> SealedIndex::copy_postings(std::uint32_t handle, std::uint32_t /*co
   for (std::size_t i = 0; i < out.size(); ++i) {
     out[i] = decode_posting(bytes, i * kIndexPostingBytes);
     if (out[i].batch >= counts_.batches || out[i].relative_offset >= counts_.events) {
-      return damaged("a posting points outside the segment");
+      return found_damaged("a posting points outside the segment");
     }
   }
   return {};

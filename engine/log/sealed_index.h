@@ -48,6 +48,7 @@ class SealedIndex final : public SegmentIndex {
 
   [[nodiscard]] std::uint32_t batch_count() const override { return counts_.batches; }
   [[nodiscard]] std::uint32_t event_count() const override { return counts_.events; }
+  [[nodiscard]] bool damaged() const override { return damaged_.load(std::memory_order_relaxed); }
   [[nodiscard]] Result<BatchEntry> batch(std::uint32_t i) const override;
   [[nodiscard]] Result<std::optional<StreamPostings>> find_stream(
       const StreamKey& key) const override;
@@ -87,7 +88,7 @@ class SealedIndex final : public SegmentIndex {
   [[nodiscard]] Result<std::string_view> checked(std::uint64_t position,
                                                  std::uint64_t length) const;
   [[nodiscard]] Result<void> check_block(std::uint64_t block) const;
-  [[nodiscard]] std::unexpected<Error> damaged(std::string_view what) const;
+  [[nodiscard]] std::unexpected<Error> found_damaged(std::string_view what) const;
 
   [[nodiscard]] Result<StreamPostings> postings_of(std::string_view stream_entry) const;
   [[nodiscard]] Result<Posting> posting(std::uint64_t i) const;
@@ -104,6 +105,7 @@ class SealedIndex final : public SegmentIndex {
   const IndexLayout layout_;
   /// A bit per block that has been checked. Relaxed: two threads may check one block, no harm done.
   const std::unique_ptr<std::atomic<std::uint64_t>[]> checked_blocks_;
+  mutable std::atomic<bool> damaged_ = false;
 };
 
 }  // namespace keelson::log

@@ -72,6 +72,11 @@ void Segment::seal(std::shared_ptr<const SegmentIndex> index) {
   held_.reset();
 }
 
+void Segment::replace_index(std::shared_ptr<const SegmentIndex> index) {
+  const std::lock_guard lock(mutex_);
+  index_ = std::move(index);
+}
+
 std::shared_ptr<const SegmentList::Segments> SegmentList::all() const {
   const std::lock_guard lock(mutex_);
   return segments_;

@@ -71,6 +71,8 @@ class Segment {
   void fix_end(std::uint64_t used_end) { used_end_.store(used_end, std::memory_order_release); }
   /// Takes the finished index and lets go of the file: from now on it is opened when it is read.
   void seal(std::shared_ptr<const SegmentIndex> index);
+  /// Takes another index of the same batches, in place of a damaged one.
+  void replace_index(std::shared_ptr<const SegmentIndex> index);
 
  private:
   io::FileSystem& files_;

@@ -109,6 +109,9 @@ class SegmentIndex {
   [[nodiscard]] virtual std::uint32_t batch_count() const = 0;
   [[nodiscard]] virtual std::uint32_t event_count() const = 0;
 
+  /// Whether a look-up has found it damaged.
+  [[nodiscard]] virtual bool damaged() const { return false; }
+
   /// Batch `i` < batch_count().
   [[nodiscard]] virtual Result<BatchEntry> batch(std::uint32_t i) const = 0;
   /// The batch that holds the event at `relative_offset`; nothing past the last event.

@@ -407,3 +407,58 @@ TEST_CASE("recovery: with its index gone as well, damage in a sealed segment sto
   CHECK(opened.error().code == Errc::corruption);
   CHECK(opened.error().context.find(path) != std::string::npos);
 }
+
+TEST_CASE("recovery: a damaged block of an index is made again by the look-up that meets it") {
+  DamagedChain log;
+  const std::string path = log.segments()[1];
+  const std::string index = path.substr(0, path.size() - 4) + ".idx";
+  const std::string whole = io::read_file(log.disk, index, 1u << 30).value();
+  int met = 0;
+  for (std::uint64_t at = 200; at < whole.size(); at += whole.size() / 23) {
+    INFO("bit of byte " << at << " of " << whole.size());
+    log.disk.flip_bit(index, at * 8);
+    const auto opened = log.open();
+    REQUIRE(opened);
+    if ((*opened)->rebuilt_indexes() == 0) ++met;
+    log.model.check_equal(**opened);
+    CHECK(io::read_file(log.disk, index, 1u << 30).value() == whole);
+  }
+  CHECK(met > 10);  // the others were found when it was opened
+}
+
+TEST_CASE("recovery: an index that cannot be written again serves from memory") {
+  DamagedChain log;
+  const std::string path = log.segments()[1];
+  const std::string index = path.substr(0, path.size() - 4) + ".idx";
+  const std::string whole = io::read_file(log.disk, index, 1u << 30).value();
+  for (std::uint64_t at = 200; at < whole.size() / 2; at += 512) log.disk.flip_bit(index, at * 8);
+  const auto opened = log.open();
+  REQUIRE(opened);
+  REQUIRE((*opened)->rebuilt_indexes() == 0);
+  log.disk.set_room(0);
+  log.model.check_equal(**opened);
+}
+
+TEST_CASE("recovery: with its index damaged, damage in a sealed segment is named by the look-up") {
+  DamagedChain log;
+  const std::string path = log.segments()[1];
+  const std::string index = path.substr(0, path.size() - 4) + ".idx";
+  const std::uint64_t bytes = io::read_file(log.disk, index, 1u << 30).value().size();
+  for (std::uint64_t at = 200; at < bytes / 2; at += 512) log.disk.flip_bit(index, at * 8);
+  log.disk.flip_bit(path, (log.size(path) - 20) * 8);
+  const auto opened = log.open();
+  REQUIRE(opened);
+  REQUIRE((*opened)->rebuilt_indexes() == 0);
+  auto cursor = (*opened)->read(Offset(0)).value();
+  auto event = cursor->next();
+  while (event && *event) event = cursor->next();
+  REQUIRE_FALSE(event);  // it goes by the segments
+  std::optional<Error> found;
+  for (std::uint64_t i = 0; i < 100 && !found; ++i) {
+    const auto version = (*opened)->stream_version("no-" + std::to_string(i), Offset(UINT64_MAX));
+    if (!version) found = version.error();
+  }
+  REQUIRE(found);
+  CHECK(found->code == Errc::corruption);
+  CHECK(found->context.find(path + ": ") == 0);
+}

@@ -1,0 +1,52 @@
+// Making the index of a sealed segment again, when a look-up has found it damaged.
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "engine/log/disk_log.h"
+#include "engine/log/index_feed.h"
+#include "engine/log/segment_header.h"
+#include "engine/log/segment_scan.h"
+#include "engine/log/segment_sealer.h"
+
+namespace keelson::log {
+
+/// Makes every index again that is known to be damaged. @return whether a look-up that met a
+/// damaged one may go better now: so it may when another thread was quicker.
+/// @error corruption  the segment is damaged as well: context has file and byte.
+Result<bool> DiskLog::repair_indexes(std::uint64_t repairs_before) {
+  const std::lock_guard lock(repair_mutex_);
+  const auto segments = log_.segments.all();
+  // The last one is being written, with its index in memory.
+  for (std::size_t i = 0; i + 1 < segments->size(); ++i) {
+    Segment& segment = *(*segments)[i];
+    if (!segment.index()->damaged()) continue;
+    KEELSON_TRY(repair_index(segment, (*segments)[i + 1]->start()));
+    log_.index_repairs.fetch_add(1, std::memory_order_release);
+  }
+  return log_.index_repairs.load(std::memory_order_acquire) != repairs_before;
+}
+
+/// Who uses the damaged index still goes on with it. Crash: the index file is replaced as a whole.
+Result<void> DiskLog::repair_index(Segment& segment, const LogPoint& next) {
+  const LogPoint& start = segment.start();
+  KEELSON_TRY_ASSIGN(const SegmentHeader header, read_header(segment_name(start.next_batch)));
+  KEELSON_TRY_ASSIGN(const auto file,
+                     SegmentFile::open(files_, segment.path(), io::OpenMode::read));
+  const auto index = std::make_shared<TailIndex>(file->bytes.size());
+  const auto end = scan_sealed(file->bytes, header.start, next, log_.seed, [&](const auto& batch) {
+    return add_to_index(*index, log_.hasher, start, batch);
+  });
+  if (!end) {
+    return fail(end.error().code, segment.path() + ": " + end.error().context);
+  }
+  index->publish(static_cast<std::uint32_t>(next.next_batch - start.next_batch));
+  segment.replace_index(index);
+  // When it cannot be written (a full disk), the one in memory serves until the next start.
+  auto written =
+      seal_segment(files_, segment.path(), *index, {identity_, start.next_batch, start.end, *end});
+  if (written) segment.replace_index(*std::move(written));
+  return {};
+}
+
+}  // namespace keelson::log
