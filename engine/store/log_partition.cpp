@@ -44,6 +44,9 @@ void answer_all(StagedCommit& commit, const Result<CommitOutcome>& outcome) {
     first = false;
     completion(std::move(answer));
   }
+  for (auto& [completion, refusal] : commit.refused) {
+    completion(std::unexpected(outcome ? std::move(refusal) : outcome.error()));
+  }
 }
 
 }  // namespace
@@ -145,13 +148,20 @@ void LogPartition::stage(std::optional<CommandStamp> stamp, Decide decide, Compl
   }
   const StagedBatch& batch = staging_.gather(environment_.clock.now());
   auto commit = decide(StagedView(*this, batch.time));
-  if (!commit) return completion(std::unexpected(commit.error()));
+  if (!commit) return refuse(std::move(commit).error(), std::move(completion));
   auto versions = check(*commit);
-  if (!versions) return completion(std::unexpected(versions.error()));
+  if (!versions) return refuse(std::move(versions).error(), std::move(completion));
   StagedCommit& staged =
       staging_.stage(*std::move(commit), std::move(stamp), *versions, options_.id);
   staged.waiting.push_back(std::move(completion));
   staging_.close_if_full(options_.batch_bytes_max);
+}
+
+void LogPartition::refuse(Error error, Completion completion) {
+  StagedCommit* const reason =
+      error.versions ? staging_.last_writer(error.versions->stream) : nullptr;
+  if (reason == nullptr) return completion(std::unexpected(std::move(error)));
+  reason->refused.emplace_back(std::move(completion), std::move(error));
 }
 
 Result<std::vector<Version>> LogPartition::check(const Commit& commit) const {

@@ -75,6 +75,9 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
 
   // On the strand.
   void stage(std::optional<CommandStamp> stamp, Decide decide, Completion completion);
+  /// Answers with `error`; a version that is only staged is answered when it is durable, as it may
+  /// never come to be.
+  void refuse(Error error, Completion completion);
   [[nodiscard]] Result<void> admit() const;
   [[nodiscard]] Result<std::vector<Version>> check(const Commit& commit) const;
   [[nodiscard]] Result<Version> staged_version(std::string_view stream) const;

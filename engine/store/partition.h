@@ -93,7 +93,7 @@ class Partition {
   /// Completes when the commit is durable by the topic's durability.
   /// Callable from any thread; order of calls from one thread is kept.
   /// @error version_conflict      an expectation or check fails on the staged state; nothing
-  /// written.
+  /// written. Answered when that state is durable; with the error of what was staged if it is not.
   /// @error idempotency_mismatch  the id was used with another fingerprint.
   /// @error too_large, overloaded, disk_full, closed, corruption  nothing is written.
   /// @error outcome_unknown       leadership was lost in flight; repeat with the same stamp.

@@ -151,6 +151,11 @@ StagedCommit* StagingArea::find(const CommandStamp& stamp) {
   return found == commands_.end() ? nullptr : found->second;
 }
 
+StagedCommit* StagingArea::last_writer(std::string_view stream) {
+  const auto found = streams_.find(stream);
+  return found == streams_.end() ? nullptr : found->second.back().commit;
+}
+
 bool StagingArea::empty() const {
   return std::ranges::all_of(batches_, [](const auto& batch) { return batch->empty(); });
 }

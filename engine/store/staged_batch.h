@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/log/partition_log.h"
@@ -21,6 +22,8 @@ struct StagedCommit {
   CommitOutcome outcome;
   std::vector<StreamWrite> writes;             ///< kept for `StagingArea::read`
   std::vector<Partition::Completion> waiting;  ///< the first caller, then those who repeated it
+  /// Callers who were refused because of what this commit writes, each with the refusal.
+  std::vector<std::pair<Partition::Completion, Error>> refused;
 };
 
 /// Filled on the strand, then read by the writer; never both.
@@ -67,6 +70,8 @@ class StagingArea {
             const EventVisitor& visit) const;
   /// The uncommitted commit with the same command key, or nullptr.
   [[nodiscard]] StagedCommit* find(const CommandStamp& stamp);
+  /// The newest uncommitted commit that writes to `stream`, or nullptr.
+  [[nodiscard]] StagedCommit* last_writer(std::string_view stream);
 
   [[nodiscard]] bool empty() const;
   /// Bytes of all batches.
@@ -93,7 +98,7 @@ class StagingArea {
   };
   /// A write of a staged commit; its events have the versions of `commit->outcome.written[write]`.
   struct StagedWrite {
-    const StagedCommit* commit;
+    StagedCommit* commit;
     std::size_t write;
 
     [[nodiscard]] const CommitOutcome::Written& written() const {

@@ -3,9 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <map>
+#include <memory>
 #include <thread>
 
+#include "tests/support/simulated_file_system.h"
 #include "tests/support/test_store.h"
 
 using namespace keelson;
@@ -323,4 +327,54 @@ TEST_CASE("partition: malformed and oversized commits are refused before anythin
   CHECK(commit(partition, write_to("a-1", {"1"}), stamp("a-1", "")).error().code ==
         Errc::bad_request);
   CHECK(partition.end() == Offset(0));
+}
+
+TEST_CASE("partition: a conflict with what is only staged is answered when that is durable") {
+  for (const bool fails : {false, true}) {
+    CAPTURE(fails);
+    SimulatedFileSystem disk(1);
+    TestStore store(&disk);
+    Partition& partition = store.topic().partition(PartitionId(0));
+    REQUIRE(commit(partition, write_to("a-1", {"1"})));
+    std::promise<void> writing;
+    std::promise<void> go_on;
+    std::atomic<bool> held{false};
+    disk.set_fault([&](DiskCall call, const std::string&) -> std::optional<Errc> {
+      if (call != DiskCall::write || held.exchange(true)) return std::nullopt;
+      writing.set_value();
+      go_on.get_future().wait();
+      return fails ? std::optional(Errc::disk_full) : std::nullopt;
+    });
+    const auto later = [&](Partition::Decide decide) {
+      auto promise = std::make_shared<std::promise<Result<CommitOutcome>>>();
+      partition.execute(std::nullopt, std::move(decide), [promise](Result<CommitOutcome> outcome) {
+        promise->set_value(std::move(outcome));
+      });
+      return promise->get_future();
+    };
+    const auto writes = [](Commit commit) {
+      return [commit = std::move(commit)](const Staging&) { return Result<Commit>(commit); };
+    };
+    auto first = later(writes(write_to("a-1", {"2"})));
+    writing.get_future().wait();
+    auto by_expectation = later(writes(write_to("a-1", {"3"}, ExpectedVersion::exact(Version(1)))));
+    auto by_decision = later([](const Staging& staging) -> Result<Commit> {
+      const Version current = staging.version("a-1").value();
+      return std::unexpected(
+          Error{Errc::version_conflict, "", VersionMismatch{"a-1", "1", current}});
+    });
+    // What is durable already is answered at once.
+    auto at_once = later(writes(write_to("b-1", {"1"}, ExpectedVersion::exact(Version(7)))));
+    CHECK(at_once.get().error().code == Errc::version_conflict);
+    CHECK(by_expectation.wait_for(std::chrono::milliseconds(50)) == std::future_status::timeout);
+    CHECK(by_decision.wait_for(std::chrono::milliseconds(0)) == std::future_status::timeout);
+    go_on.set_value();
+    CHECK(first.get().has_value() == !fails);
+    for (auto* const refused : {&by_expectation, &by_decision}) {
+      const auto answer = refused->get();
+      REQUIRE_FALSE(answer);
+      CHECK(answer.error().code == (fails ? Errc::disk_full : Errc::version_conflict));
+      if (!fails) CHECK(answer.error().versions->current == Version(2));
+    }
+  }
 }
