@@ -168,6 +168,7 @@ class LogStore final : public Store {
 }  // namespace
 
 Result<std::unique_ptr<Store>> Store::open(Environment environment, StoreOptions options) {
+  KEELSON_TRY(check_limits(options));
   KEELSON_TRY(environment.files.create_folders(options.folder));
   KEELSON_TRY_ASSIGN(auto lock, environment.files.lock(options.folder, kLockName));
   auto store = std::make_unique<LogStore>(environment, std::move(options), std::move(lock));

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/base/random.h"
+#include "engine/base/result.h"
 
 namespace keelson {
 
@@ -15,12 +16,14 @@ enum class Durability {
   os,     ///< from the page cache. Survives a crash of the process, NOT of the machine.
 };
 
-/// Sizes a caller can run into; over one of them: `too_large`, and nothing is written.
+/// Sizes a caller can run into; over one of them: `too_large`, and nothing is written. The log's
+/// format bounds them in turn: see `check_limits`.
 struct Limits {
   std::uint32_t event_bytes_max = 1u << 20;   ///< data + metadata of one event
   std::uint32_t commit_bytes_max = 4u << 20;  ///< all events of one commit, encoded
   std::uint32_t commit_events_max = 1024;
-  std::uint32_t name_bytes_max = 256;  ///< stream, type, topic, principal and command id, each
+  /// Stream, type, topic, principal and command id, each; a topic's also by the file system.
+  std::uint32_t name_bytes_max = 256;
 };
 
 struct TopicOptions {
@@ -35,8 +38,12 @@ struct StoreOptions {
   Limits limits;
   /// Bytes gathered or in flight in one partition before commits are refused as `overloaded`.
   std::uint64_t pending_bytes_max = 64u << 20;
-  /// A batch is closed when it reaches this, whatever is waiting.
+  /// A batch is closed when it reaches this, whatever is waiting. Up to 256 MiB.
   std::uint32_t batch_bytes_max = 1u << 20;
 };
+
+/// Whether everything within these options fits the log's format.
+/// @error bad_request  says which does not, and what it may be.
+[[nodiscard]] Result<void> check_limits(const StoreOptions& options);
 
 }  // namespace keelson

@@ -62,6 +62,7 @@ struct Damage {
 class Store {
  public:
   /// Opens or makes the store in `options.folder`, recovering every partition.
+  /// @error bad_request  a limit does not fit the log's format.
   /// @error locked  another process has the folder. @error io_error, disk_full
   /// Damage does not fail the store. A partition whose log is damaged or gone refuses every
   /// operation with that error; a topic whose record is damaged or gone is not found, and refused

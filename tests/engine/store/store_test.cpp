@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/simulated_file_system.h"
 #include "tests/support/test_store.h"
 
 using namespace keelson;
@@ -76,4 +77,41 @@ TEST_CASE("store: after close nothing is written, and what was in flight is answ
   store->close();
   CHECK(answered == 100);
   CHECK(commit(partition, write_to("a-1", {"1"})).error().code == Errc::closed);
+}
+
+TEST_CASE("store: limits that the log's format cannot hold are refused, those it can are kept to") {
+  const auto open = [](auto change) {
+    SimulatedFileSystem disk(1);
+    RealEnvironment environment(&disk);
+    StoreOptions options;
+    options.folder = "data";
+    change(options);
+    auto opened = Store::open(environment.get(), options);
+    if (!opened) return opened.error();
+    // The widest names there can be: no more than an answer comes of them.
+    auto topic = (*opened)->create_topic("t", {});
+    REQUIRE(topic);
+    const std::string stream(options.limits.name_bytes_max, 's');
+    CommandStamp named = stamp(stream, std::string(options.limits.name_bytes_max, 'i'));
+    named.principal = std::string(options.limits.name_bytes_max, 'p');
+    Commit wide = write_to(stream, {"1"});
+    wide.writes[0].events[0].type = std::string(options.limits.name_bytes_max, 't');
+    const auto outcome = commit((*topic)->partition(PartitionId(0)), wide, named);
+    REQUIRE(outcome);
+    return Error{};
+  };
+  CHECK(open([](StoreOptions&) {}) == Error{});
+  CHECK(open([](StoreOptions& o) { o.limits.name_bytes_max = 65'535; }) == Error{});
+  const auto refused = [&](auto change, const std::string& name) {
+    const Error error = open(change);
+    CHECK(error.code == Errc::bad_request);
+    CHECK(error.context.find(name) == 0);
+  };
+  refused([](StoreOptions& o) { o.limits.name_bytes_max = 65'536; }, "name_bytes_max");
+  refused([](StoreOptions& o) { o.limits.name_bytes_max = 0; }, "name_bytes_max");
+  refused([](StoreOptions& o) { o.limits.commit_bytes_max = 1u << 30; }, "commit_bytes_max");
+  refused([](StoreOptions& o) { o.limits.event_bytes_max = UINT32_MAX; }, "event_bytes_max");
+  refused([](StoreOptions& o) { o.limits.commit_events_max = 0; }, "commit_events_max");
+  refused([](StoreOptions& o) { o.batch_bytes_max = UINT32_MAX; }, "batch_bytes_max");
+  refused([](StoreOptions& o) { o.pending_bytes_max = 0; }, "pending_bytes_max");
 }
