@@ -3,9 +3,10 @@
 //   FOLDER/keelson.lock            held while the store is open
 //   FOLDER/topics/NAME/            a topic: see TopicFolder
 //   FOLDER/topics/NAME/P/          the log of partition P
-#include <algorithm>
+#include <condition_variable>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "engine/io/file_system.h"
 #include "engine/store/log_topic.h"
@@ -73,7 +74,8 @@ class LogStore final : public Store {
   Result<Topic*> create_topic(const std::string& name, const TopicOptions& options) override {
     KEELSON_TRY(check_topic_name(name, options_.limits));
     KEELSON_TRY(check_options(options));
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    made_.wait(lock, [&] { return !making_.contains(name); });
     if (closed_) return fail(Errc::closed, "the store is shutting down");
     if (const auto found = topics_.find(name); found != topics_.end()) {
       if (found->second->options() == options) return found->second.get();
@@ -82,8 +84,15 @@ class LogStore final : public Store {
     for (const Damage& damage : damaged_) {
       if (damage.topic == name) return std::unexpected(damage.error);
     }
-    KEELSON_TRY_ASSIGN(auto topic, make_topic(name, options));
-    return topics_.emplace(name, std::move(topic)).first->second.get();
+    // Many files are filled and synced now: nobody else is to wait for that.
+    making_.insert(name);
+    lock.unlock();
+    auto topic = make_topic(name, options);
+    lock.lock();
+    making_.erase(name);
+    made_.notify_all();
+    if (!topic) return std::unexpected(std::move(topic).error());
+    return topics_.emplace(name, *std::move(topic)).first->second.get();
   }
 
   Topic* find_topic(std::string_view name) override {
@@ -119,10 +128,16 @@ class LogStore final : public Store {
   }
 
   void close() override {
-    const std::lock_guard lock(mutex_);
-    if (closed_) return;
-    closed_ = true;
-    for (const auto& [name, topic] : topics_) topic->close();
+    const std::lock_guard one_at_a_time(closing_mutex_);
+    std::vector<LogTopic*> open;
+    {
+      std::unique_lock lock(mutex_);
+      if (closed_) return;
+      closed_ = true;
+      made_.wait(lock, [&] { return making_.empty(); });
+      for (const auto& [name, topic] : topics_) open.push_back(topic.get());
+    }
+    for (LogTopic* const topic : open) topic->close();
   }
 
  private:
@@ -160,8 +175,11 @@ class LogStore final : public Store {
   std::unique_ptr<io::FolderLock> lock_;
   std::vector<RecoveryReport> recovered_;
   std::vector<Damage> damaged_;  ///< topics; written by `open_topics` alone
-  std::mutex mutex_;
+  std::mutex closing_mutex_;     ///< held by `close`, before the other
+  std::mutex mutex_;             ///< of all that follows; never held while a disk is waited for
+  std::condition_variable made_;
   bool closed_ = false;
+  std::set<std::string> making_;  ///< names that `create_topic` is making
   std::map<std::string, std::unique_ptr<LogTopic>, std::less<>> topics_;
 };
 

@@ -2,6 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <optional>
+
 #include "tests/support/simulated_file_system.h"
 #include "tests/support/test_store.h"
 
@@ -114,4 +119,62 @@ TEST_CASE("store: limits that the log's format cannot hold are refused, those it
   refused([](StoreOptions& o) { o.limits.commit_events_max = 0; }, "commit_events_max");
   refused([](StoreOptions& o) { o.batch_bytes_max = UINT32_MAX; }, "batch_bytes_max");
   refused([](StoreOptions& o) { o.pending_bytes_max = 0; }, "pending_bytes_max");
+}
+
+TEST_CASE("store: while a topic is made the others are found, and a second maker gets the same") {
+  SimulatedFileSystem disk(1);
+  TestStore store(&disk);
+  Topic* const there = &store.topic("t");
+  std::promise<void> making;
+  std::promise<void> go_on;
+  std::atomic<bool> held{false};
+  disk.set_fault([&](DiskCall call, const std::string& path) -> std::optional<Errc> {
+    if (call == DiskCall::allocate && path.find("/slow/") != std::string::npos &&
+        !held.exchange(true)) {
+      making.set_value();
+      go_on.get_future().wait();
+    }
+    return std::nullopt;
+  });
+  TopicOptions options;
+  options.segment_bytes = 1u << 20;
+  const auto make = [&] { return store->create_topic("slow", options); };
+  auto first = std::async(std::launch::async, make);
+  making.get_future().wait();
+  auto second = std::async(std::launch::async, make);
+  auto found = std::async(std::launch::async, [&] {
+    return store->find_topic("t") == there && store->find_topic("slow") == nullptr &&
+           store->topics().size() == 1;
+  });
+  CHECK(found.wait_for(std::chrono::seconds(20)) == std::future_status::ready);
+  go_on.set_value();
+  CHECK(found.get());
+  const auto made = first.get();
+  REQUIRE(made);
+  CHECK(second.get() == made);
+  CHECK(store->find_topic("slow") == *made);
+}
+
+TEST_CASE("store: closing waits for a topic that is being made") {
+  SimulatedFileSystem disk(1);
+  TestStore store(&disk);
+  std::promise<void> making;
+  std::atomic<bool> held{false};
+  disk.set_fault([&](DiskCall call, const std::string&) -> std::optional<Errc> {
+    if (call == DiskCall::allocate && !held.exchange(true)) making.set_value();
+    return std::nullopt;
+  });
+  TopicOptions options;
+  options.partitions = 8;
+  options.segment_bytes = 1u << 20;
+  auto made = std::async(std::launch::async, [&] { return store->create_topic("t", options); });
+  making.get_future().wait();
+  store->close();
+  REQUIRE(made.get());
+  CHECK(commit((*store->find_topic("t")).partition(PartitionId(0)), write_to("a-1", {"1"}))
+            .error()
+            .code == Errc::closed);
+  store.reopen();
+  CHECK(store->damage().empty());
+  CHECK(store->find_topic("t") != nullptr);
 }
