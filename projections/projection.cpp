@@ -17,13 +17,23 @@ Projection& Projection::schema(std::string sql) {
   return *this;
 }
 
-Projection& Projection::on(std::string type, Handler handler) {
-  rules_.push_back({std::move(type), std::move(handler)});
+Projection& Projection::on(std::string stream_type, std::string type, Handler handler) {
+  rules_.push_back({std::move(stream_type), std::move(type), std::move(handler)});
   return *this;
 }
 
-Projection& Projection::on(std::string type, std::string sql) {
-  rules_.push_back({std::move(type), std::move(sql)});
+Projection& Projection::on(std::string stream_type, std::string type, std::string sql) {
+  rules_.push_back({std::move(stream_type), std::move(type), std::move(sql)});
+  return *this;
+}
+
+Projection& Projection::on_any_stream(std::string type, Handler handler) {
+  rules_.push_back({std::nullopt, std::move(type), std::move(handler)});
+  return *this;
+}
+
+Projection& Projection::on_any_stream(std::string type, std::string sql) {
+  rules_.push_back({std::nullopt, std::move(type), std::move(sql)});
   return *this;
 }
 

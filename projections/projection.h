@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -39,7 +40,7 @@ class Tables {
                                                        const Parameters& parameters = {}) = 0;
 };
 
-/// A read model of one topic: SQL tables and a handler per event type.
+/// A read model of one topic: SQL tables and a handler per stream type and event type.
 ///
 ///     Projection balances("balances", 1);
 ///     balances.schema(R"sql(
@@ -48,8 +49,8 @@ class Tables {
 ///         balance    INTEGER NOT NULL
 ///       ) STRICT;
 ///     )sql");
-///     balances.on("opened", "INSERT INTO balances VALUES (@stream_id, 0)");
-///     balances.on("deposited", [](const EventContext& event, Tables& tables) {
+///     balances.on("account", "opened", "INSERT INTO balances VALUES (@stream_id, 0)");
+///     balances.on("account", "deposited", [](const EventContext& event, Tables& tables) {
 ///       return tables.run_one(
 ///           "UPDATE balances SET balance = balance + :amount WHERE account_id = :id",
 ///           {{"amount", event["amount"]}, {"id", event.stream_id()}});
@@ -76,20 +77,31 @@ class Projection {
   /// key; docs/projections.md lists what else is asked of them, and why.
   Projection& schema(std::string sql);
 
-  /// Calls `handler` for each event of `type`; handlers of one type run in the order given.
-  Projection& on(std::string type, Handler handler);
+  /// Calls `handler` for each event of `type` in streams of `stream_type` (`account-42` is of
+  /// `account`); handlers of one event run in the order given. Events of other streams are not
+  /// looked at, whatever their type: in a topic that others may append to, a type alone says
+  /// nothing of who wrote the event.
+  Projection& on(std::string stream_type, std::string type, Handler handler);
 
-  /// Runs SQL for each event of `type`, one statement or several. In it `:amount` is the field
-  /// `amount` of the event's data and must be there, `$reference` is NULL when it is not;
-  /// `@offset`,
+  /// Runs SQL for each such event, one statement or several. In it `:amount` is the field `amount`
+  /// of the event's data and must be there, `$reference` is NULL when it is not; `@offset`,
   /// `@partition`, `@stream`, `@stream_type`, `@stream_id`, `@version`, `@type`, `@time` (RFC 3339
   /// text), `@time_us`, `@command_id` and `@data` (JSON text) tell of the event itself.
-  Projection& on(std::string type, std::string sql);
-  Projection& on(std::string type, const char* sql) {
-    return on(std::move(type), std::string(sql));
+  Projection& on(std::string stream_type, std::string type, std::string sql);
+  Projection& on(std::string stream_type, std::string type, const char* sql) {
+    return on(std::move(stream_type), std::move(type), std::string(sql));
+  }
+
+  /// The same for events of `type` in every stream of the topic, whoever writes them. `@stream_id`
+  /// names nothing here: `a-1` and `b-1` have the same one. Key rows by `@stream`.
+  Projection& on_any_stream(std::string type, Handler handler);
+  Projection& on_any_stream(std::string type, std::string sql);
+  Projection& on_any_stream(std::string type, const char* sql) {
+    return on_any_stream(std::move(type), std::string(sql));
   }
 
   struct Rule {
+    std::optional<std::string> stream_type;  ///< nothing: every stream
     std::string type;
     std::variant<Handler, std::string> action;  ///< code, or SQL
   };

@@ -23,6 +23,24 @@ Result<void> check_name(const std::string& name) {
               "projection '" + name + "': a name matches [a-z][a-z0-9_]* and has up to 64 letters");
 }
 
+/// How a rule is called in errors and in `code`.
+std::string title_of(const Projection::Rule& rule) {
+  if (!rule.stream_type) return "on any stream, " + rule.type;
+  return "on " + *rule.stream_type + ", " + rule.type;
+}
+
+/// A rule that no event could meet is a mistake, and the likeliest is a stream where its type is
+/// wanted.
+Result<void> check_rule(const Projection::Rule& rule, const std::string& title) {
+  if (rule.type.empty()) return fail(Errc::bad_request, title + ": the event's type is empty");
+  if (!rule.stream_type) return {};
+  if (rule.stream_type->empty() || rule.stream_type->find('-') != std::string::npos) {
+    return fail(Errc::bad_request,
+                title + ": the type of a stream is what stands before the first '-' of its name");
+  }
+  return {};
+}
+
 std::unexpected<Error> in_projection(const std::string& name, const Error& error) {
   return fail(error.code, "projection " + name + ": " + error.context);
 }
@@ -55,41 +73,48 @@ Result<void> Rules::compile_rules(const Projection& projection) {
   KEELSON_TRY(schema_.install(*scratch, gate));
   HandlerTables tables(*scratch, gate);
   for (const Projection::Rule& rule : projection.rules()) {
-    auto& actions = actions_[rule.type];
+    const std::string title = title_of(rule);
+    KEELSON_TRY(check_rule(rule, title));
+    code_ += "\n-- " + title + '\n';
+    Rule compiled{rule.stream_type, {}};
     if (const auto* handler = std::get_if<Projection::Handler>(&rule.action)) {
-      if (!*handler) return fail(Errc::bad_request, "on " + rule.type + ": the handler is empty");
-      actions.emplace_back(*handler);
-      continue;
+      if (!*handler) return fail(Errc::bad_request, title + ": the handler is empty");
+      compiled.action = *handler;
+    } else {
+      const auto& sql = std::get<std::string>(rule.action);
+      auto statements = EventStatement::compile(sql, tables);
+      if (!statements) return fail(Errc::bad_request, title + ": " + statements.error().context);
+      compiled.action = std::move(*statements);
+      code_ += sql;
     }
-    const auto& sql = std::get<std::string>(rule.action);
-    auto statements = EventStatement::compile(sql, tables);
-    if (!statements) {
-      return fail(Errc::bad_request, "on " + rule.type + ": " + statements.error().context);
-    }
-    actions.emplace_back(std::move(*statements));
-    code_ += "\n-- on " + rule.type + "\n" + sql;
+    rules_[rule.type].push_back(std::move(compiled));
   }
   return {};
 }
 
 Result<void> Rules::apply(const EventView& event, HandlerTables& tables) const {
-  const auto found = actions_.find(std::string(event.type));
-  if (found == actions_.end()) return {};
+  const auto found = rules_.find(std::string(event.type));
+  if (found == rules_.end()) return {};
   const EventContext context(event);
+  const std::string_view type_of_stream = context.stream_type();
   try {
-    for (const Action& action : found->second) {
-      if (const auto* handler = std::get_if<Projection::Handler>(&action)) {
-        KEELSON_TRY((*handler)(context, tables));
-        continue;
-      }
-      for (const auto& statement : std::get<std::vector<EventStatement>>(action)) {
-        KEELSON_TRY(statement.run(context, tables));
-      }
+    for (const Rule& rule : found->second) {
+      if (rule.takes(type_of_stream)) KEELSON_TRY(rule.apply(context, tables));
     }
   } catch (const std::exception& thrown) {
     return fail(Errc::bad_request, std::string("the handler threw: ") + thrown.what());
   } catch (...) {
     return fail(Errc::bad_request, "the handler threw something that is no std::exception");
+  }
+  return {};
+}
+
+Result<void> Rules::Rule::apply(const EventContext& event, HandlerTables& tables) const {
+  if (const auto* handler = std::get_if<Projection::Handler>(&action)) {
+    return (*handler)(event, tables);
+  }
+  for (const auto& statement : std::get<std::vector<EventStatement>>(action)) {
+    KEELSON_TRY(statement.run(event, tables));
   }
   return {};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,15 +25,23 @@ class Rules {
   [[nodiscard]] const VersionedSchema& schema() const { return schema_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] std::uint32_t version() const { return version_; }
-  /// The text of the schema and of all rules that are SQL: a read model made by other text is
-  /// stale, even when its author forgot to raise the version.
+  /// The text of the schema, which events each rule takes, and the text of those that are SQL: a
+  /// read model made by other text is stale, even when its author forgot to raise the version.
   [[nodiscard]] const std::string& code() const { return code_; }
 
   /// Does all that `event` asks for. An exception of a handler is an error here.
   [[nodiscard]] Result<void> apply(const EventView& event, HandlerTables& tables) const;
 
  private:
-  using Action = std::variant<Projection::Handler, std::vector<EventStatement>>;
+  struct Rule {
+    std::optional<std::string> stream_type;  ///< nothing: every stream
+    std::variant<Projection::Handler, std::vector<EventStatement>> action;
+
+    [[nodiscard]] bool takes(std::string_view type_of_stream) const {
+      return !stream_type || *stream_type == type_of_stream;
+    }
+    [[nodiscard]] Result<void> apply(const EventContext& event, HandlerTables& tables) const;
+  };
 
   Result<void> compile_rules(const Projection& projection);
 
@@ -40,7 +49,7 @@ class Rules {
   std::uint32_t version_ = 0;
   std::string code_;
   VersionedSchema schema_;
-  std::unordered_map<std::string, std::vector<Action>> actions_;  ///< by type of event
+  std::unordered_map<std::string, std::vector<Rule>> rules_;  ///< by type of event
 };
 
 }  // namespace keelson::projections

@@ -95,26 +95,27 @@ keelson::projections::Projection bank_read_models() {
   keelson::projections::Projection bank("bank", 1);
   bank.summary("Balances, statements, daily totals and transfers").schema(kSchema);
 
-  bank.on("opened", R"sql(
+  bank.on("account", "opened", R"sql(
     INSERT INTO balances VALUES (@stream_id, :owner, :currency, 0, @version, @time)
   )sql");
-  bank.on("deposited", movement("deposit", "credits", "$reference"));
-  bank.on("withdrawn", movement("withdrawal", "debits", "$reference"));
-  bank.on("closed", "DELETE FROM balances WHERE account_id = @stream_id");
+  bank.on("account", "deposited", movement("deposit", "credits", "$reference"));
+  bank.on("account", "withdrawn", movement("withdrawal", "debits", "$reference"));
+  bank.on("account", "closed", "DELETE FROM balances WHERE account_id = @stream_id");
 
-  bank.on("transfer_sent", movement("transfer_out", "debits", "$reference"));
-  bank.on("transfer_sent", "INSERT INTO held VALUES (@stream_id, :transfer, :amount)");
-  bank.on("transfer_received", movement("transfer_in", "credits", "$reference"));
-  bank.on("transfer_settled", std::string(kTouchBalance) + kNoLongerHeld);
-  bank.on("transfer_returned", movement("transfer_returned", "credits", "$reason") + kNoLongerHeld);
+  bank.on("account", "transfer_sent", movement("transfer_out", "debits", "$reference"));
+  bank.on("account", "transfer_sent", "INSERT INTO held VALUES (@stream_id, :transfer, :amount)");
+  bank.on("account", "transfer_received", movement("transfer_in", "credits", "$reference"));
+  bank.on("account", "transfer_settled", std::string(kTouchBalance) + kNoLongerHeld);
+  bank.on("account", "transfer_returned",
+          movement("transfer_returned", "credits", "$reason") + kNoLongerHeld);
 
-  bank.on("requested", R"sql(
+  bank.on("transfer", "requested", R"sql(
     INSERT INTO transfers VALUES (@stream_id, :from, :to, :amount, $reference, 'requested', NULL,
                                   @time, @time)
   )sql");
-  bank.on("completed", ended("completed", "NULL"));
-  bank.on("failed", ended("failed", ":reason"));
-  bank.on("refunded", ended("refunded", ":reason"));
+  bank.on("transfer", "completed", ended("completed", "NULL"));
+  bank.on("transfer", "failed", ended("failed", ":reason"));
+  bank.on("transfer", "refunded", ended("refunded", ":reason"));
   return bank;
 }
 

@@ -71,11 +71,11 @@ keelson::projections::Projection stock() {
   projection.schema(R"sql(
     CREATE TABLE stock (item_id TEXT PRIMARY KEY, quantity INTEGER NOT NULL) STRICT;
   )sql");
-  projection.on("received", R"sql(
+  projection.on("item", "received", R"sql(
     INSERT INTO stock VALUES (@stream_id, :quantity)
     ON CONFLICT (item_id) DO UPDATE SET quantity = quantity + excluded.quantity
   )sql");
-  projection.on("shipped", R"sql(
+  projection.on("item", "shipped", R"sql(
     UPDATE stock SET quantity = quantity - :quantity WHERE item_id = @stream_id
   )sql");
   return projection;

@@ -42,9 +42,9 @@ inline projections::Projection wallets_projection() {
   projection.summary("What is in each wallet");
   projection.schema(
       "CREATE TABLE wallets (id TEXT PRIMARY KEY, balance INTEGER NOT NULL, note TEXT) STRICT;");
-  projection.on("opened", "INSERT INTO wallets VALUES (@stream_id, 0, NULL)");
+  projection.on("wallet", "opened", "INSERT INTO wallets VALUES (@stream_id, 0, NULL)");
   projection.on(
-      "added",
+      "wallet", "added",
       [](const projections::EventContext& event, projections::Tables& tables) -> Result<void> {
         if (event["note"] == projections::Value("halt"))
           return fail(Errc::internal, "told to halt");
@@ -52,7 +52,8 @@ inline projections::Projection wallets_projection() {
             "UPDATE wallets SET balance = balance + :amount, note = :note WHERE id = :id",
             {{"amount", event["amount"]}, {"note", event["note"]}, {"id", event.stream_id()}});
       });
-  projection.on("taken", "UPDATE wallets SET balance = balance - :amount WHERE id = @stream_id");
+  projection.on("wallet", "taken",
+                "UPDATE wallets SET balance = balance - :amount WHERE id = @stream_id");
   return projection;
 }
 

@@ -24,15 +24,15 @@ Projection counting(std::uint32_t version = 1, const std::string& name = "test")
     CREATE TABLE seen (event INTEGER PRIMARY KEY, times INTEGER NOT NULL) STRICT;
     CREATE TABLE total (k TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT;
   )sql");
-  projection.on("add", R"sql(
+  projection.on_any_stream("add", R"sql(
     INSERT INTO seen VALUES (@offset, 1) ON CONFLICT DO UPDATE SET times = times + 1;
     INSERT INTO total VALUES ('all', :n) ON CONFLICT DO UPDATE SET n = n + excluded.n;
   )sql");
-  projection.on("fail", [](const EventContext&, Tables& tables) -> Result<void> {
+  projection.on("s", "fail", [](const EventContext&, Tables& tables) -> Result<void> {
     KEELSON_TRY(tables.run("UPDATE total SET n = -1"));
     return fail(Errc::bad_request, "I will not");
   });
-  projection.on("throw", [](const EventContext&, Tables&) -> Result<void> {
+  projection.on("s", "throw", [](const EventContext&, Tables&) -> Result<void> {
     throw std::runtime_error("thrown");
   });
   return projection;
@@ -91,7 +91,7 @@ TEST_CASE("applier: a halt is one projection's, in one partition") {
   HostFixture fixture(2);
   Projection careless("careless", 1);
   careless.schema("CREATE TABLE t (k INTEGER PRIMARY KEY) STRICT");
-  careless.on("add", "INSERT OR REPLACE INTO t VALUES (@offset)");
+  careless.on("s", "add", "INSERT OR REPLACE INTO t VALUES (@offset)");
   fixture.topic.memory(0).append("s-1", "add", R"({"n":1})");
   fixture.topic.memory(0).append("s-1", "fail", "{}");
   fixture.topic.memory(0).append("s-1", "add", R"({"n":1})");
@@ -114,7 +114,7 @@ TEST_CASE("applier: a handler put right goes on from where it halted") {
   Projection strict("test", 1);
   strict.schema("CREATE TABLE t (k INTEGER PRIMARY KEY, n INTEGER) STRICT");
   bool corrected = false;
-  strict.on("add", [&](const EventContext& event, Tables& tables) {
+  strict.on("s", "add", [&](const EventContext& event, Tables& tables) {
     const Value n = corrected && event.data()["n"].is_string() ? Value(100) : event["n"];
     return tables.run("INSERT INTO t VALUES (:k, :n)", {{"k", event.offset()}, {"n", n}});
   });
@@ -191,7 +191,7 @@ TEST_CASE("applier: a reader sees one moment while events are being applied") {
   std::vector<std::string> seen;
   noisy.schema("CREATE TABLE t (k INTEGER PRIMARY KEY) STRICT");
   // Asks another projection, which has been applied already, and its own while it is being applied.
-  noisy.on("add", [&](const EventContext& event, Tables& tables) -> Result<void> {
+  noisy.on("s", "add", [&](const EventContext& event, Tables& tables) -> Result<void> {
     KEELSON_TRY(tables.run("INSERT INTO t VALUES (:k)", {{"k", event.offset()}}));
     fixture.name = "noisy";
     seen.push_back(fixture.query("SELECT count(*) FROM t"));
@@ -209,14 +209,32 @@ TEST_CASE("read model: a file of other code, topic, partition or log is built an
   fixture.open({counting()});
   SUBCASE("other SQL under the same version") {
     Projection other = counting();
-    other.on("add", "UPDATE total SET n = n + 1000");
+    other.on("s", "add", "UPDATE total SET n = n + 1000");
     fixture.open({other});
     CHECK(fixture.query("SELECT n FROM total") == "[[10010]]");
+  }
+  SUBCASE("the same SQL for other streams") {
+    const auto* const schema = "CREATE TABLE seen (event INTEGER PRIMARY KEY) STRICT";
+    const auto* const sql = "INSERT INTO seen VALUES (@offset)";
+    fixture.open({Projection("test", 1).schema(schema).on_any_stream("add", sql)});
+    CHECK(fixture.query("SELECT count(*) FROM seen") == "[[10]]");
+    fixture.open({Projection("test", 1).schema(schema).on("other", "add", sql)});
+    CHECK(fixture.query("SELECT count(*) FROM seen") == "[[0]]");
+  }
+  SUBCASE("the same code for other streams") {
+    const auto* const schema = "CREATE TABLE seen (event INTEGER PRIMARY KEY) STRICT";
+    const Projection::Handler see = [](const EventContext& event, Tables& tables) {
+      return tables.run("INSERT INTO seen VALUES (:offset)", {{"offset", event.offset()}});
+    };
+    fixture.open({Projection("test", 1).schema(schema).on("s", "add", see)});
+    CHECK(fixture.query("SELECT count(*) FROM seen") == "[[10]]");
+    fixture.open({Projection("test", 1).schema(schema).on("other", "add", see)});
+    CHECK(fixture.query("SELECT count(*) FROM seen") == "[[0]]");
   }
   SUBCASE("another schema") {
     Projection other("test", 1);
     other.schema("CREATE TABLE seen (event INTEGER PRIMARY KEY) STRICT");
-    other.on("add", "INSERT INTO seen VALUES (@offset)");
+    other.on("s", "add", "INSERT INTO seen VALUES (@offset)");
     fixture.open({other});
     CHECK(fixture.query("SELECT count(*) FROM seen") == "[[10]]");
   }

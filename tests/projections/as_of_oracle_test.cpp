@@ -205,7 +205,7 @@ class Generator {
 Projection scripted() {
   Projection projection("test", 1);
   projection.schema(kSchema);
-  projection.on("sql", [](const EventContext& event, Tables& tables) -> Result<void> {
+  projection.on("s", "sql", [](const EventContext& event, Tables& tables) -> Result<void> {
     for (const auto& statement : event.data()) {
       KEELSON_TRY(tables.run(statement.get<std::string>()));
     }

@@ -17,7 +17,7 @@ Projection with_table() {
 std::string halted_by(const std::string& sql) {
   HostFixture fixture;
   Projection projection = with_table();
-  projection.on("go", [sql](const EventContext&, Tables& tables) { return tables.run(sql); });
+  projection.on("s", "go", [sql](const EventContext&, Tables& tables) { return tables.run(sql); });
   fixture.topic.append("s-1", "go");
   fixture.open({projection});
   const auto status = fixture.host->status("test")->partitions[0];
@@ -28,7 +28,7 @@ std::string halted_by(const std::string& sql) {
 /// The error of opening a projection with the rule `sql`.
 std::string refused_rule(const std::string& sql) {
   HostFixture fixture;
-  const auto error = fixture.try_open({with_table().on("go", sql)});
+  const auto error = fixture.try_open({with_table().on("s", "go", sql)});
   return error ? error->message() : "";
 }
 
@@ -85,9 +85,9 @@ TEST_CASE("handler: nothing but data of the projection's own tables is in reach"
 TEST_CASE("handler: integer arithmetic that overflows halts, at both ends") {
   HostFixture fixture;
   Projection projection = with_table();
-  projection.on("set",
+  projection.on("s", "set",
                 "INSERT INTO t(k, v) VALUES ('a', :v) ON CONFLICT DO UPDATE SET v = excluded.v");
-  projection.on("add", "UPDATE t SET v = v + :v");
+  projection.on("s", "add", "UPDATE t SET v = v + :v");
   fixture.open({projection});
   const auto value_after = [&](std::int64_t start, std::int64_t added) {
     fixture.topic.append("s-1", "set", nlohmann::json{{"v", start}}.dump());
@@ -114,7 +114,7 @@ TEST_CASE("handler: a number of the event that is no 64-bit integer halts where 
     CAPTURE(number);
     HostFixture fixture;
     fixture.topic.append("s-1", "set", std::string(R"({"v":)") + number + "}");
-    fixture.open({with_table().on("set", "INSERT INTO t(k, v) VALUES ('a', :v)")});
+    fixture.open({with_table().on("s", "set", "INSERT INTO t(k, v) VALUES ('a', :v)")});
     CHECK(fixture.host->status("test")->partitions[0].halted_at == Offset(0));
     CHECK(fixture.query("SELECT count(*) FROM t") == "[[0]]");
   }
@@ -124,7 +124,7 @@ TEST_CASE("handler: a rule in SQL takes its parameters from the event") {
   HostFixture fixture;
   Projection projection("test", 1);
   projection.schema("CREATE TABLE t (k TEXT PRIMARY KEY, v TEXT) STRICT;");
-  projection.on("all", R"sql(
+  projection.on("account", "all", R"sql(
     INSERT INTO t VALUES ('stream', @stream), ('stream_type', @stream_type), ('id', @stream_id),
       ('type', @type), ('time', @time), ('time_us', @time_us), ('offset', @offset),
       ('partition', @partition), ('version', @version), ('command', @command_id), ('data', @data);
@@ -168,22 +168,55 @@ TEST_CASE("handler: a rule in SQL that cannot work is refused when it is opened"
   CHECK(says(refused_rule("DELETE FROM t; DROP TABLE t"), "nothing else"));
 }
 
+TEST_CASE("handler: a rule takes the events of its streams, and of all of them only when told so") {
+  HostFixture fixture;
+  Projection projection("test", 1);
+  projection.schema("CREATE TABLE t (n INTEGER PRIMARY KEY, rule TEXT, stream TEXT) STRICT;");
+  projection.on("account", "go", "INSERT INTO t(rule, stream) VALUES ('sql', @stream)");
+  projection.on_any_stream("go", "INSERT INTO t(rule, stream) VALUES ('any', @stream)");
+  projection.on("account", "go", [](const EventContext& event, Tables& tables) {
+    return tables.run("INSERT INTO t(rule, stream) VALUES ('code', :stream)",
+                      {{"stream", event.stream()}});
+  });
+  for (const auto* stream : {"account-a", "x-a", "a", "accounts-a", "Account-a"}) {
+    fixture.topic.append(stream, "go");
+  }
+  fixture.topic.append("x-account-a", "go", "not even JSON");
+  fixture.open({projection});
+  CHECK(
+      fixture.query("SELECT rule, stream FROM t ORDER BY n") ==
+      R"([["sql","account-a"],["any","account-a"],["code","account-a"],["any","x-a"],["any","a"],)"
+      R"(["any","accounts-a"],["any","Account-a"],["any","x-account-a"]])");
+}
+
+TEST_CASE("handler: a rule for what no stream can be is refused when it is opened") {
+  for (const auto* type : {"", "account-", "account-42", "-"}) {
+    HostFixture fixture;
+    const auto error = fixture.try_open({with_table().on(type, "go", "DELETE FROM t")});
+    REQUIRE(error);
+    CHECK(says(error->message(), "before the first '-'"));
+  }
+  HostFixture fixture;
+  CHECK(fixture.try_open({with_table().on("account", "", "DELETE FROM t")}));
+  CHECK(fixture.try_open({with_table().on_any_stream("", "DELETE FROM t")}));
+}
+
 TEST_CASE(
     "handler: a missing field, a missing parameter and one too many each halt with their name") {
   HostFixture fixture;
   fixture.topic.append("s-1", "go", "{}");
   SUBCASE("field") {
-    fixture.open({with_table().on("go", "INSERT INTO t(k) VALUES (:name)")});
+    fixture.open({with_table().on("s", "go", "INSERT INTO t(k) VALUES (:name)")});
     CHECK(says(fixture.host->status("test")->partitions[0].error, "no field 'name'"));
   }
   SUBCASE("parameter") {
-    fixture.open({with_table().on("go", [](const EventContext&, Tables& tables) {
+    fixture.open({with_table().on("s", "go", [](const EventContext&, Tables& tables) {
       return tables.run("INSERT INTO t(k) VALUES (:name)");
     })});
     CHECK(says(fixture.host->status("test")->partitions[0].error, "no value for parameter :name"));
   }
   SUBCASE("one too many") {
-    fixture.open({with_table().on("go", [](const EventContext&, Tables& tables) {
+    fixture.open({with_table().on("s", "go", [](const EventContext&, Tables& tables) {
       return tables.run("INSERT INTO t(k) VALUES (:name)", {{"name", "a"}, {"nme", "b"}});
     })});
     CHECK(says(fixture.host->status("test")->partitions[0].error, "no parameter :nme"));
@@ -194,8 +227,9 @@ TEST_CASE("handler: run_one fails when no row or several are written, triggers n
   const auto error_of = [](const std::string& sql) {
     HostFixture fixture;
     Projection projection = with_table();
-    projection.on("make", "INSERT INTO t(k, v) VALUES ('a', 1), ('b', 2)");
-    projection.on("go", [sql](const EventContext&, Tables& tables) { return tables.run_one(sql); });
+    projection.on("s", "make", "INSERT INTO t(k, v) VALUES ('a', 1), ('b', 2)");
+    projection.on("s", "go",
+                  [sql](const EventContext&, Tables& tables) { return tables.run_one(sql); });
     fixture.topic.append("s-1", "make");
     fixture.topic.append("s-1", "go");
     fixture.open({projection});
@@ -211,7 +245,7 @@ TEST_CASE("handler: run_one fails when no row or several are written, triggers n
 TEST_CASE("handler: reads its own tables as they are before and within the event") {
   HostFixture fixture;
   Projection projection = with_table();
-  projection.on("go", [](const EventContext& event, Tables& tables) -> Result<void> {
+  projection.on("s", "go", [](const EventContext& event, Tables& tables) -> Result<void> {
     KEELSON_TRY(tables.run("INSERT INTO t(k, v) VALUES (:k, 1)", {{"k", event.offset()}}));
     KEELSON_TRY_ASSIGN(const auto rows, tables.query("SELECT count(*), 'x', 1.5, NULL FROM t"));
     CHECK(rows.size() == 1);

@@ -9,7 +9,7 @@ namespace {
 Projection scripted() {
   Projection projection("test", 1);
   projection.schema("CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER) STRICT;");
-  projection.on("sql", [](const EventContext& event, Tables& tables) -> Result<void> {
+  projection.on("s", "sql", [](const EventContext& event, Tables& tables) -> Result<void> {
     for (const auto& statement : event.data()) {
       KEELSON_TRY(tables.run(statement.get<std::string>()));
     }

@@ -19,8 +19,9 @@ Projection balances() {
     ) STRICT;
     CREATE INDEX balances_by_owner ON balances (owner);
   )sql");
-  projection.on("opened", "INSERT INTO balances VALUES (@stream_id, :owner, 0, @version, @time)");
-  projection.on("deposited", [](const EventContext& event, Tables& tables) {
+  projection.on("account", "opened",
+                "INSERT INTO balances VALUES (@stream_id, :owner, 0, @version, @time)");
+  projection.on("account", "deposited", [](const EventContext& event, Tables& tables) {
     return tables.run_one(
         "UPDATE balances SET balance = balance + :amount, version = :version, updated_at = :time "
         "WHERE account_id = :id",
@@ -29,7 +30,7 @@ Projection balances() {
          {"time", event.time_text()},
          {"id", event.stream_id()}});
   });
-  projection.on("closed", "DELETE FROM balances WHERE account_id = @stream_id");
+  projection.on("account", "closed", "DELETE FROM balances WHERE account_id = @stream_id");
   return projection;
 }
 

@@ -14,7 +14,7 @@ class QueryFixture : public HostFixture {
       CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER, r REAL, b BLOB) STRICT;
       CREATE VIEW w AS SELECT k, v FROM t WHERE v > 1;
     )sql");
-    projection.on("set", "INSERT INTO t(k, v) VALUES (@stream_id, :v)");
+    projection.on("s", "set", "INSERT INTO t(k, v) VALUES (@stream_id, :v)");
     for (const auto* v : {"1", "2", "3"}) {
       topic.append(std::string("s-") + v, "set", std::string(R"({"v":)") + v + "}");
     }

@@ -13,7 +13,7 @@ class RowsFixture : public HostFixture {
     projection.schema(R"sql(
       CREATE TABLE t (g TEXT, id INT, r REAL, b BLOB, s TEXT, PRIMARY KEY (g, id)) STRICT;
     )sql");
-    projection.on("set", "INSERT INTO t VALUES (:g, :id, $r, CAST($b AS BLOB), $s)");
+    projection.on("s", "set", "INSERT INTO t VALUES (:g, :id, $r, CAST($b AS BLOB), $s)");
     topic.append("s-1", "set", R"({"g":"x","id":2,"r":1.5,"b":"hi","s":"2"})");
     topic.append("s-2", "set", R"({"g":"x","id":1,"r":-0.5,"s":"1"})");
     topic.append("s-3", "set", R"({"g":"y","id":1,"r":1.5,"s":"3"})");

@@ -21,7 +21,7 @@ std::unique_ptr<ProjectionHost> open_host(TestStore& store, Topic& topic) {
   totals.schema(R"sql(
     CREATE TABLE totals (stream TEXT PRIMARY KEY, n INTEGER NOT NULL, sum INTEGER NOT NULL) STRICT;
   )sql");
-  totals.on("t", R"sql(
+  totals.on_any_stream("t", R"sql(
     INSERT INTO totals VALUES (@stream, 1, @data)
     ON CONFLICT DO UPDATE SET n = n + 1, sum = sum + excluded.sum;
   )sql");

@@ -93,7 +93,7 @@ TEST_CASE("versioned schema: names in quotes, with spaces and SQL in them, work"
   projection.schema(
       R"(CREATE TABLE "a ""b; DROP" ("the key" TEXT PRIMARY KEY, "select" INTEGER) STRICT;
                        CREATE INDEX "i x" ON "a ""b; DROP" ("select");)");
-  projection.on("set", R"(INSERT INTO "a ""b; DROP" VALUES (@stream_id, :v)
+  projection.on("s", "set", R"(INSERT INTO "a ""b; DROP" VALUES (@stream_id, :v)
                           ON CONFLICT DO UPDATE SET "select" = excluded."select")");
   fixture.topic.append("s-1", "set", R"({"v":1})");
   fixture.topic.append("s-1", "set", R"({"v":2})");

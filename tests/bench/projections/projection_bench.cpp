@@ -74,7 +74,7 @@ class Bank {
   explicit Bank(test::MemoryTopic& topic) {
     Projection bank("bank", 1);
     bank.schema(kSchema);
-    bank.on("deposited", kDeposit);
+    bank.on("account", "deposited", kDeposit);
     auto registry = std::make_shared<projections::ProjectionRegistry>();
     registry->add(std::move(bank));
     projections::HostOptions options;

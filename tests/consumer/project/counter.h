@@ -52,7 +52,7 @@ struct Counter {
 inline projections::Projection counters() {
   projections::Projection projection("counters", 1);
   projection.schema("CREATE TABLE counters (id TEXT PRIMARY KEY, total INTEGER NOT NULL) STRICT;");
-  projection.on("added",
+  projection.on("counter", "added",
                 "INSERT INTO counters VALUES (@stream_id, :amount) "
                 "ON CONFLICT (id) DO UPDATE SET total = total + excluded.total");
   return projection;
