@@ -140,7 +140,7 @@ Result<ReadModelAsOf> as_of_query(const Request& request, Topic& topic) {
 }
 
 std::string rows_etag(const ProjectionInfo& info, const Position& at) {
-  return derived_etag('v' + std::to_string(info.version), '@' + at.to_string());
+  return derived_etag(info.code_version, '@' + at.to_string());
 }
 
 Response rows_response(const ProjectionInfo& info, RowsResult result) {

@@ -1,8 +1,11 @@
 #include "projections/hosted_projection.h"
 
 #include <spdlog/spdlog.h>
+#include <xxhash.h>
 
 #include <algorithm>
+#include <cinttypes>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -24,6 +27,18 @@ std::size_t cache_kib(std::size_t partitions) {
 std::size_t readers_of(const HostOptions& options, std::size_t partitions) {
   const std::size_t fitting = std::max<std::size_t>(kConnectionsMax / partitions, 1);
   return std::clamp<std::size_t>(options.readers_max, 1, fitting);
+}
+
+/// `v3-` and 32 digits. Not the whole code, which is long; two codes of one author do not meet by
+/// chance.
+std::string code_version_of(const Rules& rules, const Uuid& topic) {
+  std::string text(reinterpret_cast<const char*>(topic.bytes.data()), topic.bytes.size());
+  text += rules.name() + '\n' + rules.code();
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  char digits[33];
+  std::snprintf(digits, sizeof digits, "%016" PRIx64 "%016" PRIx64, std::uint64_t{hash.high64},
+                std::uint64_t{hash.low64});
+  return 'v' + std::to_string(rules.version()) + '-' + digits;
 }
 
 std::unexpected<Error> over_bytes(const QueryLimits& limits) {
@@ -114,6 +129,7 @@ Result<std::unique_ptr<HostedProjection>> HostedProjection::open(
 void HostedProjection::describe(const Projection& projection) {
   info_.name = projection.name();
   info_.version = projection.version();
+  info_.code_version = code_version_of(*rules_, topic_.id());
   info_.topic = topic_.name();
   info_.summary = projection.summary_text();
   for (const Table& table : rules_->schema().tables()) {

@@ -49,6 +49,9 @@ struct TableInfo {
 struct ProjectionInfo {
   std::string name;
   std::uint32_t version = 1;
+  /// Names what answers are derived by and from: another one when the version, the schema or a rule
+  /// in SQL has changed, and for another topic of the same name. Part of as-of ETags.
+  std::string code_version;
   std::string topic;
   std::string summary;
   std::vector<TableInfo> tables;

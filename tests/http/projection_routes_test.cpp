@@ -71,14 +71,18 @@ TEST_CASE("rows: as of an offset the same for ever") {
 TEST_CASE("rows: 304 for who has the answer, by code version and point") {
   TestService service;
   fill(service);
-  const auto as_of = service.get(kRows + "?at=4");
-  CHECK(as_of.field("ETag") == "\"v3@4\"");
-  const auto same = service.get(kRows + "?at=4", {"If-None-Match: \"v3@4\""});
+  const std::string tag = service.get(kRows + "?at=4").field("ETag");
+  CHECK(tag.starts_with("\"v3-"));
+  CHECK(tag.ends_with("@4\""));
+  const auto same = service.get(kRows + "?at=4", {"If-None-Match: " + tag});
   CHECK(same.status == 304);
   CHECK(same.body.empty());
   CHECK(same.field("Keelson-Position") == "4");
-  CHECK(service.get(kRows + "?at=5", {"If-None-Match: \"v3@4\""}).status == 200);
-  CHECK(service.get(kRows + "?at=4", {"If-None-Match: \"v2@4\""}).status == 200);
+  CHECK(same.field("ETag") == tag);
+  CHECK(service.get(kRows + "?at=5", {"If-None-Match: " + tag}).status == 200);
+  std::string other = tag;
+  other[2] = '2';
+  CHECK(service.get(kRows + "?at=4", {"If-None-Match: " + other}).status == 200);
 }
 
 TEST_CASE("history: every version of a row with the events behind it") {

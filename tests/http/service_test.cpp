@@ -143,6 +143,45 @@ TEST_CASE("service: an aggregate's stream is written by its commands alone") {
         200);
 }
 
+TEST_CASE(
+    "service: with other SQL an as-of answer has another tag, though the version is the same") {
+  const keelson::test::TemporaryFolder folder;
+  const auto started = [&](const std::string& amount) {
+    Domain domain = no_domain();
+    domain.projections->add(
+        projections::Projection("notes", 1)
+            .schema("CREATE TABLE notes (id TEXT PRIMARY KEY, amount INTEGER) STRICT;")
+            .on("note", "made", "INSERT INTO notes VALUES (@stream_id, " + amount + ")"));
+    auto service = Service::start(options_in(folder.path()), domain);
+    if (!service) FAIL(service.error().message());
+    return *std::move(service);
+  };
+  const std::string rows = "/v1/projections/notes/tables/notes?at=0&wait_ms=60000";
+  const auto ask = [&](Service& service, const std::string& tag) {
+    return RawClient(service.port())
+        .exchange("GET " + rows + " HTTP/1.1\r\nHost: t\r\nIf-None-Match: " + tag + "\r\n\r\n");
+  };
+  std::string tag;
+  {
+    const auto service = started(":amount");
+    RawClient client(service->port());
+    CHECK(client
+              .exchange(with_body("POST", "/v1/topics/test/streams/note-1",
+                                  R"([{"type":"made","data":{"amount":7}}])"))
+              .status == 200);
+    const auto first = client.get(rows);
+    CHECK(json_of(first).at("rows").at(0).at("amount") == 7);
+    tag = first.field("ETag");
+    CHECK(ask(*service, tag).status == 304);
+  }
+  CHECK(ask(*started(":amount"), tag).status == 304);
+  const auto service = started(":amount * 2");
+  const auto changed = ask(*service, tag);
+  CHECK(changed.status == 200);
+  CHECK(json_of(changed).at("rows").at(0).at("amount") == 14);
+  CHECK(changed.field("ETag") != tag);
+}
+
 TEST_CASE("service: the number of partitions is fixed at the first start") {
   const keelson::test::TemporaryFolder folder;
   Domain domain = no_domain();

@@ -61,3 +61,26 @@ TEST_CASE("projection host: the same SQL answers now and as of every offset") {
   CHECK(fixture.query(sql, 3) == R"([["a",42],["b",0]])");
   CHECK(fixture.query(sql, 4) == R"([["a",42]])");
 }
+
+TEST_CASE("projections: the code's version changes with SQL, streams, version and topic alone") {
+  const auto code_version = [](Projection projection, std::uint8_t topic = 1) {
+    HostFixture fixture;
+    fixture.topic = MemoryTopic(1, topic);
+    projection.schema("CREATE TABLE t (k TEXT PRIMARY KEY) STRICT");
+    fixture.open({std::move(projection)});
+    return fixture.host->projections().at(0).code_version;
+  };
+  const auto rule = [](std::uint32_t version, std::string stream_type, std::string sql) {
+    return Projection("test", version).on(std::move(stream_type), "go", std::move(sql));
+  };
+  const std::string first = code_version(rule(1, "s", "DELETE FROM t"));
+  CHECK(first.starts_with("v1-"));
+  CHECK(code_version(rule(1, "s", "DELETE FROM t")) == first);
+  CHECK(code_version(rule(1, "s", "DELETE FROM t").summary("told otherwise")) == first);
+  CHECK(code_version(rule(1, "s", "DELETE FROM t WHERE k = 'a'")) != first);
+  CHECK(code_version(rule(1, "r", "DELETE FROM t")) != first);
+  CHECK(code_version(rule(2, "s", "DELETE FROM t")) != first);
+  CHECK(code_version(rule(1, "s", "DELETE FROM t").schema("CREATE VIEW w AS SELECT k FROM t;")) !=
+        first);
+  CHECK(code_version(rule(1, "s", "DELETE FROM t"), 2) != first);
+}
