@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "aggregates/hash.h"
 #include "engine/store/store.h"
 #include "http/as_of.h"
 #include "http/conditional.h"
@@ -143,6 +144,10 @@ std::string rows_etag(const ProjectionInfo& info, const Position& at) {
   return derived_etag(info.code_version, '@' + at.to_string());
 }
 
+Response unchanged(std::string etag, const Position& at) {
+  return not_modified(std::move(etag)).header(std::string(kPositionHeader), at.to_string());
+}
+
 Response rows_response(const ProjectionInfo& info, RowsResult result) {
   const std::string at = result.at.to_string();
   std::string body = R"({"rows":)" + std::move(result.rows_json) + R"(,"at":)";
@@ -166,8 +171,7 @@ Result<void> get_rows(Services& services, const Request& request, Responder& res
   if (as_of.at) {
     std::string etag = rows_etag(*info, *as_of.at);
     if (if_none_match_has(request.headers, etag)) {
-      responder.send(not_modified(std::move(etag))
-                         .header(std::string(kPositionHeader), as_of.at->to_string()));
+      responder.send(unchanged(std::move(etag), *as_of.at));
       return {};
     }
   }
@@ -182,19 +186,39 @@ Result<void> get_rows(Services& services, const Request& request, Responder& res
 
 // --- POST …/query ---
 
+/// Unlike the rows of a table, whose questions are told apart by their URL, an answer is named by
+/// what was asked as well.
+std::string query_etag(const ProjectionInfo& info, const QueryBody& body, const Position& at) {
+  const auto asked = aggregates::hash128({body.sql, body.params.dump()});
+  return derived_etag(info.code_version, '@' + at.to_string() + '/' + aggregates::to_hex(asked));
+}
+
+Response query_response(const ProjectionInfo& info, const QueryBody& body,
+                        const projections::QueryResult& result) {
+  return Response::json(200, query_json(result))
+      .header("ETag", query_etag(info, body, result.at))
+      .header("Cache-Control", "no-cache")
+      .header(std::string(kPositionHeader), result.at.to_string());
+}
+
 Result<void> post_query(Services& services, const Request& request, Responder& responder) {
   const ProjectionHost& host = *services.projections;
   KEELSON_TRY(request.check_query({}));
   KEELSON_TRY_ASSIGN(const ProjectionInfo* const info, find_projection(host, request));
   KEELSON_TRY_ASSIGN(QueryBody body, read_query_body(request.body));
   KEELSON_TRY_ASSIGN(const ReadModelAsOf as_of, read_model_as_of(body.as_of(), host.topic()));
+  if (as_of.at && request.headers.find("If-None-Match")) {
+    std::string etag = query_etag(*info, body, *as_of.at);
+    if (if_none_match_has(request.headers, etag)) {
+      responder.send(unchanged(std::move(etag), *as_of.at));
+      return {};
+    }
+  }
   answer_when_applied(services, *info, as_of, request.interrupted, std::move(responder),
                       [&host, info, at = as_of.at, body = std::move(body)]() -> Result<Response> {
                         KEELSON_TRY_ASSIGN(const projections::QueryResult result,
                                            host.query(info->name, body.sql, body.params, at, {}));
-                        return Response::json(200, query_json(result))
-                            .header("Cache-Control", "no-cache")
-                            .header(std::string(kPositionHeader), result.at.to_string());
+                        return query_response(*info, body, result);
                       });
   return {};
 }

@@ -120,6 +120,47 @@ TEST_CASE("query: any SELECT, now and as of an offset") {
         "[[0]]");
 }
 
+TEST_CASE("query: 304 for who has the answer to this question as of this point") {
+  TestService service;
+  fill(service);
+  const std::string sql = R"({"sql":"SELECT id FROM wallets WHERE balance > ?","params":[6])";
+  const auto answer = service.post(kQuery, sql + R"(,"at":"7"})");
+  CHECK(body(answer)["rows"].dump() == R"([["a"],["b"]])");
+  CHECK(answer.field("Cache-Control") == "no-cache");
+  const std::string tag = answer.field("ETag");
+  const std::string given = "If-None-Match: \"x\", " + tag;
+  const auto same = service.post(kQuery, sql + R"(,"at":7})", {given});
+  CHECK(same.status == 304);
+  CHECK(same.body.empty());
+  CHECK(same.field("ETag") == tag);
+  CHECK(same.field("Keelson-Position") == "7");
+  CHECK(same.field("Cache-Control") == "no-cache");
+  for (const std::string& other :
+       {sql + R"(,"at":"4"})",
+        std::string(R"({"sql":"SELECT id FROM wallets WHERE balance > ?","params":[7],"at":"7"})"),
+        std::string(R"({"sql":"SELECT id FROM wallets WHERE balance > 6","at":"7"})"),
+        // About now the answer may have changed: it is given in full, and named for the next time.
+        sql + R"(,"min":"7"})"}) {
+    CAPTURE(other);
+    const auto response = service.post(kQuery, other, {given});
+    CHECK(response.status == 200);
+    CHECK_FALSE(response.field("ETag").empty());
+  }
+  CHECK(service.post(kQuery, sql + R"(,"min":"7"})").field("ETag") == tag);
+}
+
+TEST_CASE("query: over several partitions a tag is one tag") {
+  TestService service({.partitions = 3});
+  for (int i = 0; i < 12; ++i) service.command(std::to_string(i), "open");
+  const json query = {{"sql", "SELECT count(*) FROM wallets"},
+                      {"at", service.store.topic().end().to_string()}};
+  const auto answer = service.post(kQuery, query.dump());
+  CHECK(body(answer)["rows"].dump() == "[[12]]");
+  CHECK(answer.field("ETag").find(',') == std::string::npos);
+  CHECK(service.post(kQuery, query.dump(), {"If-None-Match: " + answer.field("ETag")}).status ==
+        304);
+}
+
 TEST_CASE("min: an answer waits for the position, so a client reads what it wrote") {
   TestService service({.apply = false});
   fill(service);
