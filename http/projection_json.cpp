@@ -40,10 +40,22 @@ void append_partition(std::string& out, const ProjectionStatus::PartitionStatus&
   if (partition.halted_at) {
     out += R"(,"halted_at":)";
     append_number(out, partition.halted_at->value);
+  }
+  if (!partition.error.empty()) {
     out += ',';
     append_member(out, "error", partition.error);
   }
   out += '}';
+}
+
+/// `delayed`: held up by what may pass, such as a full disk, and tried again.
+std::string_view state_of(const ProjectionStatus& status) {
+  std::string_view state = "running";
+  for (const auto& partition : status.partitions) {
+    if (partition.halted_at) return "halted";
+    if (!partition.error.empty()) state = "delayed";
+  }
+  return state;
 }
 
 void append_table(std::string& out, const TableInfo& table) {
@@ -66,8 +78,6 @@ void append_table(std::string& out, const TableInfo& table) {
 
 void append_projection(std::string& out, const ProjectionInfo& info,
                        const ProjectionStatus& status) {
-  const bool halted = std::ranges::any_of(
-      status.partitions, [](const auto& partition) { return partition.halted_at.has_value(); });
   out += '{';
   append_member(out, "name", info.name);
   out += R"(,"version":)";
@@ -77,7 +87,7 @@ void append_projection(std::string& out, const ProjectionInfo& info,
   out += ',';
   append_member(out, "summary", info.summary);
   out += ',';
-  append_member(out, "state", halted ? "halted" : "running");
+  append_member(out, "state", state_of(status));
   out += ',';
   append_member(out, "position", status.position.to_string());
   out += R"(,"partitions":[)";

@@ -11,6 +11,7 @@
 #include "http/openapi.h"
 #include "http/operations_routes.h"
 #include "http/projection_routes.h"
+#include "http/reaction_routes.h"
 #include "http/stream_routes.h"
 #include "http/topic_routes.h"
 #include "http/websocket_session.h"
@@ -55,9 +56,11 @@ std::vector<Metrics::Sample> damage_of(Store& store) {
   return samples;
 }
 
-enum class Lag { events, seconds };
+using ProjectionPartition = projections::ProjectionStatus::PartitionStatus;
 
-std::vector<Metrics::Sample> lags_of(const projections::ProjectionHost& host, Lag lag) {
+/// One sample a projection and partition.
+std::vector<Metrics::Sample> samples_of(const projections::ProjectionHost& host,
+                                        double (*value)(const ProjectionPartition&)) {
   std::vector<Metrics::Sample> samples;
   for (const projections::ProjectionInfo& projection : host.projections()) {
     const auto status = host.status(projection.name);
@@ -65,20 +68,20 @@ std::vector<Metrics::Sample> lags_of(const projections::ProjectionHost& host, La
     for (const auto& partition : status->partitions) {
       auto labels = labels_of(projection.topic, partition.partition);
       labels.emplace_back("projection", projection.name);
-      samples.push_back({std::move(labels), lag == Lag::events
-                                                ? static_cast<double>(partition.lag_events)
-                                                : partition.lag_seconds});
+      samples.push_back({std::move(labels), value(partition)});
     }
   }
   return samples;
 }
 
-std::vector<Metrics::Sample> lags_of(const aggregates::AggregateHost& host) {
+/// One sample a reaction and partition.
+std::vector<Metrics::Sample> samples_of(const aggregates::AggregateHost& host,
+                                        double (*value)(const aggregates::ReactionStatus&)) {
   std::vector<Metrics::Sample> samples;
   for (const aggregates::ReactionStatus& reaction : host.reactions()) {
     auto labels = labels_of(host.topic().name(), reaction.partition);
     labels.emplace_back("reaction", reaction.name);
-    samples.push_back({std::move(labels), static_cast<double>(reaction.lag)});
+    samples.push_back({std::move(labels), value(reaction)});
   }
   return samples;
 }
@@ -167,15 +170,37 @@ void Service::add_metrics() {
                [&store] { return damage_of(store); });
   if (const auto* host = projections_.get()) {
     metrics_.add(Metrics::Kind::gauge, "keelson_projection_lag_events",
-                 "Committed events not applied yet",
-                 [host] { return lags_of(*host, Lag::events); });
+                 "Committed events not applied yet", [host] {
+                   return samples_of(*host, [](const ProjectionPartition& partition) {
+                     return static_cast<double>(partition.lag_events);
+                   });
+                 });
     metrics_.add(Metrics::Kind::gauge, "keelson_projection_lag_seconds",
-                 "Age of the oldest event not applied yet",
-                 [host] { return lags_of(*host, Lag::seconds); });
+                 "Age of the oldest event not applied yet", [host] {
+                   return samples_of(*host, [](const ProjectionPartition& partition) {
+                     return partition.lag_seconds;
+                   });
+                 });
+    metrics_.add(Metrics::Kind::gauge, "keelson_projection_halted",
+                 "1 when it stands at an event that fails", [host] {
+                   return samples_of(*host, [](const ProjectionPartition& partition) {
+                     return partition.halted_at ? 1.0 : 0.0;
+                   });
+                 });
   }
   if (const auto* host = aggregates_.get()) {
     metrics_.add(Metrics::Kind::gauge, "keelson_reaction_lag_events",
-                 "Committed events not looked at yet", [host] { return lags_of(*host); });
+                 "Committed events not looked at yet", [host] {
+                   return samples_of(*host, [](const aggregates::ReactionStatus& status) {
+                     return static_cast<double>(status.lag);
+                   });
+                 });
+    metrics_.add(Metrics::Kind::gauge, "keelson_reaction_halted",
+                 "1 when it stands at an event that fails", [host] {
+                   return samples_of(*host, [](const aggregates::ReactionStatus& status) {
+                     return status.error.empty() ? 0.0 : 1.0;
+                   });
+                 });
   }
 }
 
@@ -190,6 +215,7 @@ void Service::add_routes() {
   add_event_routes(router_, *services_);
   add_aggregate_routes(router_, *services_);
   add_command_routes(router_, *services_);
+  add_reaction_routes(router_, *services_);
   add_projection_routes(router_, *services_);
   add_subscription_route(router_, *services_);
   add_description_routes(router_, *services_);

@@ -65,7 +65,8 @@ struct ProjectionStatus {
     double lag_seconds = 0;  ///< age of the oldest event not applied; 0 when none
     /// The failing event; the next one to apply where the log is damaged.
     std::optional<Offset> halted_at;
-    std::string error;  ///< why it halted, for people
+    /// Why it halted or, without `halted_at`, what it tries again; for people.
+    std::string error;
   };
   Position position;
   std::vector<PartitionStatus> partitions;

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 
 #include "tests/aggregates/wallet.h"
 #include "tests/http/store_server.h"
@@ -18,6 +19,25 @@ using namespace keelson::http;
 using namespace keelson::http::test;
 
 namespace {
+
+using nlohmann::json;
+
+/// A reaction with a defect.
+struct Stuck {
+  static constexpr std::string_view kName = "stuck";
+  using Source = keelson::test::Wallet;
+  static aggregates::Steps react(const keelson::test::Wallet::Opened&, const aggregates::Cause&) {
+    throw std::runtime_error("no idea");
+  }
+};
+
+struct Idle {
+  static constexpr std::string_view kName = "idle";
+  using Source = keelson::test::Wallet;
+  static aggregates::Steps react(const keelson::test::Wallet::Closed&, const aggregates::Cause&) {
+    return {};
+  }
+};
 
 Domain no_domain() {
   return {"test", std::make_shared<aggregates::AggregateRegistry>(),
@@ -141,6 +161,64 @@ TEST_CASE("service: an aggregate's stream is written by its commands alone") {
   CHECK(client.exchange(with_body("PUT", "/v1/topics/other", "{}")).status == 201);
   CHECK(client.exchange(with_body("POST", "/v1/topics/other/streams/wallet-1", kEvents)).status ==
         200);
+}
+
+TEST_CASE("service: a reaction and a projection that halted are seen from outside") {
+  const keelson::test::TemporaryFolder folder;
+  Domain domain = no_domain();
+  domain.aggregates->add<keelson::test::Wallet>();
+  domain.reactions->add<Stuck>().add<Idle>();
+  domain.projections->add(
+      projections::Projection("strict", 1)
+          .schema("CREATE TABLE t (k TEXT PRIMARY KEY, n INTEGER) STRICT;")
+          .on("wallet", "opened", "INSERT INTO t VALUES (@stream_id, :missing)"));
+  ServeOptions options = options_in(folder.path());
+  options.partitions = 2;
+  auto started = Service::start(options, domain);
+  if (!started) FAIL(started.error().message());
+  RawClient client((*started)->port());
+  const auto metric = [&](const std::string& name, std::size_t partition, const std::string& rest) {
+    const std::string line = '\n' + name + R"({topic="test",partition=")" +
+                             std::to_string(partition) + "\"," + rest + "} ";
+    const std::string text = client.get("/metrics").body;
+    const auto at = text.find(line);
+    return at == std::string::npos ? "none" : text.substr(at + line.size(), 1);
+  };
+  const json all = json_of(client.get("/v1/reactions")).at("reactions");
+  REQUIRE(all.size() == 2);
+  CHECK(all[0] == json::parse(R"({"name":"stuck","topic":"test","state":"running","partitions":[
+      {"partition":0,"next":0,"lag_events":0},{"partition":1,"next":0,"lag_events":0}]})"));
+  CHECK(all[1]["name"] == "idle");
+  for (const std::size_t p : {0, 1}) {
+    CHECK(metric("keelson_reaction_halted", p, R"(reaction="stuck")") == "0");
+    CHECK(metric("keelson_projection_halted", p, R"(projection="strict")") == "0");
+  }
+
+  CHECK(client.exchange(with_body("POST", "/v1/aggregates/wallet/1/open", "{}")).status == 200);
+  const auto until_halted = [&](const std::string& target) {
+    json status;
+    do {
+      status = json_of(client.get(target));
+    } while (status["state"] != "halted");
+    return status;
+  };
+  const json stuck = until_halted("/v1/reactions/stuck");
+  const std::size_t hit = stuck["partitions"][0].contains("error") ? 0 : 1;
+  CHECK(stuck["partitions"][hit]["error"].get<std::string>().find("no idea") != std::string::npos);
+  CHECK(stuck["partitions"][hit]["next"] == 0);
+  CHECK(stuck["partitions"][hit]["lag_events"] == 1);
+  CHECK_FALSE(stuck["partitions"][1 - hit].contains("error"));
+  const json strict = until_halted("/v1/projections/strict");
+  CHECK(strict["partitions"][hit]["error"].get<std::string>().find("missing") != std::string::npos);
+  CHECK(metric("keelson_reaction_halted", hit, R"(reaction="stuck")") == "1");
+  CHECK(metric("keelson_reaction_halted", 1 - hit, R"(reaction="stuck")") == "0");
+  CHECK(metric("keelson_reaction_halted", hit, R"(reaction="idle")") == "0");
+  CHECK(metric("keelson_projection_halted", hit, R"(projection="strict")") == "1");
+  CHECK(metric("keelson_projection_halted", 1 - hit, R"(projection="strict")") == "0");
+
+  CHECK(json_of(client.get("/v1/reactions/idle"))["state"] == "running");
+  check_code(client.get("/v1/reactions/nothing"), 404, "not-found");
+  check_code(client.get("/v1/reactions?x=1"), 400, "bad-request");
 }
 
 TEST_CASE(

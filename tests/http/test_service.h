@@ -21,6 +21,7 @@
 #include "http/metrics.h"
 #include "http/openapi.h"
 #include "http/projection_routes.h"
+#include "http/reaction_routes.h"
 #include "http/router.h"
 #include "http/server.h"
 #include "http/timers.h"
@@ -92,6 +93,7 @@ class TestService {
                                                     projections.get(), timers_, work_, metrics_});
     add_aggregate_routes(router, *services_);
     add_command_routes(router, *services_);
+    add_reaction_routes(router, *services_);
     add_projection_routes(router, *services_);
     add_subscription_route(router, *services_);
     add_description_routes(router, *services_);
