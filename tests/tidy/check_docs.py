@@ -1,5 +1,5 @@
 """Checks that documentation is not stale: code in it is code of the tree, and its links lead
-somewhere.
+somewhere; the table of errors in docs/http-api.md is what the server sends.
 
 A code block that shows a part of a source file says so in the line above it:
 
@@ -68,6 +68,33 @@ def check_decisions(root):
             yield f"docs/decisions/{record}", 1, "another record has this number"
 
 
+# Where a status and a code stand together in http/: a problem's fields, a call, a row of a table.
+ERRORS_IN_CODE = [
+    re.compile(r'\.status = (?P<status>\d{3});\s*\w+\.code = "(?P<code>[a-z-]+)"'),
+    re.compile(r'[({]\s*(?P<status>[45]\d{2}),\s*"(?P<code>[a-z-]+)",\s*"[A-Z]'),
+]
+ERROR_ROW = re.compile(r"^\| (?P<status>\d{3}) \| (?P<codes>(?:`[a-z-]+`(?:, )?)+) \|", re.M)
+
+
+def check_errors(root):
+    """Yields (path, line number, rule): what http/ can answer and what its document lists."""
+    document = root / "docs/http-api.md"
+    if not document.exists():
+        return
+    text = document.read_text(encoding="utf-8")
+    listed = {(row["status"], code): text.count("\n", 0, row.start()) + 1
+              for row in ERROR_ROW.finditer(text)
+              for code in re.findall(r"`([a-z-]+)`", row["codes"])}
+    sent = {(found["status"], found["code"])
+            for source in sorted(root.glob("http/*.cpp"))
+            for pattern in ERRORS_IN_CODE
+            for found in pattern.finditer(source.read_text(encoding="utf-8"))}
+    for status, code in sorted(sent - set(listed)):
+        yield "docs/http-api.md", 1, f"error {status} {code} is not listed"
+    for status, code in sorted(set(listed) - sent):
+        yield "docs/http-api.md", listed[status, code], f"nothing answers {status} {code}"
+
+
 def check_docs(root):
     """All violations below `root`, as `file:line: rule`."""
     documents = sorted(root.glob("*.md")) + sorted(root.glob("docs/**/*.md"))
@@ -75,7 +102,8 @@ def check_docs(root):
     for document in documents:
         path = document.relative_to(root).as_posix()
         violations += [f"{path}:{n}: {rule}" for n, rule in check_document(root, path)]
-    return violations + [f"{path}:{n}: {rule}" for path, n, rule in check_decisions(root)]
+    found = [*check_decisions(root), *check_errors(root)]
+    return violations + [f"{path}:{n}: {rule}" for path, n, rule in found]
 
 
 def main():

@@ -75,6 +75,27 @@ class CheckDocs(unittest.TestCase):
         self.write("docs/decisions/0002-three.md", "# 2. Three\n")
         self.assertEqual(len(check_docs(self.root)), 2)
 
+    def test_errors_are_listed_as_they_are_sent(self):
+        self.write("http/a.cpp", """
+          problem.status = 403;
+          problem.code = "forbidden";
+          return {503,
+                  "not-leader",
+                  "Another node leads"};
+          return protocol_problem(501, "not-implemented", "Not implemented",
+          Response::json(200, "not-an-error", "No");
+        """)
+        rows = ("| status | code | means |\n|---|---|---|\n| 403 | `forbidden` | no |\n"
+                "| 501 | `not-implemented` | no |\n| 503 | `overloaded`, `not-leader` | later |\n")
+        self.write("docs/http-api.md", rows.replace("`overloaded`, ", ""))
+        self.assertEqual(check_docs(self.root), [])
+        self.write("docs/http-api.md", rows)
+        self.assert_caught("docs/http-api.md:5:", "nothing answers 503 overloaded")
+        self.write("docs/http-api.md", rows.replace("`overloaded`, ", "").replace("403", "401"))
+        self.assertEqual(check_docs(self.root),
+                         ["docs/http-api.md:1: error 403 forbidden is not listed",
+                          "docs/http-api.md:3: nothing answers 401 forbidden"])
+
 
 if __name__ == "__main__":
     unittest.main()
