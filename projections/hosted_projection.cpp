@@ -11,6 +11,7 @@
 
 #include "engine/io/file_system.h"
 #include "projections/json_rows.h"
+#include "projections/query_budget.h"
 
 namespace keelson::projections {
 
@@ -110,6 +111,7 @@ HostedProjection::HostedProjection(const Environment& environment, Topic& topic,
 Result<std::unique_ptr<HostedProjection>> HostedProjection::open(
     const Environment& environment, Topic& topic, const Projection& projection,
     const HostOptions& options, const std::vector<std::shared_ptr<Strand>>& workers) {
+  KEELSON_TRY(QueryBudget::check_installed());
   KEELSON_TRY_ASSIGN(auto rules, Rules::compile(projection));
   std::unique_ptr<HostedProjection> hosted(
       new HostedProjection(environment, topic, options, std::move(rules)));
@@ -239,9 +241,12 @@ Result<QueryResult> HostedProjection::query(const std::string& sql,
                                             const std::optional<Position>& at,
                                             const QueryLimits& limits) {
   KEELSON_TRY_ASSIGN(Moment moment, look(at, limits));
+  const QueryBudget budget(moment.reader->deadline(), limits.memory_bytes_max);
   QueryGate& gate = moment.reader->gate();
   KEELSON_TRY_ASSIGN(Statement statement, gate.prepare(sql, limits));
-  KEELSON_TRY(bind_parameters(statement, parameters));
+  if (const auto bound = bind_parameters(statement, parameters); !bound) {
+    return std::unexpected(budget.exceeded() ? gate.error(limits) : bound.error());
+  }
   QueryResult result;
   result.columns = column_names(statement);
   KEELSON_TRY_ASSIGN(result.row_count,
@@ -260,6 +265,7 @@ Result<RowsResult> HostedProjection::read_rows(const RowsRequest& request, Write
   const QueryLimits& limits = options_.limits;
   KEELSON_TRY_ASSIGN(const RowsQuery query, write(*table, request, limits.rows_max));
   KEELSON_TRY_ASSIGN(Moment moment, look(request.at, limits));
+  const QueryBudget budget(moment.reader->deadline(), limits.memory_bytes_max);
   QueryGate& gate = moment.reader->gate();
   KEELSON_TRY_ASSIGN(Statement statement, gate.prepare(query.sql, limits));
   for (std::size_t i = 0; i < query.values.size(); ++i) {

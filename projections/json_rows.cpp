@@ -86,7 +86,9 @@ void append_json_column(std::string& out, sqlite3_stmt* row, int column) {
     case SQLITE_BLOB: {
       const auto* bytes = static_cast<const char*>(sqlite3_column_blob(row, column));
       const auto size = static_cast<std::size_t>(sqlite3_column_bytes(row, column));
-      out += '"' + base64(size == 0 ? std::string_view() : std::string_view(bytes, size)) + '"';
+      // Zeros that there was no memory to write have a size and no bytes.
+      out +=
+          '"' + base64(bytes == nullptr ? std::string_view() : std::string_view(bytes, size)) + '"';
       break;
     }
     default: out += "null";

@@ -22,7 +22,12 @@ class ProjectionRegistry;
 struct QueryLimits {
   std::chrono::milliseconds time_max{2000};
   std::uint64_t rows_max = 10'000;
-  std::uint64_t bytes_max = 8u << 20;
+  std::uint64_t bytes_max = 8u << 20;  ///< of the answer
+  /// Of one value, and of a row that is sorted; what is larger in a table cannot be asked for. More
+  /// than an event may have, of which a column may hold all. The time in which a query is stopped
+  /// grows with it.
+  std::uint64_t value_bytes_max = 2u << 20;
+  std::uint64_t memory_bytes_max = 128u << 20;  ///< in SQLite, its page cache included
 };
 
 struct HostOptions {

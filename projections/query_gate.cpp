@@ -8,18 +8,18 @@
 #include <vector>
 
 #include "projections/allowed_functions.h"
+#include "projections/bounded_functions.h"
 #include "projections/capture_names.h"
 
 namespace keelson::projections {
 
 namespace {
 
-constexpr int kStepsBetweenLooks = 2'000;
 constexpr std::size_t kPlansKept = 1'024;
 
-/// A value a query may hold on its way, at least; a row's text may be larger than its answer.
-constexpr std::uint64_t kValueBytesMin = 1u << 20;
-constexpr std::uint64_t kValueBytesMax = 64u << 20;
+/// The longest steps are calls of JSON functions with many paths into a large value, a tenth of a
+/// second or two each; some of them can follow one another.
+constexpr int kStepsBetweenLooks = 16;
 
 constexpr std::pair<int, int> kLimits[] = {
     {SQLITE_LIMIT_SQL_LENGTH, 64 << 10},
@@ -27,9 +27,8 @@ constexpr std::pair<int, int> kLimits[] = {
     {SQLITE_LIMIT_EXPR_DEPTH, 100},
     {SQLITE_LIMIT_COMPOUND_SELECT, 50},
     {SQLITE_LIMIT_VDBE_OP, 250'000},
-    {SQLITE_LIMIT_FUNCTION_ARG, 100},
+    {SQLITE_LIMIT_FUNCTION_ARG, 64},
     {SQLITE_LIMIT_ATTACHED, 0},
-    // A pattern of many wildcards takes time that no step is counted in.
     {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100},
     {SQLITE_LIMIT_VARIABLE_NUMBER, 1'000},
     {SQLITE_LIMIT_WORKER_THREADS, 0},
@@ -51,13 +50,6 @@ std::unexpected<Error> unknown_parameter(std::string_view what) {
 
 }  // namespace
 
-void Deadline::watch(Database& database) const {
-  sqlite3_progress_handler(
-      database.handle(), kStepsBetweenLooks,
-      [](void* deadline) { return static_cast<const Deadline*>(deadline)->passed() ? 1 : 0; },
-      const_cast<Deadline*>(this));
-}
-
 Result<std::unique_ptr<QueryGate>> QueryGate::open(const VersionedSchema& schema,
                                                    const Deadline& deadline) {
   std::unique_ptr<QueryGate> gate(new QueryGate());
@@ -72,8 +64,9 @@ Result<std::unique_ptr<QueryGate>> QueryGate::open(const VersionedSchema& schema
   KEELSON_TRY(gate->database_->execute("PRAGMA query_only = ON;"));
   // Made known now: to make itself known, a table-valued function does what the gate refuses.
   KEELSON_TRY(gate->database_->prepare("SELECT 1 FROM json_each('[]'), json_tree('[]')"));
+  KEELSON_TRY(register_bounded_functions(*gate->database_));
   gate->set_limits();
-  deadline.watch(*gate->database_);
+  deadline.watch(*gate->database_, kStepsBetweenLooks);
   sqlite3_set_authorizer(gate->database_->handle(), &QueryGate::on_action, gate.get());
   return gate;
 }
@@ -103,6 +96,11 @@ bool QueryGate::allows(int action, std::string_view first, std::string_view seco
     case SQLITE_SELECT:
     case SQLITE_RECURSIVE: return true;
     case SQLITE_FUNCTION:
+      if (is_unbounded_function(second)) {
+        return refuse("function " + std::string(second) +
+                      "() is not allowed in a query: its time grows with the product of its "
+                      "arguments' sizes");
+      }
       return is_deterministic_function(second) ||
              refuse("function " + std::string(second) +
                     "() is not allowed: a query may use only functions that depend on their "
@@ -121,10 +119,12 @@ bool QueryGate::allows(int action, std::string_view first, std::string_view seco
 Result<Statement> QueryGate::prepare(std::string_view sql, const QueryLimits& limits) {
   refusal_.clear();
   sqlite3_limit(database_->handle(), SQLITE_LIMIT_LENGTH,
-                static_cast<int>(std::clamp(limits.bytes_max, kValueBytesMin, kValueBytesMax)));
+                static_cast<int>(std::min<std::uint64_t>(limits.value_bytes_max, INT32_MAX)));
   auto statement = database_->prepare(sql);
   if (!statement) {
     if (!refusal_.empty()) return fail(Errc::bad_request, refusal_);
+    const QueryBudget* const budget = QueryBudget::current();
+    if (budget != nullptr && budget->exceeded()) return std::unexpected(error(limits));
     return std::unexpected(std::move(statement).error());
   }
   if (sqlite3_stmt_readonly(statement->handle()) == 0 ||
@@ -136,6 +136,15 @@ Result<Statement> QueryGate::prepare(std::string_view sql, const QueryLimits& li
 
 Error QueryGate::error(const QueryLimits& limits) const {
   Error error = database_->error();
+  // What SQLite met is then a refused allocation, whatever it calls it.
+  const QueryBudget* const budget = QueryBudget::current();
+  if (budget != nullptr && budget->exceeded() == Errc::too_large) {
+    return Error{
+        Errc::too_large,
+        "the query takes more than " + std::to_string(limits.memory_bytes_max) + " bytes of memory",
+        std::nullopt};
+  }
+  if (budget != nullptr && budget->exceeded()) error.code = Errc::timeout;
   if (error.code == Errc::timeout) {
     error.context = "the query took longer than " + std::to_string(limits.time_max.count()) + " ms";
   } else if (error.code == Errc::too_large) {

@@ -2,36 +2,27 @@
 // more.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
 #include <string_view>
 
-#include "engine/base/clock.h"
 #include "projections/as_of_table.h"
 #include "projections/projection_host.h"
+#include "projections/query_budget.h"
 #include "projections/sqlite_database.h"
 #include "projections/versioned_schema.h"
 
 namespace keelson::projections {
 
-/// When a query must be over; looked at by SQLite every few thousand steps.
-struct Deadline {
-  const Clock* clock = nullptr;
-  std::chrono::nanoseconds at{};  ///< monotonic
-
-  [[nodiscard]] bool passed() const { return clock->monotonic() >= at; }
-  /// Interrupts what runs on `database` once it is passed; must outlive the connection.
-  void watch(Database& database) const;
-};
-
 /// An empty database in memory that holds the as-of tables alone, so there is nothing else to
 /// reach. While a statement is prepared SQLite asks about each thing it does, through views as
 /// well, and what is not named here is refused: only SELECT, on the projection's tables, with
-/// functions that depend on their arguments alone. Length, depth and width of a statement are
-/// bounded, the size of each value too. Used by one thread at a time.
+/// functions that depend on their arguments alone and take time in proportion to them. Length,
+/// depth and width of a statement are bounded, the size of each value too: so each step is short,
+/// and the deadline is looked at between steps. What is not done in steps, preparing above all, the
+/// caller's QueryBudget bounds. Used by one thread at a time.
 class QueryGate {
  public:
   /// `schema` and `deadline` must outlive it.
@@ -48,7 +39,7 @@ class QueryGate {
   /// One SELECT that may run. @error bad_request, too_large
   [[nodiscard]] Result<Statement> prepare(std::string_view sql, const QueryLimits& limits);
 
-  /// What stopped a statement of this gate.
+  /// What stopped a statement of this gate, or preparing one.
   [[nodiscard]] Error error(const QueryLimits& limits) const;
 
  private:

@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::size_t kStatementsKept = 64;
 
+/// Of scans, whose steps are all short.
+constexpr int kStepsBetweenLooks = 1'000;
+
 /// Of all partitions of one reader together, and of one at least.
 constexpr std::size_t kCacheKiB = 32 << 10;
 constexpr std::size_t kCacheKiBMin = 256;
@@ -36,7 +39,7 @@ Result<void> Reader::connect(const std::string& file, std::size_t partitions) {
   const std::size_t cache = std::max(kCacheKiB / partitions, kCacheKiBMin);
   KEELSON_TRY(database.execute("PRAGMA cache_size = -" + std::to_string(cache)));
   KEELSON_TRY(register_offset_function(database, partition->unused_offset));
-  deadline_.watch(database);
+  deadline_.watch(database, kStepsBetweenLooks);
   partition->statements = std::make_unique<StatementCache>(database, kStatementsKept);
   KEELSON_TRY_ASSIGN(partition->begin, database.prepare("BEGIN"));
   KEELSON_TRY_ASSIGN(partition->commit, database.prepare("COMMIT"));

@@ -39,6 +39,8 @@ class Reader {
   [[nodiscard]] Result<Position> begin(const std::optional<Position>& at,
                                        std::chrono::nanoseconds deadline);
   [[nodiscard]] QueryGate& gate() { return *gate_; }
+  /// Of what was begun.
+  [[nodiscard]] const Deadline& deadline() const { return deadline_; }
   void end();
 
  private:
