@@ -28,8 +28,9 @@ function(keelson_compile_options target)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
   if(KEELSON_SANITIZE)
+    # Undefined behaviour ends the program: else it only prints a line, and the test passes.
     target_compile_options(${target} PRIVATE -fsanitize=${KEELSON_SANITIZE}
-                                             -fno-omit-frame-pointer)
+                                             -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=${KEELSON_SANITIZE})
   endif()
 endfunction()
