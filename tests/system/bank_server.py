@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("KEELSON_BANK", ROOT / "build/release/bin/bank"))
 # A sanitizer's binary is slow and keeps freed memory: what is promised of both is not checked then.
 SANITIZED = bool(os.environ.get("KEELSON_SANITIZE"))
+
+SANITIZER_REPORT = re.compile(r"[^\n]*(?:Sanitizer: |runtime error: ).{0,20000}", re.S)
 
 READY_SECONDS_MAX = 60  # before a test gives up; what is promised is checked where it is promised
 
@@ -30,6 +33,12 @@ def free_port():
                 return port
             except OSError:
                 continue
+
+
+def assert_no_sanitizer_report(text):
+    """For what a program printed whose exit status does not tell: killed, or refused anyway."""
+    report = SANITIZER_REPORT.search(text)
+    assert not report, report[0]
 
 
 class BankServer:
@@ -109,14 +118,24 @@ class BankServer:
         return self.start()
 
     def close(self):
-        """Whatever state it is in."""
+        """Whatever state it is in. Under a sanitizer this fails when there was a report, from this
+        process or from one that was killed before. Leaks are reported by a regular exit only."""
         for client in self._clients:
             client.close()
-        if self._process is not None and self._process.poll() is None:
+        if self._process is None:
+            return
+        try:
+            if SANITIZED and self.is_alive():
+                assert self.stop() == 0, self.log()
+        finally:
             self.kill()
+        assert_no_sanitizer_report(self._whole_log())
 
     def log(self):
-        return self._log.read_text(errors="replace")[-4000:] if self._log.exists() else ""
+        return self._whole_log()[-4000:]
+
+    def _whole_log(self):
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def anonymous_memory_bytes(self):
         """What the process has allocated; pages of mapped files are the kernel's to drop."""

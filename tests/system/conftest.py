@@ -1,5 +1,6 @@
 """What the system tests share. Each test file runs on its own in ctest: `ctest -L system`."""
 
+import contextlib
 import os
 import random
 
@@ -43,10 +44,17 @@ def start_bank(tmp_path, request):
         return server.start()
 
     yield start
-    for server in servers:
-        server.close()
-        if request.node.stash.get(FAILED, False):
-            print(f"--- log of the server in {server.folder}\n{server.log()}")
+
+    def end(server):
+        try:
+            server.close()
+        finally:
+            if request.node.stash.get(FAILED, False):
+                print(f"--- log of the server in {server.folder}\n{server.log()}")
+
+    with contextlib.ExitStack() as ending:
+        for server in servers:
+            ending.callback(end, server)
 
 
 FAILED = pytest.StashKey[bool]()

@@ -4,7 +4,7 @@ import subprocess
 import threading
 import time
 
-from bank_server import BINARY
+from bank_server import BINARY, assert_no_sanitizer_report
 from load import Load, assert_log_holds, run_load
 
 
@@ -45,6 +45,7 @@ def test_a_folder_serves_one_process(start_bank):
         [BINARY, "serve", "--data", server.folder / "data", "--listen", "127.0.0.1:0"],
         capture_output=True, text=True, timeout=30)
     assert second.returncode != 0 and "locked" in second.stderr + second.stdout
+    assert_no_sanitizer_report(second.stderr)
     assert server.client().get("/readyz").status == 200
 
 
@@ -53,6 +54,7 @@ def test_other_addresses_need_protection(tmp_path):
         [BINARY, "serve", "--data", tmp_path / "data", "--listen", "0.0.0.0:0"],
         capture_output=True, text=True, timeout=30)
     assert refused.returncode != 0 and "--insecure" in refused.stderr + refused.stdout
+    assert_no_sanitizer_report(refused.stderr)
 
 
 def test_read_models_are_rebuilt_when_deleted(start_bank, transactions):
