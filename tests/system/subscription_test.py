@@ -102,7 +102,8 @@ def test_no_event_beyond_the_credit(start_bank, transactions):
             events = 0
             try:
                 while True:
-                    message = json.loads(await asyncio.wait_for(websocket.recv(), 1))
+                    patience = 30 if events < 7 else 1  # for what must come, and what must not
+                    message = json.loads(await asyncio.wait_for(websocket.recv(), patience))
                     events += message["op"] == "event"
             except asyncio.TimeoutError:
                 return events
