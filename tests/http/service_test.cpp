@@ -237,7 +237,8 @@ TEST_CASE(
   const std::string rows = "/v1/projections/notes/tables/notes?at=0&wait_ms=60000";
   const auto ask = [&](Service& service, const std::string& tag) {
     return RawClient(service.port())
-        .exchange("GET " + rows + " HTTP/1.1\r\nHost: t\r\nIf-None-Match: " + tag + "\r\n\r\n");
+        .exchange("GET " + rows + " HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: " + tag +
+                  "\r\n\r\n");
   };
   std::string tag;
   {
