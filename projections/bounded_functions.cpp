@@ -178,6 +178,11 @@ void give_error(sqlite3_context* context, const char* what) {
 /// like(pattern, text [, escape]), glob(pattern, text)
 template <bool is_like>
 void match(sqlite3_context* context, int count, sqlite3_value** arguments) {
+  // As Debian's SQLite is built (SQLITE_LIKE_DOESNT_MATCH_BLOBS), before it looks at anything else.
+  if (sqlite3_value_type(arguments[0]) == SQLITE_BLOB ||
+      sqlite3_value_type(arguments[1]) == SQLITE_BLOB) {
+    return sqlite3_result_int(context, 0);
+  }
   const int pattern_bytes_max =
       sqlite3_limit(sqlite3_context_db_handle(context), SQLITE_LIMIT_LIKE_PATTERN_LENGTH, -1);
   const auto pattern = text_of(arguments[0]);

@@ -136,7 +136,7 @@ TEST_CASE("bounded functions: LIKE says what SQLite's says") {
     REQUIRE(both.agree("?1 LIKE ?2 ESCAPE 'a'", {text, like}));
     REQUIRE(both.agree("?1 LIKE ?2 ESCAPE ?3", {text, like, letters.value(pattern, 2)}));
   }
-  CHECK(matched > 3'000);
+  CHECK(matched > 1'000);
 }
 
 TEST_CASE("bounded functions: GLOB says what SQLite's says") {
@@ -189,7 +189,7 @@ TEST_CASE("bounded functions: megabytes against megabytes") {
   CHECK(statement->integer(0) == 0);
   CHECK(statement->integer(1) == 1'000'000);
   CHECK(statement->integer(2) == 1'000'001);
-  CHECK(statement->integer(3) == 1'000'001);
+  CHECK(statement->integer(3) == 1);
 }
 
 TEST_CASE("bounded functions: LIKE and GLOB stop when the time is over") {
