@@ -65,7 +65,7 @@ Domain wallets() {
   domain.aggregates->add<keelson::test::Wallet>();
   projections::Projection projection("wallets", 1);
   projection.schema("CREATE TABLE wallets (id TEXT PRIMARY KEY) STRICT;");
-  projection.on("opened", "INSERT INTO wallets VALUES (@stream_id)");
+  projection.on("wallet", "opened", "INSERT INTO wallets VALUES (@stream_id)");
   domain.projections->add(std::move(projection));
   return domain;
 }

@@ -13,7 +13,7 @@ const Error kDamage{Errc::corruption, "0.seg at byte 4711: wrong checksum", std:
 Projection names(std::uint32_t version = 1, const std::string& more = "") {
   Projection projection("test", version);
   projection.schema("CREATE TABLE names (id TEXT PRIMARY KEY) STRICT;" + more);
-  projection.on("named", "INSERT INTO names VALUES (@stream_id)");
+  projection.on("name", "named", "INSERT INTO names VALUES (@stream_id)");
   return projection;
 }
 

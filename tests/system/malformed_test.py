@@ -238,7 +238,8 @@ def test_a_header_over_the_limit(bank):
 
 def test_a_hundred_thousand_headers(bank):
     with RawConnection(bank.port) as raw:
-        raw.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: b\r\n" * 100_000 + b"\r\n")
+        raw.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: b\r\n" * 100_000 +
+                 b"\r\n")
         check_problem(*raw.read_answer(), {400, 413, 431})
 
 
