@@ -5,28 +5,31 @@
 
 namespace keelson::http {
 
-class HttpSession::BodyShare {
+class HttpSession::MemoryShare {
  public:
-  explicit BodyShare(std::shared_ptr<SessionEnvironment> environment)
-      : environment_(std::move(environment)) {}
-  ~BodyShare() {
-    if (environment_) environment_->bodies_bytes.fetch_sub(bytes_, std::memory_order_relaxed);
-  }
-  BodyShare(BodyShare&& other) noexcept
-      : environment_(std::move(other.environment_)), bytes_(other.bytes_) {}
-  BodyShare& operator=(BodyShare&&) = delete;
+  using Counter = std::atomic<std::uint64_t> SessionEnvironment::*;
 
-  /// @return false when all bodies together would be over the limit.
-  [[nodiscard]] bool grow_to(std::uint64_t bytes) {
+  MemoryShare(std::shared_ptr<SessionEnvironment> environment, Counter counter)
+      : environment_(std::move(environment)), counter_(counter) {}
+  ~MemoryShare() {
+    if (environment_) (*environment_.*counter_).fetch_sub(bytes_, std::memory_order_relaxed);
+  }
+  MemoryShare(MemoryShare&& other) noexcept
+      : environment_(std::move(other.environment_)),
+        counter_(other.counter_),
+        bytes_(other.bytes_) {}
+  MemoryShare& operator=(MemoryShare&&) = delete;
+
+  /// @return bytes of all shares together.
+  std::uint64_t grow_to(std::uint64_t bytes) {
     const std::uint64_t more = bytes - bytes_;
-    const std::uint64_t before =
-        environment_->bodies_bytes.fetch_add(more, std::memory_order_relaxed);
     bytes_ = bytes;
-    return before + more <= environment_->options.bodies_bytes_max;
+    return (*environment_.*counter_).fetch_add(more, std::memory_order_relaxed) + more;
   }
 
  private:
   std::shared_ptr<SessionEnvironment> environment_;
+  Counter counter_;
   std::uint64_t bytes_ = 0;
 };
 
@@ -36,8 +39,10 @@ struct HttpSession::Exchange {
   bool http_1_1 = true;
   RouteMetrics* metrics = nullptr;
   std::chrono::steady_clock::time_point begun;
-  std::optional<BodyShare> body_share;
+  bool blocking = false;  ///< counted in `blocking_`
+  std::optional<MemoryShare> body_share;
   std::optional<Response> response;
+  std::optional<MemoryShare> answer_share;
 };
 
 }  // namespace keelson::http

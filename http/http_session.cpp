@@ -146,12 +146,19 @@ Awaitable<bool> HttpSession::read_request() {
     problem->headers.emplace_back("Connection", "upgrade");
   }
 
-  BodyShare share(environment_);
+  MemoryShare share(environment_, &SessionEnvironment::bodies_bytes);
   const bool body = co_await read_body(parser, share);
   if (!body) co_return false;
+  const bool blocking = admission && admission->route->options.blocking;
+  while (blocking && blocking_ >= environment_->options.pipeline_blocking_max && !cut_) {
+    co_await read_signal_.wait();
+  }
+  if (cut_) co_return false;
 
   std::shared_ptr<Exchange> exchange = begin_exchange(parser);
   exchange->body_share.emplace(std::move(share));
+  exchange->blocking = blocking;
+  blocking_ += blocking ? 1 : 0;
   const bool keep_alive = exchange->keep_alive;
   if (problem) {
     answer(*exchange, to_response(*problem));
@@ -188,7 +195,7 @@ Awaitable<bool> HttpSession::read_head(RequestParser& parser) {
   co_return true;
 }
 
-Awaitable<bool> HttpSession::read_body(RequestParser& parser, BodyShare& share) {
+Awaitable<bool> HttpSession::read_body(RequestParser& parser, MemoryShare& share) {
   const TimePoint begun = Clock::now();
   bool continued = !parser.expects_continue();
   while (true) {
@@ -198,7 +205,7 @@ Awaitable<bool> HttpSession::read_body(RequestParser& parser, BodyShare& share) 
       refuse(parser.problem());
       co_return false;
     }
-    if (!share.grow_to(received)) {
+    if (share.grow_to(received) > environment_->options.bodies_bytes_max) {
       refuse(problem_of(
           Error{Errc::overloaded, "the server has too many requests in work", std::nullopt}));
       co_return false;
@@ -331,12 +338,17 @@ void HttpSession::hand_over(RequestParser& parser, Admission admission,
     Responder responder;
   };
   const auto job = std::make_shared<Job>(Job{std::move(request), make_responder(exchange)});
-  const bool queued = environment_->work.post([weak = weak_from_this(), job, &route] {
+  const auto environment = environment_;
+  const bool queued = environment_->work.post([weak = weak_from_this(), job, environment, &route] {
     // Whoever has gone needs no answer, and a query can be dear. Not locked: the last reference to
     // a session must be dropped on its own thread.
-    if (!weak.expired()) {
-      call(route.handler, std::move(job->request), std::move(job->responder));
+    if (weak.expired()) return;
+    if (environment->answers_bytes > environment->options.answers_bytes_max) {
+      job->responder.send(
+          Error{Errc::overloaded, "clients have too many answers to take first", std::nullopt});
+      return;
     }
+    call(route.handler, std::move(job->request), std::move(job->responder));
   });
   if (!queued) {
     job->responder.send(
@@ -358,6 +370,8 @@ void HttpSession::refuse(const Problem& problem) {
 }
 
 void HttpSession::answer(Exchange& exchange, Response response) {
+  exchange.answer_share.emplace(environment_, &SessionEnvironment::answers_bytes);
+  exchange.answer_share->grow_to(response.body.size());
   exchange.response.emplace(std::move(response));
   write_signal_.notify();
 }
@@ -396,6 +410,7 @@ void HttpSession::cut() {
   timer_.cancel();
   interrupted_.request_stop();
   exchanges_.clear();
+  blocking_ = 0;
   read_signal_.notify();
   write_signal_.notify();
 }

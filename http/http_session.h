@@ -28,8 +28,9 @@ struct SessionEnvironment {
   const Gate gate;
   WorkPool& work;
   Metrics& metrics;
-  RouteMetrics& unrouted;  ///< requests that reached no route
-  std::atomic<std::uint64_t> bodies_bytes{0};
+  RouteMetrics& unrouted;                       ///< requests that reached no route
+  std::atomic<std::uint64_t> bodies_bytes{0};   ///< of requests in work
+  std::atomic<std::uint64_t> answers_bytes{0};  ///< that clients have not taken
 
   SessionEnvironment(const ServerOptions& options_, const Router& router,
                      const Authenticator& authenticator, WorkPool& work_, Metrics& metrics_);
@@ -69,8 +70,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   using Clock = std::chrono::steady_clock;
   using TimePoint = Clock::time_point;
 
-  /// A part of the memory for bodies, given back at the end.
-  class BodyShare;
+  /// A part of the memory for bodies or for answers, given back at the end.
+  class MemoryShare;
   /// A request and, later, its answer.
   struct Exchange;
   class Pull;
@@ -82,7 +83,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   Awaitable<void> run();
   Awaitable<bool> read_request();
   Awaitable<bool> read_head(RequestParser& parser);
-  Awaitable<bool> read_body(RequestParser& parser, BodyShare& share);
+  Awaitable<bool> read_body(RequestParser& parser, MemoryShare& share);
   Awaitable<bool> fill(std::size_t bytes_max);
   Awaitable<bool> send_continue();
   Awaitable<void> upgrade(RequestParser& parser, Admission admission);
@@ -126,6 +127,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   std::stop_source interrupted_;
   std::optional<std::stop_callback<std::function<void()>>> server_stop_;
   std::uint64_t requests_ = 0;
+  std::uint32_t blocking_ = 0;  ///< of `exchanges_`, those of routes that block
 
   Reading reading_ = Reading::nothing;
   bool reading_ended_ = false;

@@ -89,13 +89,15 @@ Awaitable<void> HttpSession::write_answers() {
 Awaitable<bool> HttpSession::write_ready() {
   out_.clear();
   std::string body;
+  std::optional<MemoryShare> share;  // of `body`
   while (!exchanges_.empty() && out_.size() < kGatheredMax) {
     Exchange& exchange = *exchanges_.front();
     if (!exchange.response || exchange.response->stream) break;
     append_head(out_, *exchange.response, Framing::length, !closes_after(exchange));
     if (!exchange.head_only) body = std::move(exchange.response->body);
+    if (body.size() > kCopiedBodyMax) share.emplace(*std::move(exchange.answer_share));
     complete_front();
-    if (body.size() > kCopiedBodyMax) break;
+    if (share) break;
     out_ += body;
     body.clear();
   }
@@ -160,6 +162,7 @@ bool HttpSession::closes_after(const Exchange& exchange) const {
 void HttpSession::complete_front() {
   const Exchange& exchange = *exchanges_.front();
   exchange.metrics->done(exchange.response->status, Clock::now() - exchange.begun);
+  blocking_ -= exchange.blocking ? 1 : 0;
   exchanges_.pop_front();
 }
 

@@ -54,6 +54,16 @@ void describe_limits(CLI::App& command, ServeOptions& options) {
                   "Requests in work of one connection")
       ->check(CLI::Range(1u, 4096u))
       ->capture_default_str();
+  command
+      .add_option("--pipeline-blocking-max", options.server.pipeline_blocking_max,
+                  "Of them, those that read the log or a read model")
+      ->check(CLI::Range(1u, 4096u))
+      ->capture_default_str();
+  command
+      .add_option("--answers-bytes-max", options.server.answers_bytes_max,
+                  "Answers of all connections that wait for their clients")
+      ->check(CLI::Range(1u << 20, 1u << 30))
+      ->capture_default_str();
   add_seconds(command, "--header-timeout", options.server.header_timeout,
               "For a request's header to arrive");
   add_seconds(command, "--body-timeout", options.server.body_timeout,

@@ -18,8 +18,13 @@ struct ServerOptions {
   std::uint64_t body_bytes_max = 5u << 20;  ///< of a route that sets no limit of its own; else 413
   /// Bodies of all requests in work together; over it: 503.
   std::uint64_t bodies_bytes_max = 512u << 20;
+  /// Answers of all requests together that their clients have not taken; over it: 503 to what
+  /// reads.
+  std::uint64_t answers_bytes_max = 512u << 20;
   std::uint32_t connections_max = 10'000;  ///< over it: 503 and the connection is closed
   std::uint32_t pipeline_max = 64;         ///< requests of one connection in work at once
+  /// Of them, those that block: their answers are large, and others want the threads as well.
+  std::uint32_t pipeline_blocking_max = 4;
 
   std::chrono::milliseconds header_timeout{10'000};  ///< first to last byte of a header; else 408
   /// To receive a body, and a second more for each 64 KiB received; else 408.

@@ -266,18 +266,22 @@ TEST_CASE("limits: too many connections are told so, those there go on, and room
 TEST_CASE("limits: a full work pool answers 503") {
   std::promise<void> gate;
   std::promise<void> handed_over;
-  TestServer server([&, open = gate.get_future().share()](Router& router) {
-    RouteOptions blocking = open_route();
-    blocking.blocking = true;
-    router.add(Method::get, "/work", blocking, [open](Request, Responder responder) {
-      open.wait();
-      responder.send(Response::text(200, "done"));
-    });
-    router.add(Method::get, "/last", open_route(), [&](Request, Responder responder) {
-      handed_over.set_value();
-      responder.send(Response(204));
-    });
-  });
+  ServerOptions options;
+  options.pipeline_blocking_max = 64;
+  TestServer server(
+      [&, open = gate.get_future().share()](Router& router) {
+        RouteOptions blocking = open_route();
+        blocking.blocking = true;
+        router.add(Method::get, "/work", blocking, [open](Request, Responder responder) {
+          open.wait();
+          responder.send(Response::text(200, "done"));
+        });
+        router.add(Method::get, "/last", open_route(), [&](Request, Responder responder) {
+          handed_over.set_value();
+          responder.send(Response(204));
+        });
+      },
+      options);
   // Two threads and a queue of sixteen: of twenty at once at least two are turned away.
   RawClient client(server.port());
   std::string all;
@@ -295,6 +299,35 @@ TEST_CASE("limits: a full work pool answers 503") {
   CHECK(refused >= 2);
   CHECK(refused <= 4);
   CHECK(client.receive(RawClient::Body::none).status == 204);
+}
+
+TEST_CASE("limits: while answers are not taken, what reads is 503") {
+  ServerOptions options;
+  options.answers_bytes_max = 1u << 20;
+  TestServer server(
+      [](Router& router) {
+        RouteOptions blocking = open_route();
+        blocking.blocking = true;
+        router.add(Method::get, "/page", blocking, [](Request, Responder responder) {
+          responder.send(Response::text(200, std::string(16u << 20, 'x')));
+        });
+        router.add(Method::get, "/small", blocking, echo);
+      },
+      options);
+  auto slow = std::make_unique<RawClient>(server.port());
+  slow->shrink_window();
+  slow->send("GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  RawClient other(server.port());
+  const auto becomes = [&](unsigned status) {
+    for (int i = 0; i < 2000; ++i) {
+      if (other.get("/small").status == status) return true;
+      std::this_thread::sleep_for(5ms);
+    }
+    return false;
+  };
+  CHECK(becomes(503));
+  slow.reset();
+  CHECK(becomes(200));
 }
 
 TEST_CASE("limits: a route's role is asked for before its body is read") {

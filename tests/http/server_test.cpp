@@ -111,6 +111,32 @@ TEST_CASE("server: no more requests are taken from a connection than its pipelin
   CHECK(client.receive().body == "c");
 }
 
+TEST_CASE("server: of the requests that block, a connection has only a few in work") {
+  Held held;
+  ServerOptions options;
+  options.pipeline_blocking_max = 2;
+  TestServer server(
+      [&](Router& router) {
+        RouteOptions blocking = open_route();
+        blocking.blocking = true;
+        router.add(Method::get, "/held/{name}", blocking,
+                   [&](Request request, Responder r) { held(std::move(request), std::move(r)); });
+      },
+      options);
+  RawClient client(server.port());
+  client.send(get("/held/a") + get("/held/b") + get("/held/c"));
+  held.wait_for("a");
+  held.wait_for("b");
+  CHECK_FALSE(held.has("c"));
+  held.answer("a");
+  CHECK(client.receive().body == "a");
+  held.wait_for("c");
+  held.answer("b");
+  held.answer("c");
+  CHECK(client.receive().body == "b");
+  CHECK(client.receive().body == "c");
+}
+
 TEST_CASE("server: a handler that drops its request answers 500") {
   Held held;
   TestServer server(held_routes(held));
