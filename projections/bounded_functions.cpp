@@ -175,12 +175,18 @@ void give_error(sqlite3_context* context, const char* what) {
   sqlite3_result_error(context, what, -1);
 }
 
+/// Some builds of SQLite, Debian's among them, match no BLOB with a pattern.
+bool blobs_never_match() {
+  static const bool never = sqlite3_compileoption_used("LIKE_DOESNT_MATCH_BLOBS") != 0;
+  return never;
+}
+
+bool is_blob(sqlite3_value* value) { return sqlite3_value_type(value) == SQLITE_BLOB; }
+
 /// like(pattern, text [, escape]), glob(pattern, text)
 template <bool is_like>
 void match(sqlite3_context* context, int count, sqlite3_value** arguments) {
-  // As Debian's SQLite is built (SQLITE_LIKE_DOESNT_MATCH_BLOBS), before it looks at anything else.
-  if (sqlite3_value_type(arguments[0]) == SQLITE_BLOB ||
-      sqlite3_value_type(arguments[1]) == SQLITE_BLOB) {
+  if (blobs_never_match() && (is_blob(arguments[0]) || is_blob(arguments[1]))) {
     return sqlite3_result_int(context, 0);
   }
   const int pattern_bytes_max =
