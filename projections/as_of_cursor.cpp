@@ -12,18 +12,37 @@ namespace {
 
 constexpr std::int64_t kAllEvents = INT64_MAX;
 
-/// Constraints that SQL on a partition would understand otherwise than the query does: TEXT against
-/// a number is a comparison of numbers if the number came from a numeric column, of texts if it
-/// came from a literal, and a value alone does not tell. They are left to SQLite.
-std::uint32_t ambiguous(const Table& table, const Scan& scan, std::span<sqlite3_value*> values) {
-  std::uint32_t bits = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const int type = sqlite3_value_type(values[i]);
-    const Column& column = table.columns[static_cast<std::size_t>(scan.constraints[i].column)];
-    const bool number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
-    if (column.type == ColumnType::text && number) bits |= 1u << i;
+/// Of an IN; with more, all rows are read once and SQLite looks each up in the list.
+constexpr std::size_t kListMax = 10'000;
+
+/// Whole numbers up to here are the same as REAL.
+constexpr std::int64_t kExactRealMax = std::int64_t{1} << 53;
+
+bool is_number(int type) { return type == SQLITE_INTEGER || type == SQLITE_FLOAT; }
+
+/// Makes `value` what a comparison with a column makes of it, and tells whether SQL on a partition
+/// then finds all rows for which SQLite may find the comparison true:
+/// - A number column makes a number of a text that reads as one. Said here, because a `+` before
+///   the column in the SQL takes that away.
+/// - TEXT against a number compares numbers if the number came from a numeric column, texts if it
+///   came from a literal, and a value alone does not tell.
+/// - REAL against a large integer is compared exactly, but looked up in an index after rounding.
+/// - `x GLOB 'I*'` asks for a range of texts, and yet is true for an infinite REAL, whose text is
+///   Inf. A BLOB may be matched likewise.
+bool understood(const Column& column, std::string_view op, sqlite3_value* value) {
+  switch (column.type) {
+    case ColumnType::integer:
+    case ColumnType::real: {
+      const int type = sqlite3_value_numeric_type(value);
+      if (type == SQLITE_TEXT) return op == "=";
+      if (column.type == ColumnType::integer || type != SQLITE_INTEGER) return true;
+      const std::int64_t number = sqlite3_value_int64(value);
+      return number >= -kExactRealMax && number <= kExactRealMax;
+    }
+    case ColumnType::text: return !is_number(sqlite3_value_type(value));
+    case ColumnType::blob: return sqlite3_value_type(value) != SQLITE_TEXT;
   }
-  return bits;
+  return false;
 }
 
 int compare_bytes(sqlite3_stmt* a, sqlite3_stmt* b, int column) {
@@ -50,14 +69,51 @@ int AsOfCursor::start(const Table& table, bool versions, PlannedScan& plan,
   versions_ = versions;
   plan_ = &plan;
   snapshot_ = &snapshot;
-  left_out_ = ambiguous(table, plan.scan, values);
   next_partition_ = 0;
-  values_.clear();
-  for (sqlite3_value* value : values) {
-    values_.emplace_back(sqlite3_value_dup(value));
-    if (!values_.back()) return SQLITE_NOMEM;
-  }
+  next_value_ = 0;
+  if (const int code = take_values(values); code != SQLITE_OK) return code;
+  if (listed_ && list_.empty()) return SQLITE_OK;  // no row is in it
   return plan.scan.order.empty() ? open_next() : open_all();
+}
+
+int AsOfCursor::take_values(std::span<sqlite3_value*> values) {
+  left_out_ = 0;
+  listed_.reset();
+  list_.clear();
+  values_.clear();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const ScanConstraint& constraint = plan_->scan.constraints[i];
+    if (constraint.list) {
+      values_.emplace_back();
+      if (const int code = take_list(i, values[i]); code != SQLITE_OK) return code;
+      continue;
+    }
+    values_.emplace_back(sqlite3_value_dup(values[i]));
+    if (!values_.back()) return SQLITE_NOMEM;
+    const Column& column = table_->columns[static_cast<std::size_t>(constraint.column)];
+    if (!understood(column, constraint.op, values_.back().get())) left_out_ |= 1u << i;
+  }
+  return SQLITE_OK;
+}
+
+/// The planner takes lists for TEXT columns alone, and SQLite gives each value once. No text is
+/// equal to NULL or a BLOB.
+int AsOfCursor::take_list(std::size_t constraint, sqlite3_value* list) {
+  sqlite3_value* value = nullptr;
+  int code = sqlite3_vtab_in_first(list, &value);
+  for (; code == SQLITE_OK; code = sqlite3_vtab_in_next(list, &value)) {
+    const int type = sqlite3_value_type(value);
+    if (is_number(type) || list_.size() == kListMax) {
+      list_.clear();
+      left_out_ |= 1u << constraint;
+      return SQLITE_OK;
+    }
+    if (type != SQLITE_TEXT) continue;
+    list_.emplace_back(sqlite3_value_dup(value));
+    if (!list_.back()) return SQLITE_NOMEM;
+  }
+  listed_ = constraint;
+  return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
 const std::string& AsOfCursor::sql_of(ScanMode mode) {
@@ -88,7 +144,8 @@ int AsOfCursor::open(const PartitionSnapshot& partition, Input& input) {
   }
   for (std::size_t i = 0; i < values_.size(); ++i) {
     if ((left_out_ >> i & 1) != 0) continue;
-    const int code = sqlite3_bind_value(handle, static_cast<int>(i) + 2, values_[i].get());
+    const OwnedValue& value = listed_ == i ? list_[next_value_] : values_[i];
+    const int code = sqlite3_bind_value(handle, static_cast<int>(i) + 2, value.get());
     if (code != SQLITE_OK) return code;
   }
   return sqlite3_step(handle);
@@ -98,7 +155,11 @@ int AsOfCursor::open_next() {
   while (next_partition_ < snapshot_->partitions.size()) {
     inputs_.clear();
     Input& input = inputs_.emplace_back();
-    const int code = open(snapshot_->partitions[next_partition_++], input);
+    const int code = open(snapshot_->partitions[next_partition_], input);
+    if (!listed_ || ++next_value_ == list_.size()) {
+      next_value_ = 0;
+      ++next_partition_;
+    }
     if (code == SQLITE_ROW) {
       current_ = &input;
       return SQLITE_OK;

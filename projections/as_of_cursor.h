@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,8 +18,12 @@ struct sqlite3_value;
 namespace keelson::projections {
 
 /// Steps a statement per partition. Without an order one after another, each opened when it is
-/// reached; with an order all at once, merged by the columns of the order. Functions return
-/// SQLite's result codes, because SQLite calls them.
+/// reached; with an order all at once, merged by the columns of the order. With a list of an IN, a
+/// statement per partition and value. Functions return SQLite's result codes, because SQLite calls
+/// them.
+///
+/// SQLite checks what is found once more, by its own rules and knowing the affinity of both sides
+/// of a comparison. So too many rows cost time; rows too few are a wrong answer.
 class AsOfCursor {
  public:
   int start(const Table& table, bool versions, PlannedScan& plan, const QuerySnapshot& snapshot,
@@ -39,6 +44,8 @@ class AsOfCursor {
   };
   using OwnedValue = std::unique_ptr<sqlite3_value, FreeValue>;
 
+  int take_values(std::span<sqlite3_value*> values);
+  int take_list(std::size_t constraint, sqlite3_value* list);
   /// Opens the scan of one partition and goes to its first row; SQLITE_ROW, SQLITE_DONE or an
   /// error.
   int open(const PartitionSnapshot& partition, Input& input);
@@ -53,9 +60,12 @@ class AsOfCursor {
   bool versions_ = false;
   PlannedScan* plan_ = nullptr;
   const QuerySnapshot* snapshot_ = nullptr;
-  std::vector<OwnedValue> values_;  ///< of the constraints, for partitions opened later
+  std::vector<OwnedValue> values_;     ///< of the constraints, for partitions opened later
+  std::optional<std::size_t> listed_;  ///< the constraint that has the values of `list_`
+  std::vector<OwnedValue> list_;
   std::uint32_t left_out_ = 0;      ///< constraints, by bit, that the partitions are not asked for
   std::size_t next_partition_ = 0;  ///< to open, when one follows another
+  std::size_t next_value_ = 0;      ///< of the list, in that partition
   std::vector<Input> inputs_;       ///< at most one, or in a merge all that have rows
   const Input* current_ = nullptr;  ///< the last of `inputs_`; in a merge the others are a heap
 };

@@ -25,10 +25,17 @@ struct PlannedScan {
   std::unordered_map<std::uint64_t, std::string> sql;
 };
 
+/// What a plan depends on besides the table and what SQLite asks.
+struct PlanContext {
+  bool versions = false;
+  bool texts_as_numbers = false;  ///< see QuerySnapshot
+  std::size_t partitions = 1;
+};
+
 /// Answers xBestIndex for `table`: takes the constraints that SQL on a partition can take over,
 /// and an ORDER BY along the key; sets `info`'s usage, cost, rows and order. Columns of the virtual
 /// table are the user's, then `_from`, then (of versions) `_to`, then `_partition`.
-[[nodiscard]] PlannedScan plan_scan(const Table& table, bool versions, std::size_t partitions,
+[[nodiscard]] PlannedScan plan_scan(const Table& table, const PlanContext& context,
                                     sqlite3_index_info& info);
 
 }  // namespace keelson::projections

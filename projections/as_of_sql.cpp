@@ -35,7 +35,8 @@ std::string select_list(const Table& table, const Scan& scan, const Source& sour
 }
 
 /// ` AND column op ?` for each constraint. A `+` before a column keeps SQLite from using an index
-/// on it: where rows are found by key, the other columns only sift.
+/// on it: where rows are found by key, the other columns only sift. It takes the column's affinity
+/// away as well, which the values have had applied (AsOfCursor).
 std::string conditions(const Table& table, const Scan& scan, const Source& source,
                        bool sift_only = false) {
   std::string sql;

@@ -15,6 +15,7 @@ namespace keelson::projections {
 struct ScanConstraint {
   int column = 0;
   std::string_view op;  ///< one of = > >= < <=; empty: left out, its parameter is not used
+  bool list = false;    ///< `column IN (…)`: the SQL is run for one value after another
   bool operator==(const ScanConstraint&) const = default;
 };
 

@@ -98,8 +98,9 @@ int disconnect(sqlite3_vtab* table) {
 int best_index(sqlite3_vtab* table, sqlite3_index_info* info) {
   return guarded([&] {
     AsOfTable& self = table_of(table);
-    PlannedScan plan =
-        plan_scan(*self.table, self.versions, self.module->snapshot.partitions.size(), *info);
+    const QuerySnapshot& snapshot = self.module->snapshot;
+    PlannedScan plan = plan_scan(
+        *self.table, {self.versions, snapshot.texts_as_numbers, snapshot.partitions.size()}, *info);
     for (std::size_t i = 0; i < self.plans.size(); ++i) {
       if (self.plans[i].scan == plan.scan) {
         info->idxNum = static_cast<int>(i);

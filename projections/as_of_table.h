@@ -23,6 +23,8 @@ struct PartitionSnapshot {
 /// What the virtual tables of one connection read; set before a query is run.
 struct QuerySnapshot {
   std::vector<PartitionSnapshot> partitions;
+  /// Whether the query may compare texts as numbers (query_shape.h); set before it is prepared.
+  bool texts_as_numbers = false;
   /// Ways to scan that the tables remember, for as long as the connection lives.
   std::size_t plans_kept = 0;
 };

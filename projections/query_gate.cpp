@@ -10,6 +10,7 @@
 #include "projections/allowed_functions.h"
 #include "projections/bounded_functions.h"
 #include "projections/capture_names.h"
+#include "projections/query_shape.h"
 
 namespace keelson::projections {
 
@@ -59,7 +60,10 @@ Result<std::unique_ptr<QueryGate>> QueryGate::open(const VersionedSchema& schema
     gate->readable_.insert(lower(table.name));
     gate->readable_.insert(lower(versions_table(table.name)));
   }
-  for (const View& view : schema.views()) gate->readable_.insert(lower(view.name));
+  for (const View& view : schema.views()) {
+    gate->readable_.insert(lower(view.name));
+    if (compares_text_as_numbers(view.sql, true)) gate->mixed_views_.insert(lower(view.name));
+  }
   gate->readable_.insert({"json_each", "json_tree"});
   KEELSON_TRY(gate->database_->execute("PRAGMA query_only = ON;"));
   // Made known now: to make itself known, a table-valued function does what the gate refuses.
@@ -108,6 +112,8 @@ bool QueryGate::allows(int action, std::string_view first, std::string_view seco
     case SQLITE_READ: {
       // Counting the rows of a common table expression reads no column, of a table that is none.
       const std::string name = lower(first);
+      // Names are asked about before anything is planned.
+      if (mixed_views_.contains(name)) snapshot_.texts_as_numbers = true;
       const bool counted = second.empty() && !is_reserved_name(name);
       return readable_.contains(name) || counted ||
              refuse("table " + std::string(first) + " is not one of the projection's");
@@ -118,6 +124,7 @@ bool QueryGate::allows(int action, std::string_view first, std::string_view seco
 
 Result<Statement> QueryGate::prepare(std::string_view sql, const QueryLimits& limits) {
   refusal_.clear();
+  snapshot_.texts_as_numbers = compares_text_as_numbers(sql, false);
   sqlite3_limit(database_->handle(), SQLITE_LIMIT_LENGTH,
                 static_cast<int>(std::min<std::uint64_t>(limits.value_bytes_max, INT32_MAX)));
   auto statement = database_->prepare(sql);

@@ -51,7 +51,8 @@ class QueryGate {
   void set_limits();
 
   QuerySnapshot snapshot_;
-  std::set<std::string, std::less<>> readable_;  ///< names of tables and views, in lower case
+  std::set<std::string, std::less<>> readable_;     ///< names of tables and views, in lower case
+  std::set<std::string, std::less<>> mixed_views_;  ///< those that compares_text_as_numbers names
   std::string refusal_;
   std::unique_ptr<Database> database_;  ///< last: its virtual tables look at the snapshot
 };
