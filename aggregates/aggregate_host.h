@@ -67,7 +67,8 @@ struct ReactionStatus {
   PartitionId partition;
   Offset next;        ///< all below is done and remembered
   std::uint64_t lag;  ///< committed events not yet looked at
-  std::string error;  ///< why it halted; empty while running
+  bool halted;        ///< it stands at an event that fails, until the next start
+  std::string error;  ///< why it halted, or what may pass holds it up; empty while running
 };
 
 /// The aggregates of one topic. Thread-safe.

@@ -12,7 +12,8 @@ namespace keelson::aggregates {
 
 namespace {
 
-/// Whether the same command, repeated with its id, may well be answered later.
+/// Whether the same command, repeated with its id, may well be answered later, or what could not be
+/// read be read.
 bool may_pass(Errc code) {
   switch (code) {
     case Errc::overloaded:
@@ -20,6 +21,7 @@ bool may_pass(Errc code) {
     case Errc::not_enough_replicas:
     case Errc::outcome_unknown:
     case Errc::disk_full:
+    case Errc::io_error:  // of which exhausted descriptors are the commonest
     case Errc::timeout: return true;
     default: return false;
   }
@@ -35,10 +37,10 @@ ReactionRunner::ReactionRunner(std::shared_ptr<const ReactionType> reaction,
       partition_(partition),
       executor_(std::move(executor)),
       principal_("$reaction/" + std::string(reaction_->name())) {
-  const auto remembered = partition_.group_offset(principal_);
-  if (!remembered) error_ = remembered.error().message();
-  remembered_ = remembered && *remembered ? **remembered : partition_.start();
-  next_ = remembered_;
+  remembered_ = next_ = partition_.start();
+  if (const auto found = find_place(); !found && !may_pass(found.error().code)) {
+    error_ = found.error().message();
+  }
   publish();
 }
 
@@ -63,12 +65,30 @@ ReactionStatus ReactionRunner::status() const {
   return status;
 }
 
+Result<void> ReactionRunner::find_place() {
+  if (place_found_) return {};
+  KEELSON_TRY_ASSIGN(const auto remembered, partition_.group_offset(principal_));
+  place_found_ = true;
+  remembered_ = next_ = remembered.value_or(partition_.start());
+  return {};
+}
+
 void ReactionRunner::open() {
   if (!running()) return;
+  if (const auto found = find_place(); !found) return on_read_error(found.error());
   auto cursor = partition_.read(next_);
-  if (!cursor) return halt(next_, cursor.error().message());
+  if (!cursor) return on_read_error(cursor.error());
   cursor_ = *std::move(cursor);
   turn();
+}
+
+void ReactionRunner::on_read_error(const Error& error) {
+  if (!may_pass(error.code)) return halt(next_, error.message());
+  cursor_.reset();
+  const auto delay = wait_out(read_backoff_, kReading, "reading", error);
+  strand_->post_after(delay, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->open();
+  });
 }
 
 void ReactionRunner::take_turn_later() {
@@ -84,7 +104,9 @@ void ReactionRunner::turn() {
   for (int i = 0; i < kEventsPerTurn; ++i) {
     if (causes_.size() >= kCausesMax) break;  // an outcome will call again
     auto event = cursor_->next();
-    if (!event) return halt(next_, event.error().message());
+    if (!event) return on_read_error(event.error());
+    passed(kReading);
+    read_backoff_ = kRetryMin;
     if (!*event) {
       wait_for_events();
       break;
@@ -173,6 +195,7 @@ void ReactionRunner::on_reply(const std::string& target, Result<CommandReply> re
 }
 
 void ReactionRunner::on_outcome(const std::string& target, const CommandReply& reply) {
+  passed(target);
   std::deque<PlacedStep>& queue = targets_.at(target);
   const PlacedStep done = std::move(queue.front());
   queue.pop_front();
@@ -198,15 +221,30 @@ void ReactionRunner::on_error(const std::string& target, const Error& error) {
     stopping_ = true;
     return maybe_stopped();
   }
-  if (!may_pass(error.code)) {
-    return halt(placed.cause, placed.step.command() + " to " + target + ": " + error.message());
-  }
-  const auto delay = placed.backoff;
-  placed.backoff = std::min(2 * delay, kRetryMax);
+  const std::string what = placed.step.command() + " to " + target;
+  if (!may_pass(error.code)) return halt(placed.cause, what + ": " + error.message());
+  const auto delay = wait_out(placed.backoff, target, what, error);
   strand_->post_after(delay, [weak = weak_from_this(), target] {
     const auto self = weak.lock();
     if (self && self->running()) self->send(target);
   });
+}
+
+std::chrono::milliseconds ReactionRunner::wait_out(std::chrono::milliseconds& backoff,
+                                                   const std::string& target,
+                                                   const std::string& what, const Error& error) {
+  const auto delay = std::exchange(backoff, std::min(2 * backoff, kRetryMax));
+  std::string& why = delayed_[target];
+  why = "delayed at offset " + std::to_string(done().value) + ": " + what + ": " + error.message();
+  if (delay < kLogged && backoff >= kLogged) {  // once, and not for a moment's overload
+    spdlog::warn("reaction {} of partition {} {}", reaction_->name(), partition_.id().value, why);
+  }
+  publish();
+  return delay;
+}
+
+void ReactionRunner::passed(const std::string& target) {
+  if (delayed_.erase(target) != 0) publish();
 }
 
 void ReactionRunner::remember() {
@@ -256,7 +294,9 @@ void ReactionRunner::maybe_stopped() {
 
 void ReactionRunner::publish() {
   const std::lock_guard lock(status_mutex_);
-  status_ = {std::string(reaction_->name()), partition_.id(), done(), 0, error_};
+  const bool halted = !error_.empty();
+  const std::string& error = halted || delayed_.empty() ? error_ : delayed_.begin()->second;
+  status_ = {std::string(reaction_->name()), partition_.id(), done(), 0, halted, error};
 }
 
 ReactionRunners::ReactionRunners(Environment environment, Topic& topic,

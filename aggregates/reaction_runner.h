@@ -35,9 +35,10 @@ namespace keelson::aggregates {
 /// aggregate waits for the outcome of the step before it to the same one. Different aggregates do
 /// not wait for each other: up to kCausesMax causes are in flight.
 ///
-/// Trouble: what can pass (overload, a full disk, a change of leader) is tried again with the same
-/// id for as long as it takes. What cannot (an event that cannot be read, a step to no aggregate,
-/// an exception) halts the reaction at that cause, visibly; nothing is passed over.
+/// Trouble: what can pass (overload, a full disk, a change of leader, no descriptors left) is tried
+/// again, a command with the same id, for as long as it takes, and shown meanwhile. What cannot (an
+/// event that cannot be read, a step to no aggregate, an exception) halts the reaction at that
+/// cause, visibly; nothing is passed over.
 ///
 /// Confined to its strand, but for `status`, `start` and `stop`.
 class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
@@ -50,6 +51,7 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
   static constexpr std::chrono::milliseconds kIdle{200};
   static constexpr std::chrono::milliseconds kRetryMin{10};
   static constexpr std::chrono::milliseconds kRetryMax{5000};
+  static constexpr std::chrono::milliseconds kLogged{1000};  ///< waits from here on
 
   ReactionRunner(std::shared_ptr<const ReactionType> reaction,
                  std::shared_ptr<const AggregateType> source, Partition& partition,
@@ -62,6 +64,8 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
   [[nodiscard]] ReactionStatus status() const;
 
  private:
+  static constexpr const char* kReading = "";  ///< no target's name
+
   /// A step with its place among those of its cause.
   struct PlacedStep {
     Offset cause;
@@ -75,7 +79,10 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
     std::size_t taken = 0;  ///< steps so far
   };
 
+  /// Once: where to begin.
+  [[nodiscard]] Result<void> find_place();
   void open();
+  void on_read_error(const Error& error);
   void turn();
   void take_turn_later();
   void wait_for_events();
@@ -85,6 +92,10 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
   void on_reply(const std::string& target, Result<CommandReply> reply);
   void on_outcome(const std::string& target, const CommandReply& reply);
   void on_error(const std::string& target, const Error& error);
+  /// Shows what holds up `target` and says how long to wait before the next attempt.
+  std::chrono::milliseconds wait_out(std::chrono::milliseconds& backoff, const std::string& target,
+                                     const std::string& what, const Error& error);
+  void passed(const std::string& target);
   void remember();
   void remember_when_idle();
   void halt(Offset at, const std::string& why);
@@ -110,7 +121,11 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
   std::map<Offset, OpenCause> causes_;
   /// Steps by target, the first of each sent. The targets in it have at least one.
   std::unordered_map<std::string, std::deque<PlacedStep>> targets_;
+  /// What may pass and has not, by target; kReading: by the log.
+  std::map<std::string, std::string> delayed_;
+  std::chrono::milliseconds read_backoff_{kRetryMin};
   std::size_t sent_ = 0;
+  bool place_found_ = false;
   bool turn_posted_ = false;
   bool remembering_ = false;
   bool idle_timer_set_ = false;

@@ -22,9 +22,14 @@ struct ReactionSummary {
   std::string name;
   std::vector<ReactionStatus> partitions;
 
-  [[nodiscard]] bool halted() const {
-    return std::ranges::any_of(partitions,
-                               [](const ReactionStatus& status) { return !status.error.empty(); });
+  /// `delayed`: held up by what may pass, such as a full disk, and tried again.
+  [[nodiscard]] std::string_view state() const {
+    std::string_view state = "running";
+    for (const ReactionStatus& status : partitions) {
+      if (status.halted) return "halted";
+      if (!status.error.empty()) state = "delayed";
+    }
+    return state;
   }
 };
 
@@ -58,8 +63,9 @@ void append_reaction(std::string& out, const ReactionSummary& reaction, std::str
   append_json_string(out, reaction.name);
   out += R"(,"topic":)";
   append_json_string(out, topic);
-  out += reaction.halted() ? R"(,"state":"halted","partitions":[)"
-                           : R"(,"state":"running","partitions":[)";
+  out += R"(,"state":")";
+  out += reaction.state();
+  out += R"(","partitions":[)";
   for (const ReactionStatus& status : reaction.partitions) {
     if (&status != &reaction.partitions.front()) out += ',';
     append_partition(out, status);

@@ -198,7 +198,7 @@ void Service::add_metrics() {
     metrics_.add(Metrics::Kind::gauge, "keelson_reaction_halted",
                  "1 when it stands at an event that fails", [host] {
                    return samples_of(*host, [](const aggregates::ReactionStatus& status) {
-                     return status.error.empty() ? 0.0 : 1.0;
+                     return status.halted ? 1.0 : 0.0;
                    });
                  });
   }

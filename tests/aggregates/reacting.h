@@ -53,7 +53,7 @@ inline void eventually(const std::function<bool()>& holds) {
 
 inline bool all_caught_up(AggregateHost& host) {
   for (const auto& status : host.reactions()) {
-    if (!status.error.empty()) FAIL(status.error);
+    if (status.halted) FAIL(status.error);
     if (status.lag != 0) return false;
   }
   return true;

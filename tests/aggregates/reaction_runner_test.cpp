@@ -237,9 +237,41 @@ TEST_CASE("reactions: trouble that passes is waited out with the same id") {
   });
   host->start_reactions();
   eventually([&] { return failed >= 3; });
-  CHECK(host->reactions().front().error.empty());
+  eventually([&] { return !host->reactions().front().error.empty(); });
+  const ReactionStatus delayed = host->reactions().front();
+  CHECK_FALSE(delayed.halted);
+  CHECK(delayed.error.find("delayed at offset 4: take to wallet-0: disk_full") == 0);
   files.set_fault(nullptr);
   eventually([&] { return settled(*host); });
+  CHECK(host->reactions().front().error.empty());
+  CHECK(move_state(host, "a").at("status") == "done");
+  CHECK(balance(host, "1") == 130);
+}
+
+TEST_CASE("reactions: exhausted descriptors hold them up and do not halt them") {
+  SimulatedFileSystem files(1);
+  TestHost host(wallets_and_moves(), reactions<CarryMove>(), {.partitions = 2, .files = &files});
+  open_wallets(host, 2, 100);
+  must(host.execute(request("a", "0", "1", 30)));
+  std::atomic<int> failed = 0;
+  files.set_fault([&](DiskCall call, const std::string&) -> std::optional<Errc> {
+    if (call != DiskCall::open && call != DiskCall::write) return {};
+    ++failed;
+    return Errc::io_error;
+  });
+  host->start_reactions();
+  const auto delayed = [&] {
+    for (const ReactionStatus& status : host->reactions()) {
+      if (!status.error.empty()) return status.error;
+    }
+    return std::string();
+  };
+  eventually([&] { return failed >= 5 && !delayed().empty(); });
+  CHECK(delayed().find("delayed at offset ") == 0);
+  for (const ReactionStatus& status : host->reactions()) CHECK_FALSE(status.halted);
+  files.set_fault(nullptr);
+  eventually([&] { return settled(*host); });
+  CHECK(delayed().empty());
   CHECK(move_state(host, "a").at("status") == "done");
   CHECK(balance(host, "1") == 130);
 }
