@@ -39,6 +39,12 @@ Result<void> check_text(std::string_view what, std::string_view name, const Limi
 
 Result<void> check_topic_name(std::string_view name, const Limits& limits) {
   KEELSON_TRY(check_length("topic", name, limits));
+  if (name.size() > kTopicNameBytesMax) {
+    return bad_name("topic", name,
+                    "has " + std::to_string(name.size()) +
+                        " bytes; it names a folder, so at most " +
+                        std::to_string(kTopicNameBytesMax) + " are allowed");
+  }
   const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   bool good = plain(name.front());
   for (const char c : name) good = good && (plain(c) || c == '_' || c == '.' || c == '-');

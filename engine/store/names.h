@@ -1,6 +1,7 @@
 // What names may look like; checked before anything is written.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 #include "engine/base/result.h"
@@ -8,7 +9,10 @@
 
 namespace keelson {
 
-/// Topic: `[a-z0-9][a-z0-9_.-]*`, so that it can name a folder.
+/// What a file system can hold as the name of a folder, whatever `Limits::name_bytes_max` is.
+inline constexpr std::size_t kTopicNameBytesMax = 255;
+
+/// Topic: `[a-z0-9][a-z0-9_.-]*` of at most kTopicNameBytesMax bytes, so that it can name a folder.
 [[nodiscard]] Result<void> check_topic_name(std::string_view name, const Limits& limits);
 
 /// Stream: valid UTF-8 without control characters, 1…name_bytes_max bytes. Streams starting with

@@ -53,6 +53,9 @@ TEST_CASE("topics: bad names, options and bodies are refused") {
   }
   check_code(client.exchange(with_body("PUT", "/v1/topics/Upper", "{}")), 400, "bad-request");
   check_code(client.exchange(with_body("PUT", "/v1/topics/..", "{}")), 400, "bad-request");
+  const std::string longest = "/v1/topics/" + std::string(255, 't');
+  CHECK(client.exchange(with_body("PUT", longest, "{}")).status == 201);
+  check_code(client.exchange(with_body("PUT", longest + "t", "{}")), 400, "bad-request");
   check_code(client.get("/v1/topics/none"), 404, "not-found");
   check_code(client.get("/v1/topics?x=1"), 400, "bad-request");
 }

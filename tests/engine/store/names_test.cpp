@@ -25,6 +25,16 @@ TEST_CASE("names: topics name folders, so little is allowed") {
   }
 }
 
+TEST_CASE("names: a topic's is at most what a file system can hold") {
+  Limits limits;
+  limits.name_bytes_max = 1'000;
+  CHECK(check_topic_name(std::string(255, 't'), limits));
+  const auto refused = check_topic_name(std::string(256, 't'), limits);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::bad_request);
+  CHECK(refused.error().context.find("has 256 bytes") != std::string::npos);
+}
+
 TEST_CASE("names: streams are text within the limit and do not start with $") {
   Limits limits;
   limits.name_bytes_max = 8;
