@@ -136,6 +136,9 @@ Result<Authenticator::Entry> Authenticator::parse_line(std::string_view line) {
   if (!check_command_id(principal, Limits{})) {
     return fail(Errc::bad_request, "the principal must be printable ASCII of at most 256 bytes");
   }
+  if (principal.starts_with('$')) {  // `$reaction/…` and the like: its commands would be refused
+    return fail(Errc::bad_request, "principals starting with '$' are reserved for Keelson itself");
+  }
   entry.principal.name = principal;
   KEELSON_TRY_ASSIGN(entry.principal.roles, parse_roles(roles));
   return entry;

@@ -75,7 +75,8 @@ TEST_CASE("auth: a malformed tokens file is refused by line number, without show
        {std::string("secret-one teller read"), std::string(kOne) + " teller",
         std::string(kOne) + " teller read extra", std::string(kOne) + " teller reed",
         std::string(kOne) + " teller read,", std::string(kOne).substr(1) + " teller read",
-        std::string(kOne) + " t\xc3\xbcller read"}) {
+        std::string(kOne) + " t\xc3\xbcller read", std::string(kOne) + " $reaction/pay write",
+        std::string(kOne) + " $group read"}) {
     CAPTURE(bad);
     const auto parsed = Authenticator::parse(good + bad);
     REQUIRE_FALSE(parsed);
