@@ -52,6 +52,10 @@ const std::vector<std::string> kQueries = {
     "SELECT a, b FROM pair WHERE a = 1 ORDER BY a, b",
     "SELECT a, b FROM pair WHERE a = 1 ORDER BY b, a",
     "SELECT a, b FROM pair WHERE a = CAST('1' AS INTEGER) ORDER BY a, b",
+    "SELECT a FROM pair WHERE a = CAST(1 AS INTEGER) AND b = 1 ORDER BY length(a), "
+    "substr(a, 1, 1) DESC",
+    "SELECT a FROM pair WHERE a = CAST(2 AS INTEGER) AND b = 2 ORDER BY length(a), "
+    "substr(a, 1, 1) DESC",
     "SELECT a, b FROM pair WHERE a > 2.0 ORDER BY a, b",
     "SELECT p.a, p.b, i.id FROM item i CROSS JOIN pair p ON p.a = i.id ORDER BY 1, 2, 3",
     "SELECT p.a, p.b, i.id FROM pair p CROSS JOIN item i ON i.id = p.a ORDER BY 1, 2, 3",
