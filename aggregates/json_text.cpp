@@ -93,6 +93,8 @@ class StrictBuilder {
 
 Result<nlohmann::json> parse_json(std::string_view text) {
   StrictBuilder builder;
+  // The library would pass over a byte order mark, which is no part of a JSON text (RFC 8259, 8.1).
+  if (text.starts_with("\xef\xbb\xbf")) return fail(Errc::bad_request, "not valid JSON at byte 1");
   if (!json::sax_parse(text, &builder)) return fail(Errc::bad_request, builder.problem());
   return builder.take();
 }

@@ -149,7 +149,8 @@ TEST_CASE("json text: nesting is bounded") {
 }
 
 TEST_CASE("json text: what is not one JSON text is refused with its place") {
-  for (const auto* bad : {"", " ", "{", "{\"a\":1,}", "{} {}", "{'a':1}", "// c\n{}", "nul"}) {
+  for (const auto* bad :
+       {"", " ", "{", "{\"a\":1,}", "{} {}", "{'a':1}", "// c\n{}", "nul", "\xef\xbb\xbf{}"}) {
     CAPTURE(bad);
     CHECK(problem_of(parse_json(bad)).starts_with("not valid JSON at byte"));
   }
