@@ -6,6 +6,8 @@ namespace keelson::http {
 
 namespace {
 
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
 namespace beast = boost::beast;
 using beast::http::field;
 
@@ -157,6 +159,9 @@ void RequestParser::move_into(Request& request) {
     request.headers.add(text(header.name_string()), text(header.value()));
   }
   request.body = std::move(message.body());
+  // Every body is JSON. RFC 8259, section 8.1 lets a mark before it be ignored; that is done here,
+  // so that no route differs and the same command with and without it has the same fingerprint.
+  if (request.body.starts_with(kByteOrderMark)) request.body.erase(0, kByteOrderMark.size());
 }
 
 beast::http::request<beast::http::empty_body> RequestParser::handshake() const {

@@ -124,6 +124,28 @@ TEST_CASE("commands: NDJSON is answered with NDJSON") {
   for (std::size_t i = 0; i < outcomes.size(); ++i) CHECK(outcomes[i]["version"] == i + 1);
 }
 
+TEST_CASE("commands: a byte order mark before the body is ignored, by every route alike") {
+  TestService service;
+  const std::string mark = "\xef\xbb\xbf";
+  const std::string deposit = R"({"amount":5})";
+  const auto key = {std::string_view("Idempotency-Key: k")};
+  CHECK(service.post("/v1/aggregates/wallet/1/open", mark + "{}").status == 200);
+  CHECK(service.post("/v1/aggregates/wallet/1/put", mark + deposit, key).status == 200);
+  const auto replayed = service.post("/v1/aggregates/wallet/1/put", deposit, key);
+  CHECK(replayed.status == 200);
+  CHECK(replayed.field("Idempotency-Replayed") == "true");
+  CHECK(service.post("/v1/commands", mark + json({put("1", 1)}).dump()).status == 200);
+  const auto outcomes = parse_lines(
+      service.post("/v1/commands", mark + lines({put("1", 1)}), {}, "application/x-ndjson").body);
+  REQUIRE(outcomes.size() == 1);
+  CHECK(outcomes[0]["outcome"] == "accepted");
+  CHECK(service.post("/v1/projections/wallets/query", mark + R"({"sql":"SELECT 1"})").status ==
+        200);
+  // One mark, and nowhere else.
+  CHECK(service.post("/v1/aggregates/wallet/1/put", mark + mark + deposit).status == 400);
+  CHECK(service.post("/v1/commands", "[" + mark + "]").status == 400);
+}
+
 TEST_CASE("commands: a malformed line is its own error, empty lines are passed over") {
   TestService service;
   const auto response = service.post(
