@@ -124,7 +124,13 @@ void take_order(const Table& table, sqlite3_index_info& info, Scan& scan) {
   info.orderByConsumed = 1;
 }
 
-/// The columns SQLite will ask for; the last bit of `colUsed` stands for all from the 64th on.
+/// Whether column `i` is of the virtual table's primary key.
+bool is_key(const Table& table, bool versions, std::size_t i) {
+  return i < table.columns.size() ? table.columns[i].key : versions && i == table.columns.size();
+}
+
+/// The columns SQLite will ask for; the last bit of `colUsed` stands for all from the 64th on. The
+/// key is asked for as well, and not said to be, to know a row again that an OR has found before.
 void take_columns(const Table& table, bool versions, const sqlite3_index_info& info,
                   PlannedScan& plan) {
   const std::size_t selectable = table.columns.size() + (versions ? 2 : 1);
@@ -133,7 +139,8 @@ void take_columns(const Table& table, bool versions, const sqlite3_index_info& i
     const auto bit = std::min<std::size_t>(i, 63);
     const bool ordered = std::ranges::any_of(
         plan.scan.order, [&](const ScanOrder& term) { return term.column == static_cast<int>(i); });
-    if (((info.colUsed >> bit) & 1) == 0 && !ordered) continue;
+    const bool used = ((info.colUsed >> bit) & 1) != 0;
+    if (!used && !ordered && !is_key(table, versions, i)) continue;
     plan.place[i] = static_cast<int>(plan.scan.columns.size());
     plan.scan.columns.push_back(static_cast<int>(i));
   }

@@ -323,6 +323,22 @@ TEST_CASE("as of: a number joins all texts of a key that are equal to it") {
   }
 }
 
+TEST_CASE("as of: rows found in two ways are each there once, whatever is asked of them") {
+  HostFixture fixture;
+  for (const std::string sql :
+       {"INSERT INTO pair VALUES ('k1', 1, 5, 'd1')", "INSERT INTO pair VALUES ('k1', 2, 6, 'd2')",
+        "INSERT INTO pair VALUES ('k2', 1, 6, 'd3')", "UPDATE pair SET c = c + 1"}) {
+    fixture.topic.append("s-1", "sql", nlohmann::json({sql}).dump());
+  }
+  fixture.open({scripted()});
+  CHECK(fixture.query("SELECT d FROM pair WHERE c = 6 OR a = 'k1' ORDER BY 1", 2) ==
+        R"([["d1"],["d2"],["d3"]])");
+  CHECK(fixture.query("SELECT d FROM pair WHERE c = 6 OR a = 'k1' ORDER BY 1") ==
+        R"([["d1"],["d2"]])");
+  CHECK(fixture.query("SELECT d FROM pair__history WHERE c = 6 OR a = 'k1' ORDER BY 1") ==
+        R"([["d1"],["d1"],["d2"],["d2"],["d3"]])");
+}
+
 TEST_CASE("as of: over several partitions a query sees the union of their rows") {
   constexpr std::uint32_t kPartitions = 3;
   // Answers that are the same whichever partition holds a row; the plain side adds up by itself.

@@ -17,8 +17,8 @@ class RandomQueries {
   /// Rows in no order.
   std::string next() {
     switch (below(8)) {
-      case 0:
-      case 1: return "SELECT p.a, p.b FROM pair p WHERE " + where({"p"});
+      case 0: return "SELECT p.a, p.b FROM pair p WHERE " + where({"p"});
+      case 1: return "SELECT " + column("p") + " FROM pair p WHERE " + where({"p"});
       case 2: return "SELECT i.id FROM item i WHERE " + where({"i"});
       case 3:
         return "SELECT DISTINCT p." + pick({"a", "b", "c"}) + " FROM pair p WHERE " + where({"p"});
@@ -171,7 +171,7 @@ class RandomQueries {
   std::string where(const Names& aliases) {
     std::string sql = predicate(pick(aliases));
     for (int i = below(3); i > 0; --i) {
-      sql += pick({" AND ", " AND ", " OR "}) + predicate(pick(aliases));
+      sql += pick({" AND ", " OR "}) + predicate(pick(aliases));
     }
     return sql;
   }
