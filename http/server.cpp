@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
+#include <future>
+#include <memory>
 #include <thread>
 
 #include "http/connections.h"
@@ -14,13 +16,44 @@ namespace keelson::http {
 
 namespace asio = boost::asio;
 
+namespace {
+
+/// A context that ends where its owner does. Whoever answers from another thread holds it while it
+/// hands the answer over; were that the last to hold it, all sessions would be destroyed there.
+class OwnedContext {
+ public:
+  OwnedContext() {
+    auto released = std::make_shared<std::promise<void>>();
+    released_ = released->get_future();
+    handle_ = std::shared_ptr<asio::io_context>(
+        &context_, [released = std::move(released)](asio::io_context*) { released->set_value(); });
+  }
+  /// Waits for who hands something over just now; nobody can begin to any more.
+  ~OwnedContext() {
+    handle_.reset();
+    released_.wait();
+  }
+  OwnedContext(const OwnedContext&) = delete;
+  OwnedContext& operator=(const OwnedContext&) = delete;
+
+  [[nodiscard]] const std::shared_ptr<asio::io_context>& handle() const { return handle_; }
+
+ private:
+  asio::io_context context_{1};
+  std::future<void> released_;
+  std::shared_ptr<asio::io_context> handle_;
+};
+
+}  // namespace
+
 class Server::State {
  public:
   using Guard = asio::executor_work_guard<Executor>;
 
   ServerOptions options;
   std::shared_ptr<Connections> connections = std::make_shared<Connections>();
-  Contexts contexts;
+  std::vector<std::unique_ptr<OwnedContext>> owned_contexts;
+  Contexts contexts;  ///< their handles
   std::vector<Guard> guards;
   std::shared_ptr<Listener> listener;
   std::vector<std::thread> threads;
@@ -32,12 +65,13 @@ class Server::State {
     listener.reset();
     guards.clear();
     contexts.clear();
+    owned_contexts.clear();
   }
 
   void run() {
     for (const auto& context : contexts) {
       guards.push_back(asio::make_work_guard(*context));
-      threads.emplace_back([context] { context->run(); });
+      threads.emplace_back([running = context.get()] { running->run(); });
       ::pthread_setname_np(threads.back().native_handle(), "keelson-http");
     }
   }
@@ -61,7 +95,8 @@ Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, cons
   const unsigned hardware = std::max(1u, std::thread::hardware_concurrency());
   const unsigned threads = options.threads != 0 ? options.threads : hardware;
   for (unsigned i = 0; i < threads; ++i) {
-    state->contexts.push_back(std::make_shared<asio::io_context>(1));
+    state->owned_contexts.push_back(std::make_unique<OwnedContext>());
+    state->contexts.push_back(state->owned_contexts.back()->handle());
   }
   auto sessions =
       std::make_shared<SessionEnvironment>(options, router, authenticator, work, metrics);
