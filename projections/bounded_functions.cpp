@@ -41,6 +41,8 @@ bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xc
 /// The first place of `needle`, in time that both lengths are added up to, not multiplied: glibc's
 /// memmem is the two-way algorithm. `std::string_view::find` is not.
 std::size_t find(std::string_view text, std::string_view needle) {
+  if (needle.empty()) return 0;
+  if (needle.size() > text.size()) return std::string_view::npos;  // so neither is a null pointer
   const void* const found = ::memmem(text.data(), text.size(), needle.data(), needle.size());
   if (found == nullptr) return std::string_view::npos;
   return static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
