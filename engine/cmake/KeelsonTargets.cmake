@@ -18,11 +18,11 @@ function(keelson_compile_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
                                            -Woverloaded-virtual -Wunused-result)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    # False alarms of g++ 12's optimizer inside std::string (GCC bugs 105329, 105651) and, in
-    # optimized builds, inside std::variant and std::optional (80635) and coroutine frames.
+    # False alarms of g++ 12's optimizer inside std::string (GCC bugs 105329, 105651), coroutine
+    # frames and, in optimized builds, inside std::variant and std::optional (80635).
     target_compile_options(${target} PRIVATE
       -Wno-restrict -Wno-stringop-overread -Wno-stringop-overflow -Wno-array-bounds
-      $<$<NOT:$<CONFIG:Debug>>:-Wno-maybe-uninitialized;-Wno-mismatched-new-delete>)
+      -Wno-mismatched-new-delete $<$<NOT:$<CONFIG:Debug>>:-Wno-maybe-uninitialized>)
   endif()
   if(KEELSON_WERROR)
     target_compile_options(${target} PRIVATE -Werror)

@@ -123,10 +123,11 @@ TEST_CASE("reactions: their place is remembered when stopped, and nothing is rea
   must(host.execute(request("a", "0", "1", 30)));
   eventually([&] { return settled(*host); });
   host->stop_reactions();
-  Partition& partition = host.topic().partition(PartitionId(0));
-  CHECK(partition.group_offset("$reaction/carry_move").value() == partition.end());
+  const Partition& partition = host.topic().partition(PartitionId(0));
+  const Offset end = partition.end();
+  CHECK(partition.group_offset("$reaction/carry_move").value() == end);
   host.reopen();
-  CHECK(host->reactions().front().next == partition.end());
+  CHECK(host->reactions().front().next == end);
 }
 
 TEST_CASE("reactions: their place is remembered when there is nothing to do") {

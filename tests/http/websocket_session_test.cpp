@@ -47,6 +47,12 @@ std::vector<json> read_to_end(WebsocketClient& client) {
   return rest;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kKeepsFreedMemory = true;  // to find out who still uses it
+#else
+constexpr bool kKeepsFreedMemory = false;
+#endif
+
 /// Memory of this process that is no file's.
 std::uint64_t heap_bytes() {
   std::ifstream status("/proc/self/status");
@@ -164,7 +170,7 @@ TEST_CASE("websocket: a client that does not read is not buffered for, and goes 
   third.send(subscribe("start", UINT64_MAX));
   expect_events(third, 0, 2'001);
   // 20 MB of events are waiting for the slow one, by far more than it may cost.
-  CHECK(heap_bytes() < before + (8u << 20));
+  if (!kKeepsFreedMemory) CHECK(heap_bytes() < before + (8u << 20));
   expect_events(slow, 0, 200);
 }
 
