@@ -111,6 +111,13 @@ Result<BatchHeader> decode_batch_header(std::string_view bytes, ChecksumSeed see
   return header;
 }
 
+std::string_view batch_bytes(std::string_view bytes) {
+  if (bytes.size() < kBatchHeaderBytes) return {};
+  const std::uint64_t length = get<std::uint32_t>(bytes, kLength);
+  if (length < kBatchHeaderBytes || align_batch(length) > bytes.size()) return {};
+  return bytes.substr(0, align_batch(length));
+}
+
 Result<void> check_batch_body(const BatchHeader& header, std::string_view batch,
                               ChecksumSeed seed) {
   KEELSON_ASSERT(batch.size() == header.padded_bytes());

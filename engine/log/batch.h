@@ -58,6 +58,10 @@ using ChecksumSeed = std::uint64_t;
 /// @error unsupported_format  whole, but of a later format version or codec.
 [[nodiscard]] Result<BatchHeader> decode_batch_header(std::string_view bytes, ChecksumSeed seed);
 
+/// The bytes of the batch at the start of `bytes`, header and padding included, by the length in
+/// its header alone; nothing when that cannot be. For a batch whose header has been decoded before.
+[[nodiscard]] std::string_view batch_bytes(std::string_view bytes);
+
 /// Checks the body checksum. `batch` begins with the header and is `padded_bytes()` long.
 /// @error corruption
 [[nodiscard]] Result<void> check_batch_body(const BatchHeader& header, std::string_view batch,

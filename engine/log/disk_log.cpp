@@ -7,6 +7,7 @@
 #include "engine/log/log_cursor.h"
 #include "engine/log/log_format.h"
 #include "engine/log/log_lookup.h"
+#include "engine/log/segment_grouping.h"
 #include "engine/log/segment_sealer.h"
 
 namespace keelson::log {
@@ -24,7 +25,8 @@ DiskLog::DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity
       folder_(std::move(folder)),
       identity_(identity),
       options_(options),
-      log_(identity),
+      log_({files, identity,
+            options.open_segments ? options.open_segments : std::make_shared<OpenSegments>()}),
       supply_(files, folder_) {
   log_.repair_indexes = [this](std::uint64_t before) { return repair_indexes(before); };
 }
@@ -33,7 +35,7 @@ Result<BatchNo> DiskLog::append(const BatchDraft& draft) {
   // Nobody has called `maintain` for long: do it here, so that indexes in memory stay few. If it
   // fails nothing is lost; a full disk will show in the append as well.
   if (sealable_ > kSealableMax) [[maybe_unused]]
-    const auto done = maintain();
+    const auto done = seal_full();
   return writer_->append(draft);
 }
 
@@ -54,14 +56,14 @@ void DiskLog::publish_batch() {
     p.segment = segment_starting_at(*log_.segments.all(), p.next_batch);
     KEELSON_ASSERT(p.segment != nullptr);
     p.index = p.segment->tail_index();
-    auto file = p.segment->file(log_.files);
-    KEELSON_ASSERT(p.index != nullptr && file.has_value());  // not sealed, so held
-    p.file = *std::move(file);
+    auto open = p.segment->open();
+    KEELSON_ASSERT(p.index != nullptr && open.has_value());  // not sealed, so held
+    p.open = *std::move(open);
     p.position = kSegmentHeaderBytes;
   }
   // Written by this process moments ago. If it does not read back, nothing else may be believed
   // either: the process ends rather than answer from it.
-  const auto batch = batch_at(*p.file, p.position, log_.seed);
+  const auto batch = batch_at(p.open->file(), p.position, log_.seed);
   KEELSON_ASSERT(batch.has_value() && batch->header.batch_no == p.next_batch);
   const auto indexed = add_to_index(*p.index, log_.hasher, p.segment->start(), *batch);
   KEELSON_ASSERT(indexed.has_value());
@@ -108,20 +110,40 @@ Result<Offset> DiskLog::end_at(TimeUs time) const {
 }
 
 bool DiskLog::maintenance_due() const {
-  return sealable_ > 0 || (writer_->nearly_full() && !supply_.ready());
+  return sealable_ > 0 || groupable_ || (writer_->nearly_full() && !supply_.ready());
 }
 
 Result<void> DiskLog::maintain() {
-  const std::lock_guard lock(maintenance_mutex_);
   if (writer_->nearly_full()) KEELSON_TRY(supply_.prepare(writer_->next_segment_bytes()));
+  KEELSON_TRY(seal_full());
+  return group_sealed();
+}
+
+Result<void> DiskLog::seal_full() {
+  const std::lock_guard lock(sealing_mutex_);
   if (sealable_ == 0) return {};
   const auto segments = log_.segments.all();
   for (const auto& segment : *segments) {
     if (sealable_ == 0) break;
-    if (segment->tail_index() == nullptr) continue;
+    if (segment->sealed()) continue;
     KEELSON_ASSERT(segment->used_end() != Segment::kStillWritten);
     KEELSON_TRY(seal(*segment));
   }
+  return {};
+}
+
+/// Makes one group's filter if there is one to be made. Without it look-ups take longer, no more.
+Result<void> DiskLog::group_sealed() {
+  const std::unique_lock lock(grouping_mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return {};
+  // First, so that a segment sealed meanwhile is not overlooked. After a failure it stays so until
+  // the next segment is sealed: a filter is not worth trying for after each batch.
+  groupable_ = false;
+  const auto group = next_group(log_);
+  if (!group) return {};
+  KEELSON_TRY_ASSIGN(auto made, repairing(log_, [&] { return make_group(log_, folder_, *group); }));
+  log_.groups.add(std::move(made));
+  if (next_group(log_)) groupable_ = true;
   return {};
 }
 
@@ -129,9 +151,10 @@ Result<void> DiskLog::maintain() {
 Result<void> DiskLog::seal(Segment& segment) {
   const SegmentId id{identity_, segment.start().next_batch, segment.start().end,
                      segment.used_end()};
-  KEELSON_TRY_ASSIGN(auto index, seal_segment(files_, segment.path(), *segment.tail_index(), id));
-  segment.seal(std::move(index));
+  KEELSON_TRY(seal_segment(files_, segment.path(), *segment.tail_index(), id));
+  segment.seal();
   --sealable_;
+  groupable_ = true;
   return {};
 }
 

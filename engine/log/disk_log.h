@@ -63,7 +63,7 @@ class DiskLog final : public PartitionLog {
   /// How far `publish` has come. Belongs to the publishing thread.
   struct Publishing {
     std::shared_ptr<Segment> segment;
-    std::shared_ptr<const SegmentFile> file;
+    std::shared_ptr<const OpenSegment> open;
     std::shared_ptr<TailIndex> index;
     std::uint64_t position = 0;
     BatchNo next_batch;
@@ -71,7 +71,9 @@ class DiskLog final : public PartitionLog {
   };
 
   void publish_batch();
+  [[nodiscard]] Result<void> seal_full();
   [[nodiscard]] Result<void> seal(Segment& segment);
+  [[nodiscard]] Result<void> group_sealed();
 
   // Opening, in disk_log_open.cpp.
   [[nodiscard]] Result<std::vector<std::string>> find_segments() const;
@@ -97,10 +99,13 @@ class DiskLog final : public PartitionLog {
   SegmentSupply supply_;
   std::unique_ptr<LogWriter> writer_;
   Publishing publishing_;
-  std::mutex maintenance_mutex_;  ///< held by `maintain`
-  std::mutex repair_mutex_;       ///< held by `repair_indexes`
+  std::mutex sealing_mutex_;   ///< held while segments are sealed
+  std::mutex grouping_mutex_;  ///< held while a group's filter is made, which may take seconds
+  std::mutex repair_mutex_;    ///< held by `repair_indexes`
   /// Full segments, wholly published, whose index is still in memory.
   std::atomic<std::uint32_t> sealable_ = 0;
+  /// There may be segments to be grouped, or a filter to be made again.
+  std::atomic<bool> groupable_ = false;
   std::optional<TornTail> torn_tail_;
   std::uint32_t rebuilt_indexes_ = 0;
 };

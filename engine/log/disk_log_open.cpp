@@ -6,6 +6,7 @@
 #include "engine/log/disk_log.h"
 #include "engine/log/index_feed.h"
 #include "engine/log/log_format.h"
+#include "engine/log/segment_grouping.h"
 #include "engine/log/segment_scan.h"
 #include "engine/log/segment_sealer.h"
 
@@ -55,6 +56,9 @@ Result<void> DiskLog::open() {
     header = std::move(next);
   }
   KEELSON_TRY_ASSIGN(Opened opened, open_last(names.back(), header));
+  KEELSON_TRY_ASSIGN(const auto all_names, files_.list(folder_));
+  KEELSON_TRY(open_groups(log_, folder_, all_names));
+  groupable_ = next_group(log_).has_value();
   continue_from(std::move(opened));
   return {};
 }
@@ -96,7 +100,7 @@ Result<DiskLog::Opened> DiskLog::make_first_segment() {
   header.capacity = std::min(options_.segment_bytes, kFirstSegmentBytes);
   KEELSON_TRY_ASSIGN(auto file, supply_.take(header));
   KEELSON_TRY(files_.sync_folder(folder_));
-  log_.segments.add(std::make_shared<Segment>(files_, LogPoint{}, file));
+  log_.segments.add(std::make_shared<Segment>(log_.context, LogPoint{}, file));
   return Opened{LogState{}, {std::move(file), kSegmentHeaderBytes}, std::nullopt};
 }
 
@@ -124,7 +128,7 @@ Result<void> DiskLog::open_sealed(const std::string& name, const SegmentHeader& 
   // An index that does not reach the next segment is as good as none: the scan tells what is wrong.
   if (index && start.next_batch + (*index)->batch_count() == next.next_batch &&
       start.end + (*index)->event_count() == next.end) {
-    log_.segments.add(std::make_shared<Segment>(files_, start, path, bytes, *std::move(index)));
+    log_.segments.add(std::make_shared<Segment>(log_.context, start, path, bytes));
     return {};
   }
   if (!index && index.error().code == Errc::io_error) return std::unexpected(index.error());
@@ -136,7 +140,7 @@ Result<void> DiskLog::rebuild(const std::string& path, const SegmentHeader& head
                               const LogPoint& next) {
   const LogPoint& start = header.start.point;
   KEELSON_TRY_ASSIGN(auto file, SegmentFile::open(files_, path, io::OpenMode::read));
-  auto segment = std::make_shared<Segment>(files_, start, file);
+  auto segment = std::make_shared<Segment>(log_.context, start, file);
   const auto index = segment->tail_index();
   auto end = scan_sealed(file->bytes, header.start, next, log_.seed, [&](const auto& batch) {
     return add_to_index(*index, log_.hasher, start, batch);
@@ -164,7 +168,7 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
                                       std::to_string(header.capacity));
   }
   const LogPoint& start = header.start.point;
-  auto segment = std::make_shared<Segment>(files_, start, file);
+  auto segment = std::make_shared<Segment>(log_.context, start, file);
   const auto index = segment->tail_index();
   auto scanned = scan_tail(file->bytes, header.start, log_.seed, [&](const StoredBatch& batch) {
     return add_to_index(*index, log_.hasher, start, batch);
@@ -185,7 +189,7 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
 void DiskLog::continue_from(Opened opened) {
   const LogPoint point = opened.state.point;
   publishing_.segment = log_.segments.all()->back();
-  publishing_.file = opened.place.file;
+  publishing_.open = publishing_.segment->open().value();  // not sealed, so held
   publishing_.index = publishing_.segment->tail_index();
   publishing_.end = point.end;
   publishing_.position = opened.place.position;
@@ -193,7 +197,7 @@ void DiskLog::continue_from(Opened opened) {
   log_.end_offset = point.end.value;
   torn_tail_ = std::move(opened.torn_tail);
   writer_ =
-      std::make_unique<LogWriter>(files_, folder_, identity_, options_.segment_bytes, log_.segments,
+      std::make_unique<LogWriter>(log_.context, folder_, options_.segment_bytes, log_.segments,
                                   supply_, std::move(opened.state), std::move(opened.place));
 }
 

@@ -20,7 +20,7 @@ Result<bool> DiskLog::repair_indexes(std::uint64_t repairs_before) {
   // The last one is being written, with its index in memory.
   for (std::size_t i = 0; i + 1 < segments->size(); ++i) {
     Segment& segment = *(*segments)[i];
-    if (!segment.index()->damaged()) continue;
+    if (!segment.index_damaged()) continue;
     KEELSON_TRY(repair_index(segment, (*segments)[i + 1]->start()));
     log_.index_repairs.fetch_add(1, std::memory_order_release);
   }
@@ -40,12 +40,14 @@ Result<void> DiskLog::repair_index(Segment& segment, const LogPoint& next) {
   if (!end) {
     return fail(end.error().code, segment.path() + ": " + end.error().context);
   }
-  index->publish(static_cast<std::uint32_t>(next.next_batch - start.next_batch));
-  segment.replace_index(index);
+  const auto batches = static_cast<std::uint32_t>(next.next_batch - start.next_batch);
+  index->publish(batches);
   // When it cannot be written (a full disk), the one in memory serves until the next start.
-  auto written =
-      seal_segment(files_, segment.path(), *index, {identity_, start.next_batch, start.end, *end});
-  if (written) segment.replace_index(*std::move(written));
+  if (seal_segment(files_, segment.path(), *index, segment.id())) {
+    segment.seal();
+  } else {
+    segment.hold(std::make_shared<OpenSegment>(file, index, batches));
+  }
   return {};
 }
 

@@ -1,9 +1,12 @@
-// A segment opened for look-ups: its index and, once something is found, its bytes.
+// A segment opened for look-ups.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 
 #include "engine/base/result.h"
 #include "engine/log/published_log.h"
@@ -11,38 +14,56 @@
 
 namespace keelson::log {
 
-/// Resolves what an index says to what lies in the log, verifying each batch on the way. Holds what
-/// it has opened. Not thread-safe; make one per look-up.
+/// Resolves what an index says to what lies in the log. A batch is verified, header and body, the
+/// first time anyone enters it; afterwards an event is read where the index says it is, with checks
+/// that keep the reading inside the batch. Keeps the segment open. Not thread-safe; make one per
+/// look-up.
 class IndexedSegment {
  public:
-  IndexedSegment(const PublishedLog& log, std::shared_ptr<const Segment> segment);
+  /// Postings that `bodies` takes at a time: more than memory answers at once, and few enough that
+  /// what was asked for is still in the cache when it is used.
+  static constexpr std::size_t kPostingsAtOnce = 64;
 
-  [[nodiscard]] const SegmentIndex& index() const { return *index_; }
-  [[nodiscard]] const LogPoint& start() const { return segment_->start(); }
+  /// @error io_error, corruption  as `Segment::open`.
+  [[nodiscard]] static Result<IndexedSegment> open(const PublishedLog& log, const Segment& segment);
+
+  [[nodiscard]] const SegmentIndex& index() const { return open_->index(); }
+  [[nodiscard]] const LogPoint& start() const { return start_; }
   /// `offset` less the segment's first; 0 when it lies before.
   [[nodiscard]] std::uint64_t relative(Offset offset) const;
 
-  /// The batch with this ordinal, its checksum verified. Valid until the next call.
+  /// The batch with this ordinal.
   /// @error corruption  context has file and byte.
-  [[nodiscard]] Result<const StoredBatch*> batch(std::uint32_t ordinal);
+  [[nodiscard]] Result<StoredBatch> batch(std::uint32_t ordinal) const;
+  /// Fills `bodies` with the body of each posting's batch, padding included, and asks the processor
+  /// for the bytes of all the events before the first of them is needed: they lie far apart, so the
+  /// time to read them is the time of waiting for memory, and this way they are waited for
+  /// together.
+  [[nodiscard]] Result<void> bodies(std::span<const Posting> postings,
+                                    std::span<std::string_view> bodies) const;
 
-  /// The event at `posting` with the id of its command.
-  [[nodiscard]] Result<FoundEvent> event(const Posting& posting);
+  /// The event at `posting` in `body`, with the id of its command.
+  [[nodiscard]] Result<FoundEvent> event(const Posting& posting, std::string_view body) const;
   /// The commit at `place`.
-  [[nodiscard]] Result<DecodedCommit> commit(const CommitPlace& place);
+  [[nodiscard]] Result<DecodedCommit> commit(const CommitPlace& place) const;
 
   /// Keeps the bytes that have been read.
-  [[nodiscard]] std::shared_ptr<const void> pin() const { return file_; }
-  /// `error` with the file and the batch read last.
-  [[nodiscard]] std::unexpected<Error> failed(Error error) const;
+  [[nodiscard]] std::shared_ptr<const OpenSegment> pin() const { return open_; }
+  /// `error` with the file and the byte at which the batch with `body` begins.
+  [[nodiscard]] std::unexpected<Error> failed(Error error, std::string_view body) const;
 
  private:
-  const PublishedLog& log_;
-  std::shared_ptr<const Segment> segment_;
-  std::shared_ptr<const SegmentIndex> index_;
-  std::shared_ptr<const SegmentFile> file_;
-  std::optional<std::uint32_t> ordinal_;  ///< of `batch_`
-  StoredBatch batch_;
+  IndexedSegment(const PublishedLog& log, const LogPoint& start,
+                 std::shared_ptr<const OpenSegment> open)
+      : start_(start), seed_(log.seed), open_(std::move(open)) {}
+
+  [[nodiscard]] Result<std::uint32_t> position(std::uint32_t ordinal) const;
+  [[nodiscard]] Result<std::string_view> body(std::uint32_t ordinal, std::uint32_t position) const;
+  [[nodiscard]] Result<StoredBatch> verify(std::uint32_t ordinal, std::uint32_t position) const;
+
+  LogPoint start_;
+  ChecksumSeed seed_;
+  std::shared_ptr<const OpenSegment> open_;
 };
 
 }  // namespace keelson::log

@@ -8,7 +8,7 @@
 namespace keelson::log {
 
 std::unexpected<Error> DiskCursor::failed(Error error) const {
-  return std::unexpected(located(std::move(error), *file_, position_));
+  return std::unexpected(located(std::move(error), open_->file(), position_));
 }
 
 Result<std::optional<FoundEvent>> DiskCursor::next() {
@@ -53,31 +53,31 @@ Result<void> DiskCursor::locate() {
                                        std::to_string(segments->front()->start().end.value));
   }
   auto segment = segment_of(*segments, next_);
-  IndexedSegment indexed(log_, segment);
+  KEELSON_TRY_ASSIGN(const auto indexed, IndexedSegment::open(log_, *segment));
   KEELSON_TRY_ASSIGN(const auto ordinal, indexed.index().batch_of_offset(indexed.relative(next_)));
   if (!ordinal) {
     return fail(Errc::corruption, segment->path() + ": offset " + std::to_string(next_.value) +
                                       " is missing from its index");
   }
-  KEELSON_TRY_ASSIGN(const StoredBatch* const batch, indexed.batch(*ordinal));
-  KEELSON_TRY_ASSIGN(file_, segment->file(log_.files));
+  KEELSON_TRY_ASSIGN(const StoredBatch batch, indexed.batch(*ordinal));
+  open_ = indexed.pin();
   segment_ = std::move(segment);
-  position_ = batch->position;
-  point_ = {batch->header.batch_no, batch->header.base_offset, batch->header.epoch,
-            batch->header.time};
+  position_ = batch.position;
+  point_ = {batch.header.batch_no, batch.header.base_offset, batch.header.epoch, batch.header.time};
   return {};
 }
 
 Result<void> DiskCursor::enter_batch() {
   while (position_ == segment_->used_end()) KEELSON_TRY(next_segment());
-  KEELSON_TRY_ASSIGN(const StoredBatch batch, batch_at(*file_, position_, log_.seed));
+  KEELSON_TRY_ASSIGN(const StoredBatch batch, batch_at(open_->file(), position_, log_.seed));
   if (auto follows = check_follows(batch.header, point_); !follows) {
     return failed(std::move(follows).error());
   }
   if (auto good = check_batch_body(batch.header, batch.bytes, log_.seed); !good) {
     return failed(std::move(good).error());
   }
-  log_.verified.add(batch.header.batch_no);
+  open_->verified.add(
+      static_cast<std::uint32_t>(batch.header.batch_no - segment_->start().next_batch));
   point_.advance(batch.header);
   batch_ = batch.header;
   body_.emplace(batch.body(), batch.header.event_count, batch.header.commit_count);
@@ -93,7 +93,7 @@ Result<void> DiskCursor::next_segment() {
                    "no segment follows with batch " + std::to_string(point_.next_batch.value),
                    {}});
   }
-  KEELSON_TRY_ASSIGN(file_, segment->file(log_.files));
+  KEELSON_TRY_ASSIGN(open_, segment->open());
   segment_ = std::move(segment);
   position_ = kSegmentHeaderBytes;
   return {};

@@ -32,7 +32,7 @@ class DiskCursor final : public LogCursor {
   const PublishedLog& log_;
   Offset next_;
   std::shared_ptr<Segment> segment_;  ///< none before the first event is found
-  std::shared_ptr<const SegmentFile> file_;
+  std::shared_ptr<const OpenSegment> open_;
   std::uint64_t position_ = 0;  ///< of the current batch, or of the next one when there is none
   LogPoint point_;              ///< what the next batch must continue from
   std::optional<BatchHeader> batch_;  ///< the current one

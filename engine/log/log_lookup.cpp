@@ -3,82 +3,152 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "engine/log/indexed_segment.h"
+#include "engine/log/segment_search.h"
 
 namespace keelson::log {
 
 namespace {
 
-/// Postings fetched from an index at a time.
-constexpr std::size_t kPostingsAtOnce = 64;
+/// Segments that a forward read of a stream keeps open between finding the stream's parts and
+/// reading them; those of a stream that lies in more are opened again.
+constexpr std::size_t kPartsKeptOpen = 32;
 
 /// A part of a stream: some of its versions, in one segment.
 struct StreamPart {
   std::shared_ptr<Segment> segment;
-  Version first;  ///< versions [first, end)
+  std::optional<IndexedSegment> open;
+  std::optional<StreamPostings> postings;  ///< valid as long as `open`
+  Version first;                           ///< versions [first, end)
   Version end;
 };
 
-/// The parts of `slice`, newest first. Looks no further back than the slice reaches.
-Result<std::vector<StreamPart>> find_parts(const PublishedLog& log, const StreamSlice& slice) {
-  const Offset before = std::min(slice.before, log.end());
-  const auto segments = log.segments.all();
-  const StreamKey key = log.hasher.stream(slice.stream);
-  std::vector<StreamPart> parts;
-  for (auto at = segments->rbegin(); at != segments->rend(); ++at) {
-    IndexedSegment segment(log, *at);
-    if (segment.start().end >= before) continue;
-    KEELSON_TRY_ASSIGN(const auto postings, segment.index().find_stream(key));
-    if (!postings) continue;
-    KEELSON_TRY_ASSIGN(const std::uint32_t count, postings->count_before(segment.relative(before)));
-    const StreamPart part{*at, std::max(slice.first, postings->first_version()),
-                          std::min(slice.end, postings->first_version() + count)};
-    if (part.first < part.end) parts.push_back(part);
-    if (postings->first_version() <= slice.first) break;
+/// Finds the parts of a slice, newest first, and looks no further back than the slice reaches.
+class PartFinder {
+ public:
+  PartFinder(const PublishedLog& log, const StreamSlice& slice)
+      : log_(log),
+        slice_(slice),
+        before_(std::min(slice.before, log.end())),
+        key_(log.hasher.stream(slice.stream)),
+        search_(log, key_.hash) {}
+
+  /// The next older part, or nothing.
+  [[nodiscard]] Result<std::optional<StreamPart>> next() {
+    while (!done_) {
+      const std::shared_ptr<Segment>* const segment = search_.next();
+      if (segment == nullptr) break;
+      if ((*segment)->start().end >= before_) continue;
+      KEELSON_TRY_ASSIGN(auto indexed, IndexedSegment::open(log_, **segment));
+      KEELSON_TRY_ASSIGN(const auto postings, indexed.index().find_stream(key_));
+      if (!postings) continue;
+      KEELSON_TRY_ASSIGN(const std::uint32_t count,
+                         postings->count_before(indexed.relative(before_)));
+      done_ = postings->first_version() <= slice_.first;
+      StreamPart part{*segment, std::move(indexed), postings,
+                      std::max(slice_.first, postings->first_version()),
+                      std::min(slice_.end, postings->first_version() + count)};
+      if (part.first < part.end) return part;
+    }
+    return std::nullopt;
   }
-  return parts;
+
+  /// Opens a part whose segment has been let go of.
+  [[nodiscard]] Result<void> open_again(StreamPart& part) const {
+    KEELSON_TRY_ASSIGN(part.open, IndexedSegment::open(log_, *part.segment));
+    KEELSON_TRY_ASSIGN(part.postings, part.open->index().find_stream(key_));
+    if (part.postings && part.postings->first_version() <= part.first &&
+        part.end <= part.postings->end_version()) {
+      return {};
+    }
+    return fail(Errc::corruption, part.segment->path() + ": its index has changed");
+  }
+
+ private:
+  const PublishedLog& log_;
+  const StreamSlice& slice_;
+  const Offset before_;
+  const StreamKey key_;
+  SegmentSearch search_;
+  bool done_ = false;  ///< nothing older is wanted
+};
+
+/// Whether `event`, found where the index has `version` of `stream`, is that.
+Result<void> check_event(const FoundEvent& event, std::string_view stream, Version version,
+                         const IndexedSegment& segment, std::string_view body) {
+  if (event.record.stream == stream && event.record.version == version) return {};
+  return segment.failed({Errc::corruption,
+                         "the index says version " + std::to_string(version.value) + " of '" +
+                             std::string(stream) + "' is here",
+                         {}},
+                        body);
 }
 
-/// The event at `posting`, which the index has for `version` of `stream`.
-Result<FoundEvent> read_event(IndexedSegment& segment, const Posting& posting,
-                              std::string_view stream, Version version) {
-  KEELSON_TRY_ASSIGN(const FoundEvent event, segment.event(posting));
-  if (event.record.stream != stream || event.record.version != version) {
-    return segment.failed({Errc::corruption,
-                           "the index says version " + std::to_string(version.value) + " of '" +
-                               std::string(stream) + "' is here",
-                           {}});
-  }
-  return event;
-}
-
-/// Visits `part`. False when the visitor has had enough.
-Result<bool> visit_part(const PublishedLog& log, const StreamPart& part, const StreamSlice& slice,
+/// Visits `part`, which is open. False when the visitor has had enough.
+Result<bool> visit_part(const StreamPart& part, const StreamSlice& slice,
                         const PartitionLog::Visitor& visit) {
-  IndexedSegment segment(log, part.segment);
-  KEELSON_TRY_ASSIGN(const auto postings,
-                     segment.index().find_stream(log.hasher.stream(slice.stream)));
-  if (!postings) return fail(Errc::corruption, part.segment->path() + ": its index has changed");
-  std::array<Posting, kPostingsAtOnce> buffer;
+  const IndexedSegment& segment = *part.open;
+  std::array<Posting, IndexedSegment::kPostingsAtOnce> postings;
+  std::array<std::string_view, IndexedSegment::kPostingsAtOnce> bodies;
   for (Version first = part.first, end = part.end; first < end;) {
-    const std::size_t count = std::min<std::uint64_t>(end - first, buffer.size());
+    const std::size_t count = std::min<std::uint64_t>(end - first, postings.size());
     const Version chunk = slice.backward ? end - count : first;
-    const std::span chosen(buffer.data(), count);
-    KEELSON_TRY(
-        postings->copy(static_cast<std::uint32_t>(chunk - postings->first_version()), chosen));
+    const std::span chosen(postings.data(), count);
+    KEELSON_TRY(part.postings->copy(
+        static_cast<std::uint32_t>(chunk - part.postings->first_version()), chosen));
+    KEELSON_TRY(segment.bodies(chosen, bodies));
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t n = slice.backward ? count - 1 - i : i;
-      KEELSON_TRY_ASSIGN(const FoundEvent event,
-                         read_event(segment, chosen[n], slice.stream, chunk + n));
-      if (!visit(event)) return false;
+      const auto event = segment.event(chosen[n], bodies[n]);
+      if (!event) return std::unexpected(event.error());
+      KEELSON_TRY(check_event(*event, slice.stream, chunk + n, segment, bodies[n]));
+      if (!visit(*event)) return false;
     }
     (slice.backward ? end : first) = slice.backward ? chunk : chunk + count;
   }
   return true;
+}
+
+/// Newest first, as the parts are found: what is not wanted is not looked for.
+Result<void> read_backward(const PublishedLog& log, const StreamSlice& slice,
+                           const PartitionLog::Visitor& visit) {
+  PartFinder finder(log, slice);
+  while (true) {
+    KEELSON_TRY_ASSIGN(const auto part, finder.next());
+    if (!part) return {};
+    KEELSON_TRY_ASSIGN(const bool more, visit_part(*part, slice, visit));
+    if (!more) return {};
+  }
+}
+
+Result<void> read_forward(const PublishedLog& log, const StreamSlice& slice,
+                          const PartitionLog::Visitor& visit) {
+  PartFinder finder(log, slice);
+  std::vector<StreamPart> parts;  // newest first
+  while (true) {
+    KEELSON_TRY_ASSIGN(auto part, finder.next());
+    if (!part) break;
+    parts.push_back(*std::move(part));
+    if (parts.size() > kPartsKeptOpen) {
+      // The newer one, which is read later.
+      StreamPart& later = parts[parts.size() - 1 - kPartsKeptOpen];
+      later.postings.reset();
+      later.open.reset();
+    }
+  }
+  for (; !parts.empty(); parts.pop_back()) {
+    StreamPart& part = parts.back();
+    if (!part.open) KEELSON_TRY(finder.open_again(part));
+    KEELSON_TRY_ASSIGN(const bool more, visit_part(part, slice, visit));
+    if (!more) break;
+  }
+  return {};
 }
 
 bool same_key(const CommandKey& a, const CommandKey& b) {
@@ -86,18 +156,18 @@ bool same_key(const CommandKey& a, const CommandKey& b) {
 }
 
 /// Everything about the commit at `place`.
-Result<FoundCommit> read_commit(IndexedSegment& segment, const CommitPlace& place) {
+Result<FoundCommit> read_commit(const IndexedSegment& segment, const CommitPlace& place) {
   KEELSON_TRY_ASSIGN(const DecodedCommit commit, segment.commit(place));
-  KEELSON_TRY_ASSIGN(const StoredBatch* const batch, segment.batch(place.batch));
+  KEELSON_TRY_ASSIGN(const StoredBatch batch, segment.batch(place.batch));
   FoundCommit found;
   found.header = commit.header;
-  found.time = batch->header.time;
-  found.first = batch->header.base_offset + commit.first_event;
+  found.time = batch.header.time;
+  found.first = batch.header.base_offset + commit.first_event;
   found.events.reserve(commit.header.event_count);
   std::size_t position = commit.events_position;
   for (std::uint32_t i = 0; i < commit.header.event_count; ++i) {
-    auto event = decode_event(batch->body().substr(0, commit.end), position);
-    if (!event) return segment.failed(std::move(event).error());
+    auto event = decode_event(batch.body().substr(0, commit.end), position);
+    if (!event) return segment.failed(std::move(event).error(), batch.body());
     found.events.push_back({found.first + i, event->record, commit.header.key.id});
     position = event->end;
   }
@@ -109,22 +179,16 @@ Result<FoundCommit> read_commit(IndexedSegment& segment, const CommitPlace& plac
 
 Result<void> read_stream(const PublishedLog& log, const StreamSlice& slice,
                          const PartitionLog::Visitor& visit) {
-  KEELSON_TRY_ASSIGN(auto parts, find_parts(log, slice));
-  if (!slice.backward) std::reverse(parts.begin(), parts.end());
-  for (const StreamPart& part : parts) {
-    KEELSON_TRY_ASSIGN(const bool more, visit_part(log, part, slice, visit));
-    if (!more) break;
-  }
-  return {};
+  return slice.backward ? read_backward(log, slice, visit) : read_forward(log, slice, visit);
 }
 
 Result<Version> stream_version(const PublishedLog& log, std::string_view stream, Offset before) {
   before = std::min(before, log.end());
-  const auto segments = log.segments.all();
   const StreamKey key = log.hasher.stream(stream);
-  for (auto at = segments->rbegin(); at != segments->rend(); ++at) {
-    const IndexedSegment segment(log, *at);
-    if (segment.start().end >= before) continue;
+  SegmentSearch search(log, key.hash);
+  while (const auto* const candidate = search.next()) {
+    if ((*candidate)->start().end >= before) continue;
+    KEELSON_TRY_ASSIGN(const auto segment, IndexedSegment::open(log, **candidate));
     KEELSON_TRY_ASSIGN(const auto postings, segment.index().find_stream(key));
     if (!postings) continue;
     KEELSON_TRY_ASSIGN(const std::uint32_t count, postings->count_before(segment.relative(before)));
@@ -136,9 +200,9 @@ Result<Version> stream_version(const PublishedLog& log, std::string_view stream,
 
 Result<std::optional<FoundCommit>> find_command(const PublishedLog& log, const CommandKey& key) {
   const std::uint64_t hash = log.hasher.command(key);
-  const auto segments = log.segments.all();
-  for (auto at = segments->rbegin(); at != segments->rend(); ++at) {
-    IndexedSegment segment(log, *at);
+  SegmentSearch search(log, hash);
+  while (const auto* const candidate = search.next()) {
+    KEELSON_TRY_ASSIGN(const auto segment, IndexedSegment::open(log, **candidate));
     const auto matches = [&](const CommitPlace& place) -> Result<bool> {
       KEELSON_TRY_ASSIGN(const DecodedCommit commit, segment.commit(place));
       return same_key(commit.header.key, key);
@@ -158,7 +222,7 @@ Result<Offset> end_at(const PublishedLog& log, TimeUs time) {
                                         return t < segment->start().last_time;
                                       });
   if (after == segments->begin()) return segments->front()->start().end;
-  const IndexedSegment segment(log, *std::prev(after));
+  KEELSON_TRY_ASSIGN(const auto segment, IndexedSegment::open(log, **std::prev(after)));
   KEELSON_TRY_ASSIGN(const auto batch, segment.index().batch_after(time));
   if (!batch) return after == segments->end() ? end : std::min(end, (*after)->start().end);
   KEELSON_TRY_ASSIGN(const BatchEntry entry, segment.index().batch(*batch));

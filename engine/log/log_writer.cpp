@@ -26,13 +26,11 @@ Result<void> add_events(const BatchDraft& draft, std::string_view padded_body,
 
 }  // namespace
 
-LogWriter::LogWriter(io::FileSystem& files, std::string folder, const Uuid& identity,
-                     std::uint64_t segment_bytes, SegmentList& segments, SegmentSupply& supply,
-                     LogState state, Place place)
-    : files_(files),
+LogWriter::LogWriter(const SegmentContext& context, std::string folder, std::uint64_t segment_bytes,
+                     SegmentList& segments, SegmentSupply& supply, LogState state, Place place)
+    : context_(context),
       folder_(std::move(folder)),
-      identity_(identity),
-      seed_(checksum_seed(identity)),
+      seed_(checksum_seed(context.identity)),
       segment_bytes_(segment_bytes),
       segments_(segments),
       supply_(supply),
@@ -123,16 +121,16 @@ Result<void> LogWriter::roll(std::uint64_t bytes) {
   // All of the old segment first: the next start takes it as durable once there is a newer one.
   KEELSON_TRY(sync());
   SegmentHeader header;
-  header.identity = identity_;
+  header.identity = context_.identity;
   header.capacity = std::max(next_segment_bytes(), kSegmentHeaderBytes + bytes);
   header.start = state_;
   KEELSON_TRY_ASSIGN(auto next, supply_.take(std::move(header)));
   // Its name is there now, durable or not: writing on in the old segment could contradict it.
-  if (auto synced = files_.sync_folder(folder_); !synced) {
+  if (auto synced = context_.files.sync_folder(folder_); !synced) {
     failed_ = synced.error();
     return synced;
   }
-  auto segment = std::make_shared<Segment>(files_, state_.point, next);
+  auto segment = std::make_shared<Segment>(context_, state_.point, next);
   segments_.all()->back()->fix_end(position_);
   segments_.add(std::move(segment));
   enter(std::move(next), kSegmentHeaderBytes);

@@ -27,9 +27,8 @@ class LogWriter {
     std::uint64_t position = 0;         ///< where its batches end; all before is durable
   };
 
-  LogWriter(io::FileSystem& files, std::string folder, const Uuid& identity,
-            std::uint64_t segment_bytes, SegmentList& segments, SegmentSupply& supply,
-            LogState state, Place place);
+  LogWriter(const SegmentContext& context, std::string folder, std::uint64_t segment_bytes,
+            SegmentList& segments, SegmentSupply& supply, LogState state, Place place);
 
   /// As `PartitionLog` says.
   [[nodiscard]] Result<BatchNo> append(const BatchDraft& draft);
@@ -51,9 +50,8 @@ class LogWriter {
   void accept(LogState state);
   void enter(std::shared_ptr<SegmentFile> file, std::uint64_t position);
 
-  io::FileSystem& files_;
+  const SegmentContext& context_;
   const std::string folder_;
-  const Uuid identity_;
   const ChecksumSeed seed_;
   const std::uint64_t segment_bytes_;
   SegmentList& segments_;

@@ -17,6 +17,8 @@
 
 namespace keelson::log {
 
+class OpenSegments;
+
 /// What opening expects to find.
 enum class Opening {
   make_if_missing,  ///< nothing yet, or a log
@@ -28,6 +30,9 @@ struct LogOptions {
   /// its own size. 64 KiB…1 GiB. A log grows into it from smaller ones.
   std::uint64_t segment_bytes = 64u << 20;
   Opening opening = Opening::make_if_missing;
+  /// Bounds the sealed segments that are open at a time; shared by the partitions of a store.
+  /// Nullptr: one of its own, of the default size.
+  std::shared_ptr<OpenSegments> open_segments = nullptr;
 };
 
 /// A batch gathered by the partition, ready to be numbered, hashed and written.

@@ -5,26 +5,31 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "engine/base/result.h"
 #include "engine/log/batch.h"
+#include "engine/log/open_segment.h"
 #include "engine/log/segment.h"
+#include "engine/log/segment_group.h"
 #include "engine/log/segment_index.h"
 #include "engine/log/stored_batch.h"
-#include "engine/log/verified_batches.h"
 
 namespace keelson::log {
 
 /// The segments and how far they are published. Thread-safe. Readers take `end` first: it makes
 /// everything below it visible.
 struct PublishedLog {
-  explicit PublishedLog(const Uuid& identity) : seed(checksum_seed(identity)), hasher(identity) {}
+  explicit PublishedLog(SegmentContext segment_context)
+      : context(std::move(segment_context)),
+        seed(checksum_seed(context.identity)),
+        hasher(context.identity) {}
 
+  const SegmentContext context;  ///< of all its segments
   const ChecksumSeed seed;
   const KeyHasher hasher;
   SegmentList segments;
-  mutable SegmentFileCache files;
-  mutable VerifiedBatches verified;
+  GroupList groups;
   std::atomic<std::uint64_t> end_offset = 0;
   /// Makes damaged indexes again: see `repairing`. Set by the log that owns this.
   std::function<Result<bool>(std::uint64_t repairs_before)> repair_indexes;

@@ -181,6 +181,24 @@ Result<DecodedCommit> decode_commit(std::string_view body, std::size_t position)
   return commit;
 }
 
+Result<std::string_view> decode_command_id(std::string_view body, std::size_t position) {
+  if (position > body.size() || body.size() - position < kCommitHeadBytes) {
+    return malformed("commit head past the end", position);
+  }
+  const std::string_view frame = body.substr(position);
+  if (get<std::uint32_t>(frame, kCommitBatchDistance) != position + kBatchHeaderBytes) {
+    return malformed("commit's distance to its batch is wrong", position);
+  }
+  const std::size_t id_position = kCommitHeadBytes +
+                                  get<std::uint16_t>(frame, kCommitPrincipalLength) +
+                                  get<std::uint16_t>(frame, kCommitTargetLength);
+  const std::size_t id = get<std::uint16_t>(frame, kCommitIdLength);
+  if (id_position + id > frame.size()) {
+    return malformed("commit's strings are longer than it", position);
+  }
+  return frame.substr(id_position, id);
+}
+
 Result<DecodedEvent> decode_event(std::string_view body, std::size_t position) {
   if (position > body.size() || body.size() - position < kEventFramingBytes + kLeafHeadBytes) {
     return malformed("event head past the end", position);

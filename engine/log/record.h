@@ -99,6 +99,9 @@ struct DecodedEvent {
 /// @error corruption  context says what is wrong and at which byte of the body.
 [[nodiscard]] Result<DecodedCommit> decode_commit(std::string_view body, std::size_t position);
 [[nodiscard]] Result<DecodedEvent> decode_event(std::string_view body, std::size_t position);
+/// The id of the commit at `position`, and nothing else of it: for readers of single events.
+[[nodiscard]] Result<std::string_view> decode_command_id(std::string_view body,
+                                                         std::size_t position);
 
 /// Walks a body commit by commit and event by event, checking that the frames fit each other. Give
 /// it the counts of the batch's header; the body may be followed by padding.

@@ -162,6 +162,16 @@ Result<std::uint64_t> SealedIndex::hash_at(const HashedSection& section, std::ui
   return get<std::uint64_t>(bytes, 0);
 }
 
+Result<std::uint64_t> SealedIndex::stream_hash(std::uint32_t i) const {
+  KEELSON_ASSERT(i < counts_.streams);
+  return hash_at(stream_section(), i);
+}
+
+Result<std::uint64_t> SealedIndex::commit_hash(std::uint32_t i) const {
+  KEELSON_ASSERT(i < counts_.commits);
+  return hash_at(command_section(), i);
+}
+
 Result<SealedIndex::EntryRange> SealedIndex::candidates(const HashedSection& section,
                                                         std::uint64_t hash) const {
   KEELSON_TRY_ASSIGN(const bool possible, may_contain(section, hash));
@@ -264,6 +274,7 @@ Result<void> SealedIndex::copy_postings(std::uint32_t handle, std::uint32_t /*co
 
 Result<std::uint32_t> SealedIndex::count_postings_before(std::uint32_t handle, std::uint32_t count,
                                                          std::uint64_t relative_offset) const {
+  if (relative_offset >= counts_.events) return count;
   std::uint32_t first = 0;
   std::uint32_t end = count;
   while (first < end) {

@@ -55,6 +55,12 @@ class SealedIndex final : public SegmentIndex {
   [[nodiscard]] Result<std::optional<CommitPlace>> find_command(
       std::uint64_t hash, const CommitMatch& matches) const override;
 
+  /// For whoever makes a filter over many indexes. Hashes stand in ascending order.
+  [[nodiscard]] std::uint32_t stream_count() const { return counts_.streams; }
+  [[nodiscard]] std::uint32_t commit_count() const { return counts_.commits; }
+  [[nodiscard]] Result<std::uint64_t> stream_hash(std::uint32_t i) const;
+  [[nodiscard]] Result<std::uint64_t> commit_hash(std::uint32_t i) const;
+
   /// Checks every block, also those that no look-up has touched: for verifying a store.
   [[nodiscard]] Result<void> check_all() const;
 

@@ -4,77 +4,74 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/log/log_format.h"
+#include "engine/log/segment_sealer.h"
 
 namespace keelson::log {
 
-Result<std::shared_ptr<SegmentFile>> SegmentFile::open(io::FileSystem& files, std::string path,
-                                                       io::OpenMode mode) {
-  auto segment = std::make_shared<SegmentFile>();
-  KEELSON_TRY_ASSIGN(segment->file, files.open(path, mode));
-  KEELSON_TRY_ASSIGN(segment->bytes, segment->file->view());
-  segment->path = std::move(path);
-  return segment;
-}
-
-void SegmentFileCache::keep(std::shared_ptr<const SegmentFile> file) {
-  const std::lock_guard lock(mutex_);
-  ring_[next_].swap(file);
-  next_ = (next_ + 1) % kFiles;
-}
-
-Segment::Segment(io::FileSystem& files, LogPoint start, std::shared_ptr<SegmentFile> file)
-    : files_(files),
+Segment::Segment(const SegmentContext& context, LogPoint start,
+                 std::shared_ptr<const SegmentFile> file)
+    : context_(context),
       start_(start),
       path_(file->path),
       used_end_(kStillWritten),
-      held_(std::move(file)),
-      tail_index_(std::make_shared<TailIndex>(held_->bytes.size())),
-      index_(tail_index_) {}
+      tail_index_(std::make_shared<TailIndex>(file->bytes.size())),
+      held_(std::make_shared<OpenSegment>(file, tail_index_,
+                                          file->bytes.size() / kBatchHeaderBytes)) {}
 
-Segment::Segment(io::FileSystem& files, LogPoint start, std::string path, std::uint64_t used_end,
-                 std::shared_ptr<const SegmentIndex> index)
-    : files_(files),
-      start_(start),
-      path_(std::move(path)),
-      used_end_(used_end),
-      index_(std::move(index)) {}
-
-std::shared_ptr<const SegmentIndex> Segment::index() const {
-  const std::lock_guard lock(mutex_);
-  return index_;
-}
+Segment::Segment(const SegmentContext& context, LogPoint start, std::string path,
+                 std::uint64_t used_end)
+    : context_(context), start_(start), path_(std::move(path)), used_end_(used_end) {}
 
 std::shared_ptr<TailIndex> Segment::tail_index() const {
   const std::lock_guard lock(mutex_);
   return tail_index_;
 }
 
-Result<std::shared_ptr<const SegmentFile>> Segment::file(SegmentFileCache& cache) const {
+Result<std::shared_ptr<const OpenSegment>> Segment::open() const {
   const std::lock_guard lock(mutex_);
   if (held_) return held_;
-  if (auto open = opened_.lock()) return open;
+  if (auto open = opened_.lock()) {
+    context_.open->touch(*open);
+    return open;
+  }
   KEELSON_TRY_ASSIGN(std::shared_ptr<const SegmentFile> file,
-                     SegmentFile::open(files_, path_, io::OpenMode::read));
+                     SegmentFile::open(context_.files, path_, io::OpenMode::read));
   if (file->bytes.size() < used_end()) {
     return fail(Errc::corruption, path_ + " ends at byte " + std::to_string(file->bytes.size()) +
                                       ", its batches at " + std::to_string(used_end()));
   }
-  opened_ = file;
-  cache.keep(file);
-  return file;
+  auto loaded = load_index(context_.files, path_, id());
+  if (!loaded) {
+    index_damaged_ = loaded.error().code == Errc::corruption;
+    return std::unexpected(std::move(loaded).error());
+  }
+  auto index = *std::move(loaded);
+  const std::uint32_t batches = index->batch_count();
+  auto open = std::make_shared<const OpenSegment>(std::move(file), std::move(index), batches);
+  opened_ = open;
+  context_.open->keep(open);
+  return open;
 }
 
-void Segment::seal(std::shared_ptr<const SegmentIndex> index) {
+void Segment::seal() {
   const std::lock_guard lock(mutex_);
-  index_ = std::move(index);
   tail_index_.reset();
-  opened_ = held_;
   held_.reset();
+  opened_.reset();
+  index_damaged_ = false;
 }
 
-void Segment::replace_index(std::shared_ptr<const SegmentIndex> index) {
+bool Segment::index_damaged() const {
   const std::lock_guard lock(mutex_);
-  index_ = std::move(index);
+  if (held_) return false;
+  const auto open = opened_.lock();
+  return index_damaged_ || (open && open->index().damaged());
+}
+
+void Segment::hold(std::shared_ptr<const OpenSegment> open) {
+  const std::lock_guard lock(mutex_);
+  held_ = std::move(open);
 }
 
 std::shared_ptr<const SegmentList::Segments> SegmentList::all() const {

@@ -1,58 +1,32 @@
 // One segment of an open log, and the list of them.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "engine/base/result.h"
-#include "engine/io/file_system.h"
 #include "engine/log/log_state.h"
+#include "engine/log/open_segment.h"
+#include "engine/log/sealed_index.h"
 #include "engine/log/tail_index.h"
 
 namespace keelson::log {
 
-/// An open segment file, mapped. Whoever holds it may read it, also after retention has removed the
-/// file's name.
-struct SegmentFile {
-  std::string path;
-  std::unique_ptr<io::File> file;
-  std::string_view bytes;  ///< all of it; unused bytes are zero
-
-  [[nodiscard]] static Result<std::shared_ptr<SegmentFile>> open(io::FileSystem& files,
-                                                                 std::string path,
-                                                                 io::OpenMode mode);
-};
-
-/// Segment files that were read lately, so that a reader seldom has to open one and the number of
-/// open files stays bounded. Thread-safe.
-class SegmentFileCache {
- public:
-  void keep(std::shared_ptr<const SegmentFile> file);
-
- private:
-  static constexpr std::size_t kFiles = 64;
-  std::mutex mutex_;
-  std::array<std::shared_ptr<const SegmentFile>, kFiles> ring_;
-  std::size_t next_ = 0;
-};
-
 /// A segment as readers know it. Thread-safe.
 ///
-/// It is open for writing at first, with its file held open. Once the next segment has taken over,
-/// `used_end` is fixed and nothing of it changes any more; its file is then opened when it is read.
+/// It is open for writing at first, with its file and its index held. Once the next segment has
+/// taken over, `used_end` is fixed and nothing of it changes any more. When it is sealed it lets go
+/// of both: from then on it is opened when it is read, and takes a few hundred bytes of memory.
 class Segment {
  public:
   /// The segment that is written, with an empty index.
-  Segment(io::FileSystem& files, LogPoint start, std::shared_ptr<SegmentFile> file);
-  /// A segment that another one follows.
-  Segment(io::FileSystem& files, LogPoint start, std::string path, std::uint64_t used_end,
-          std::shared_ptr<const SegmentIndex> index);
+  Segment(const SegmentContext& context, LogPoint start, std::shared_ptr<const SegmentFile> file);
+  /// A sealed segment, with its index beside it.
+  Segment(const SegmentContext& context, LogPoint start, std::string path, std::uint64_t used_end);
 
   [[nodiscard]] const LogPoint& start() const { return start_; }
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -60,30 +34,38 @@ class Segment {
   [[nodiscard]] std::uint64_t used_end() const { return used_end_.load(std::memory_order_acquire); }
   static constexpr std::uint64_t kStillWritten = UINT64_MAX;
 
-  /// The file, opened if need be.
-  [[nodiscard]] Result<std::shared_ptr<const SegmentFile>> file(SegmentFileCache& cache) const;
+  /// Its bytes and its index, opened if need be.
+  /// @error corruption  the file is shorter than its batches, or its index damaged.
+  [[nodiscard]] Result<std::shared_ptr<const OpenSegment>> open() const;
 
-  [[nodiscard]] std::shared_ptr<const SegmentIndex> index() const;
+  [[nodiscard]] bool sealed() const { return tail_index() == nullptr; }
+  /// What its index belongs to. Once `used_end` is fixed.
+  [[nodiscard]] SegmentId id() const {
+    return {context_.identity, start_.next_batch, start_.end, used_end()};
+  }
+
   /// The index while it grows; nullptr once the segment is sealed. For the publisher.
   [[nodiscard]] std::shared_ptr<TailIndex> tail_index() const;
 
   /// The next segment takes over. By the writer, before the first batch of the next is published.
   void fix_end(std::uint64_t used_end) { used_end_.store(used_end, std::memory_order_release); }
-  /// Takes the finished index and lets go of the file: from now on it is opened when it is read.
-  void seal(std::shared_ptr<const SegmentIndex> index);
-  /// Takes another index of the same batches, in place of a damaged one.
-  void replace_index(std::shared_ptr<const SegmentIndex> index);
+  /// Its index has been written: lets go of the one in memory, and of one that was read before.
+  void seal();
+  /// Whether a reader has found its index damaged.
+  [[nodiscard]] bool index_damaged() const;
+  /// Serves `open` in place of what is on disk, until it is sealed or the log closed.
+  void hold(std::shared_ptr<const OpenSegment> open);
 
  private:
-  io::FileSystem& files_;
+  const SegmentContext& context_;
   const LogPoint start_;
   const std::string path_;
   std::atomic<std::uint64_t> used_end_;
   mutable std::mutex mutex_;
-  std::shared_ptr<const SegmentFile> held_;
   std::shared_ptr<TailIndex> tail_index_;
-  std::shared_ptr<const SegmentIndex> index_;
-  mutable std::weak_ptr<const SegmentFile> opened_;
+  std::shared_ptr<const OpenSegment> held_;  ///< until it is sealed
+  mutable std::weak_ptr<const OpenSegment> opened_;
+  mutable bool index_damaged_ = false;  ///< so badly that it could not be opened
 };
 
 /// The segments of a log, oldest first. Thread-safe; its lock is held for a copy of a pointer, and

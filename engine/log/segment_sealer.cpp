@@ -23,28 +23,25 @@ std::string index_path(std::string_view segment_path) {
 
 }  // namespace
 
-Result<std::shared_ptr<const SegmentIndex>> seal_segment(io::FileSystem& files,
-                                                         const std::string& path,
-                                                         const TailIndex& tail,
-                                                         const SegmentId& segment) {
+Result<void> seal_segment(io::FileSystem& files, const std::string& path, const TailIndex& tail,
+                          const SegmentId& segment) {
   {
     KEELSON_TRY_ASSIGN(const auto file, files.open(path, io::OpenMode::read_write));
     KEELSON_TRY(file->truncate(segment.used_end));
     KEELSON_TRY(file->sync());
   }
-  KEELSON_TRY(io::replace_file(files, index_path(path), seal_index(tail, segment)));
-  return load_index(files, path, segment);
+  return io::replace_file(files, index_path(path), seal_index(tail, segment));
 }
 
-Result<std::shared_ptr<const SegmentIndex>> load_index(io::FileSystem& files,
-                                                       const std::string& path,
-                                                       const SegmentId& segment) {
+Result<std::shared_ptr<const SealedIndex>> load_index(io::FileSystem& files,
+                                                      const std::string& path,
+                                                      const SegmentId& segment) {
   auto mapped = std::make_shared<MappedIndex>();
   KEELSON_TRY_ASSIGN(mapped->file, files.open(index_path(path), io::OpenMode::read));
   KEELSON_TRY_ASSIGN(const std::string_view bytes, mapped->file->view());
   KEELSON_TRY_ASSIGN(mapped->index, SealedIndex::open(bytes, segment));
-  const SegmentIndex* const index = mapped->index.get();
-  return std::shared_ptr<const SegmentIndex>(std::move(mapped), index);
+  const SealedIndex* const index = mapped->index.get();
+  return std::shared_ptr<const SealedIndex>(std::move(mapped), index);
 }
 
 }  // namespace keelson::log

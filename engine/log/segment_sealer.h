@@ -11,19 +11,17 @@
 
 namespace keelson::log {
 
-/// Cuts the unused rest off the segment at `path`, then writes its index beside it and opens that.
-/// In this order, so that a segment with an index has its final size. Durable on return.
+/// Cuts the unused rest off the segment at `path`, then writes its index beside it. In this order,
+/// so that a segment with an index has its final size. Durable on return.
 /// @param tail  complete: every batch of the segment has been added.
 /// @error disk_full, io_error  the segment is whole, its index missing: to be tried again.
-[[nodiscard]] Result<std::shared_ptr<const SegmentIndex>> seal_segment(io::FileSystem& files,
-                                                                       const std::string& path,
-                                                                       const TailIndex& tail,
-                                                                       const SegmentId& segment);
+[[nodiscard]] Result<void> seal_segment(io::FileSystem& files, const std::string& path,
+                                        const TailIndex& tail, const SegmentId& segment);
 
 /// Opens the index that `seal_segment` wrote for the segment at `path`.
 /// @error not_found, corruption, unsupported_format  it is to be built again.
-[[nodiscard]] Result<std::shared_ptr<const SegmentIndex>> load_index(io::FileSystem& files,
-                                                                     const std::string& path,
-                                                                     const SegmentId& segment);
+[[nodiscard]] Result<std::shared_ptr<const SealedIndex>> load_index(io::FileSystem& files,
+                                                                    const std::string& path,
+                                                                    const SegmentId& segment);
 
 }  // namespace keelson::log

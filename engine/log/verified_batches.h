@@ -1,36 +1,41 @@
-// Which batches this process has checked already.
+// Which batches of a segment have been checked already.
 #pragma once
 
-#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-
-#include "engine/base/types.h"
+#include <memory>
 
 namespace keelson::log {
 
-/// Remembers batches whose body checksum held, so that reading one event of a large batch does not
-/// hash all of it each time. A fixed table: a batch that another one displaced is checked again.
-/// Thread-safe.
+/// Remembers the batches of one open segment whose checksums, of header and body, held: reading an
+/// event of a large batch must not hash all of it each time. A bit for each batch. Thread-safe;
+/// relaxed, since the bytes never change and two threads may check one batch without harm.
 class VerifiedBatches {
  public:
-  [[nodiscard]] bool contains(BatchNo batch) const {
-    return slot(batch).load(std::memory_order_relaxed) == mark(batch);
+  explicit VerifiedBatches(std::size_t batches_max)
+      : batches_max_(batches_max),
+        words_(std::make_unique<std::atomic<std::uint64_t>[]>(batches_max / kBits + 1)) {}
+
+  /// `ordinal` counts from the segment's first batch; one beyond `batches_max` is never contained.
+  [[nodiscard]] bool contains(std::uint32_t ordinal) const {
+    return ordinal < batches_max_ &&
+           (words_[ordinal / kBits].load(std::memory_order_relaxed) & bit(ordinal)) != 0;
   }
-  void add(BatchNo batch) { slot(batch).store(mark(batch), std::memory_order_relaxed); }
+  void add(std::uint32_t ordinal) {
+    if (ordinal < batches_max_ && !contains(ordinal)) {
+      words_[ordinal / kBits].fetch_or(bit(ordinal), std::memory_order_relaxed);
+    }
+  }
 
  private:
-  static constexpr std::size_t kSlots = 16384;
-  /// Never 0, which is an empty slot.
-  [[nodiscard]] static std::uint64_t mark(BatchNo batch) { return batch.value + 1; }
-  [[nodiscard]] std::atomic<std::uint64_t>& slot(BatchNo batch) {
-    return slots_[batch.value % kSlots];
-  }
-  [[nodiscard]] const std::atomic<std::uint64_t>& slot(BatchNo batch) const {
-    return slots_[batch.value % kSlots];
+  static constexpr std::size_t kBits = 64;
+  [[nodiscard]] static std::uint64_t bit(std::uint32_t ordinal) {
+    return std::uint64_t{1} << ordinal % kBits;
   }
 
-  std::array<std::atomic<std::uint64_t>, kSlots> slots_{};
+  std::size_t batches_max_;
+  std::unique_ptr<std::atomic<std::uint64_t>[]> words_;
 };
 
 }  // namespace keelson::log

@@ -87,8 +87,10 @@ Result<std::shared_ptr<LogPartition>> LogPartition::open(Environment environment
                                                          std::shared_ptr<Strand> maintenance) {
   const Epoch epoch = log->last_epoch() + 1;
   KEELSON_TRY(start_epoch(*log, epoch, environment.clock.now()));
-  return std::shared_ptr<LogPartition>(
+  auto partition = std::shared_ptr<LogPartition>(
       new LogPartition(environment, std::move(log), options, epoch, std::move(maintenance)));
+  partition->strand_->dispatch([partition] { partition->maintain(); });
+  return partition;
 }
 
 LogPartition::LogPartition(Environment environment, std::unique_ptr<log::PartitionLog> log,
@@ -231,12 +233,16 @@ void LogPartition::on_written(Result<BatchNo> written) {
 }
 
 void LogPartition::maintain() {
-  if (maintaining_ || !log_->maintenance_due()) return;
+  if (closing_ || maintaining_ || !log_->maintenance_due()) return;
   maintaining_ = true;
   maintenance_->post([self = shared_from_this()] {
-    // What fails here is tried again by the append that needs it, which reports it.
-    static_cast<void>(self->log_->maintain());
-    self->strand_->dispatch([self] { self->maintaining_ = false; });
+    // What fails here is tried again after a later batch, or by the append that needs it, which
+    // reports it.
+    const bool done = self->log_->maintain().has_value();
+    self->strand_->dispatch([self, done] {
+      self->maintaining_ = false;
+      if (done) self->maintain();
+    });
   });
 }
 

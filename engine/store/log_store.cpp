@@ -9,6 +9,7 @@
 #include <set>
 
 #include "engine/io/file_system.h"
+#include "engine/log/open_segment.h"
 #include "engine/store/log_topic.h"
 #include "engine/store/names.h"
 #include "engine/store/store.h"
@@ -47,7 +48,10 @@ bool is_topic_name(const std::string& name) {
 class LogStore final : public Store {
  public:
   LogStore(Environment environment, StoreOptions options, std::unique_ptr<io::FolderLock> lock)
-      : environment_(environment), options_(std::move(options)), lock_(std::move(lock)) {}
+      : environment_(environment),
+        options_(std::move(options)),
+        lock_(std::move(lock)),
+        open_segments_(std::make_shared<log::OpenSegments>(options_.open_segments_max)) {}
 
   ~LogStore() override { close(); }
 
@@ -151,8 +155,9 @@ class LogStore final : public Store {
     if (record.options != options) return other_options(name);
     if (!known) KEELSON_TRY(folder.begin());
     KEELSON_TRY_ASSIGN(
-        auto topic, LogTopic::open(environment_, options_, folder.path(), name, record,
-                                   known ? log::Opening::existing : log::Opening::make_if_missing));
+        auto topic,
+        LogTopic::open(environment_, options_, open_segments_, folder.path(), name, record,
+                       known ? log::Opening::existing : log::Opening::make_if_missing));
     if (!known) KEELSON_TRY(folder.finish(record));
     return topic;
   }
@@ -163,8 +168,9 @@ class LogStore final : public Store {
   }
 
   Result<void> open_topic(const std::string& name, const TopicRecord& record) {
-    KEELSON_TRY_ASSIGN(auto topic, LogTopic::open(environment_, options_, folder_of(name).path(),
-                                                  name, record, log::Opening::existing));
+    KEELSON_TRY_ASSIGN(
+        auto topic, LogTopic::open(environment_, options_, open_segments_, folder_of(name).path(),
+                                   name, record, log::Opening::existing));
     recovered_.insert(recovered_.end(), topic->recovered().begin(), topic->recovered().end());
     topics_.emplace(name, std::move(topic));
     return {};
@@ -173,6 +179,7 @@ class LogStore final : public Store {
   Environment environment_;
   StoreOptions options_;
   std::unique_ptr<io::FolderLock> lock_;
+  std::shared_ptr<log::OpenSegments> open_segments_;
   std::vector<RecoveryReport> recovered_;
   std::vector<Damage> damaged_;  ///< topics; written by `open_topics` alone
   std::mutex closing_mutex_;     ///< held by `close`, before the other

@@ -33,9 +33,10 @@ Uuid partition_identity(const Uuid& topic, PartitionId partition) {
 
 }  // namespace
 
-Result<std::unique_ptr<LogTopic>> LogTopic::open(Environment environment, const StoreOptions& store,
-                                                 std::string folder, std::string name,
-                                                 TopicRecord record, log::Opening opening) {
+Result<std::unique_ptr<LogTopic>> LogTopic::open(
+    Environment environment, const StoreOptions& store,
+    const std::shared_ptr<log::OpenSegments>& open_segments, std::string folder, std::string name,
+    TopicRecord record, log::Opening opening) {
   auto topic = std::unique_ptr<LogTopic>(new LogTopic(std::move(name), std::move(record)));
   const auto maintenance = environment.scheduler.make_worker("maintain");
   for (std::uint32_t p = 0; p < topic->options().partitions; ++p) {
@@ -43,7 +44,9 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(Environment environment, const 
     const std::string partition_folder = folder + "/" + std::to_string(p);
     auto log = log::PartitionLog::open(environment.files, partition_folder,
                                        partition_identity(topic->id(), id),
-                                       {topic->options().segment_bytes, opening});
+                                       {.segment_bytes = topic->options().segment_bytes,
+                                        .opening = opening,
+                                        .open_segments = open_segments});
     if (!log && is_damage(log.error().code)) {
       topic->partitions_.push_back(std::make_shared<CorruptPartition>(id, log.error()));
       continue;

@@ -34,6 +34,7 @@ Result<void> check_limits(const StoreOptions& options) {
   KEELSON_TRY(check_range("commit_events_max", limits.commit_events_max, kCommitEventsMax));
   KEELSON_TRY(check_range("commit_bytes_max", limits.commit_bytes_max, kCommitBytesMax));
   KEELSON_TRY(check_range("event_bytes_max", limits.event_bytes_max, kCommitBytesMax));
+  KEELSON_TRY(check_range("open_segments_max", options.open_segments_max, UINT32_MAX));
   KEELSON_TRY(check_range("batch_bytes_max", options.batch_bytes_max, kBatchBytesMax));
   return check_range("pending_bytes_max", options.pending_bytes_max, UINT64_MAX);
 }

@@ -40,6 +40,9 @@ struct StoreOptions {
   std::uint64_t pending_bytes_max = 64u << 20;
   /// A batch is closed when it reaches this, whatever is waiting. Up to 256 MiB.
   std::uint32_t batch_bytes_max = 1u << 20;
+  /// Sealed segments that are open at a time, of all partitions: at most two descriptors and two
+  /// mappings each. Fewer than a stream read or a query touches cost time, not correctness. From 1.
+  std::uint32_t open_segments_max = 256;
 };
 
 /// Whether everything within these options fits the log's format.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/io/posix_file_system.h"
+#include "engine/log/open_segment.h"
 #include "tests/engine/log/log_model.h"
 #include "tests/support/simulated_file_system.h"
 #include "tests/support/temporary_folder.h"
@@ -161,6 +162,45 @@ TEST_CASE("partition log: a missing or damaged index is made again, and answers 
   reopen(log, disk);
   CHECK(log->rebuilt_indexes() == 0);
   model.check_equal(*log);
+}
+
+TEST_CASE("partition log: with two segments open at most it answers as with all of them") {
+  SimulatedFileSystem disk(14);
+  LogModel model(14);
+  const auto segments = std::make_shared<log::OpenSegments>(2);
+  log::LogOptions options = kSmall;
+  options.open_segments = segments;
+  auto log = PartitionLog::open(disk, "log", kIdentity, options).value();
+  for (int i = 0; i < 600; ++i) {
+    append(*log, model, model.make_batch());
+    REQUIRE(log->maintain());
+  }
+  model.check_equal(*log);
+  CHECK(segments->size() == 2);
+  log.reset();
+  log = PartitionLog::open(disk, "log", kIdentity, options).value();
+  model.check_equal(*log);
+  CHECK(segments->size() == 2);
+}
+
+TEST_CASE("partition log: what was read last stays open, what was read first is closed") {
+  const auto file = std::make_shared<log::SegmentFile>();
+  const auto make = [&] { return std::make_shared<log::OpenSegment>(file, nullptr, 1); };
+  log::OpenSegments segments(2);
+  const auto first = make();
+  std::weak_ptr<log::OpenSegment> second;
+  segments.keep(first);
+  {
+    const auto kept = make();
+    second = kept;
+    segments.keep(kept);
+  }
+  segments.touch(*first);
+  CHECK_FALSE(second.expired());
+  segments.keep(make());
+  CHECK(first.use_count() == 2);
+  CHECK(second.expired());
+  CHECK(segments.size() == 2);
 }
 
 TEST_CASE("partition log: a full segment is cut to what it uses when it is sealed") {

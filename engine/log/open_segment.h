@@ -1,0 +1,101 @@
+// A segment opened for reading, and the bounded set of those.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/random.h"
+#include "engine/base/result.h"
+#include "engine/io/file_system.h"
+#include "engine/log/segment_index.h"
+#include "engine/log/verified_batches.h"
+
+namespace keelson::log {
+
+/// An open segment file, mapped. Whoever holds it may read it, also after retention has removed the
+/// file's name.
+struct SegmentFile {
+  std::string path;
+  std::unique_ptr<io::File> file;
+  std::string_view bytes;  ///< all of it; unused bytes are zero
+
+  [[nodiscard]] static Result<std::shared_ptr<SegmentFile>> open(io::FileSystem& files,
+                                                                 std::string path,
+                                                                 io::OpenMode mode);
+};
+
+/// Something opened for reading that `OpenSegments` can hold.
+class Opened {
+ public:
+  virtual ~Opened() = default;
+
+ private:
+  friend class OpenSegments;
+  mutable std::atomic<std::uint64_t> used_{0};  ///< when, by the clock of `OpenSegments`
+};
+
+/// What all readers of a segment share while one of them, or `OpenSegments`, holds it: its bytes,
+/// its index, and which of its batches have been verified. Thread-safe.
+class OpenSegment final : public Opened {
+ public:
+  /// @param batches_max  how many batches it can remember as verified.
+  OpenSegment(std::shared_ptr<const SegmentFile> file, std::shared_ptr<const SegmentIndex> index,
+              std::size_t batches_max)
+      : verified(batches_max), file_(std::move(file)), index_(std::move(index)) {}
+
+  [[nodiscard]] const SegmentFile& file() const { return *file_; }
+  [[nodiscard]] const SegmentIndex& index() const { return *index_; }
+
+  mutable VerifiedBatches verified;
+
+ private:
+  const std::shared_ptr<const SegmentFile> file_;
+  const std::shared_ptr<const SegmentIndex> index_;
+};
+
+/// Holds the sealed segments, and the filters of groups of them, that were read last, so that a
+/// reader seldom has to open one. What it holds is bounded, however many there are: for each at
+/// most two descriptors, two mappings, a bit for each batch and one for each 4 KiB of index. Shared
+/// by all partitions of a store. Thread-safe.
+///
+/// What falls out is closed when its last reader lets go of it, and opened again when it
+/// is read again: then its checksums are verified anew.
+class OpenSegments {
+ public:
+  static constexpr std::size_t kSegmentsDefault = 256;
+
+  /// @param segments_max  at least 1.
+  explicit OpenSegments(std::size_t segments_max = kSegmentsDefault);
+
+  /// Holds `opened`, in place of the one that has not been used for longest.
+  void keep(std::shared_ptr<const Opened> opened);
+  /// Says that `opened` is in use. Cheap: time passes when something is opened, not before.
+  void touch(const Opened& opened) const {
+    const std::uint64_t now = clock_.load(std::memory_order_relaxed);
+    if (opened.used_.load(std::memory_order_relaxed) != now) {
+      opened.used_.store(now, std::memory_order_relaxed);
+    }
+  }
+  [[nodiscard]] std::size_t size() const;
+
+ private:
+  const std::size_t segments_max_;
+  std::atomic<std::uint64_t> clock_{1};
+  mutable std::mutex mutex_;
+  std::vector<std::shared_ptr<const Opened>> held_;
+};
+
+/// What opening a segment of a log takes.
+struct SegmentContext {
+  io::FileSystem& files;
+  Uuid identity;  ///< of the partition
+  std::shared_ptr<OpenSegments> open;
+};
+
+}  // namespace keelson::log
