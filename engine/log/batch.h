@@ -11,11 +11,10 @@
 #include "engine/base/result.h"
 #include "engine/base/types.h"
 #include "engine/log/log_format.h"
+#include "engine/log/merkle.h"
 #include "engine/log/record.h"
 
 namespace keelson::log {
-
-using Hash = std::array<std::byte, kHashBytes>;
 
 enum class Codec : std::uint8_t {
   none = 0,

@@ -9,17 +9,15 @@ namespace keelson::log {
 
 namespace {
 
-/// Adds the events of `body` to `tree`, checking the frames and counts on the way.
-Result<void> add_events(const BatchDraft& draft, std::string_view padded_body,
-                        MerkleFrontier& tree) {
-  BodyReader reader(padded_body, draft.event_count, draft.commit_count);
+/// Checks the frames and counts of `body`.
+Result<void> check_frames(const BatchBody& body, std::string_view padded_body) {
+  BodyReader reader(padded_body, body.event_count(), body.commit_count);
   while (true) {
     KEELSON_TRY_ASSIGN(const DecodedCommit* const commit, reader.next_commit());
     if (commit == nullptr) return {};
     while (true) {
       KEELSON_TRY_ASSIGN(const DecodedEvent* const event, reader.next_event());
       if (event == nullptr) break;
-      tree.add(event->leaf);
     }
   }
 }
@@ -53,8 +51,9 @@ Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
   KEELSON_ASSERT(draft.base_offset == state_.point.end);
   KEELSON_ASSERT(draft.time >= state_.point.last_time);
   KEELSON_ASSERT(draft.epoch >= state_.point.last_epoch);
-  if (draft.body.size() > kBatchBytesMax - kBatchHeaderBytes) {
-    return fail(Errc::too_large, "a batch of " + std::to_string(draft.body.size()) + " bytes");
+  if (draft.body.bytes.size() > kBatchBytesMax - kBatchHeaderBytes) {
+    return fail(Errc::too_large,
+                "a batch of " + std::to_string(draft.body.bytes.size()) + " bytes");
   }
   KEELSON_TRY_ASSIGN(LogState next, encode(draft));
   KEELSON_TRY(make_room(buffer_.size()));
@@ -75,20 +74,21 @@ Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
 
 /// Fills `buffer_` with the batch. Changes nothing else: the batch may yet fail to be written.
 Result<LogState> LogWriter::encode(const BatchDraft& draft) {
-  LogState next = state_;
   buffer_.assign(kBatchHeaderBytes, '\0');
-  buffer_ += draft.body;
+  buffer_ += draft.body.bytes;
   buffer_.resize(align_batch(buffer_.size()), '\0');
   const auto padded_body = std::string_view(buffer_).substr(kBatchHeaderBytes);
-  if (auto added = add_events(draft, padded_body, next.tree); !added) {
+  if (auto checked = check_frames(draft.body, padded_body); !checked) {
     return fail(Errc::internal,
-                "a malformed batch was about to be written: " + added.error().context);
+                "a malformed batch was about to be written: " + checked.error().context);
   }
+  LogState next = state_;
+  for (const Hash& leaf : draft.body.leaves) next.tree.add_hash(leaf);
   BatchHeader header;
   header.kind = draft.kind;
-  header.length = static_cast<std::uint32_t>(kBatchHeaderBytes + draft.body.size());
-  header.event_count = draft.event_count;
-  header.commit_count = draft.commit_count;
+  header.length = static_cast<std::uint32_t>(kBatchHeaderBytes + draft.body.bytes.size());
+  header.event_count = draft.body.event_count();
+  header.commit_count = draft.body.commit_count;
   header.batch_no = state_.point.next_batch;
   header.epoch = draft.epoch;
   header.base_offset = draft.base_offset;

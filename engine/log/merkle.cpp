@@ -58,8 +58,8 @@ MerkleFrontier::MerkleFrontier(std::uint64_t leaves, std::vector<Hash> peaks)
   KEELSON_ASSERT(peaks_.size() == static_cast<std::size_t>(std::popcount(leaves_)));
 }
 
-void MerkleFrontier::add(std::string_view leaf) {
-  Hash hash = leaf_hash(leaf);
+void MerkleFrontier::add_hash(const Hash& leaf) {
+  Hash hash = leaf;
   // As in binary addition: each trailing one of the count is a full subtree that the new one joins.
   for (int carries = std::countr_one(leaves_); carries > 0; --carries) {
     hash = node_hash(peaks_.back(), hash);

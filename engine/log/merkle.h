@@ -1,13 +1,17 @@
 // The Merkle tree over a partition's events, RFC 9162 section 2.1.1.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <vector>
 
-#include "engine/log/batch.h"
+#include "engine/log/log_format.h"
 
 namespace keelson::log {
+
+using Hash = std::array<std::byte, kHashBytes>;
 
 /// SHA-256(0x00 || leaf).
 [[nodiscard]] Hash leaf_hash(std::string_view leaf);
@@ -25,7 +29,9 @@ class MerkleFrontier {
   /// @param peaks  as `peaks()` gave them for `leaves`; one per bit set.
   MerkleFrontier(std::uint64_t leaves, std::vector<Hash> peaks);
 
-  void add(std::string_view leaf);
+  void add(std::string_view leaf) { add_hash(leaf_hash(leaf)); }
+  /// Adds the leaf with this `leaf_hash`.
+  void add_hash(const Hash& leaf);
   [[nodiscard]] Hash root() const;
   [[nodiscard]] std::uint64_t leaves() const { return leaves_; }
   [[nodiscard]] const std::vector<Hash>& peaks() const { return peaks_; }

@@ -41,9 +41,7 @@ struct BatchDraft {
   Epoch epoch;
   Offset base_offset;  ///< must be the end of the batch before
   TimeUs time;         ///< must not be before the batch before
-  std::uint32_t event_count = 0;
-  std::uint32_t commit_count = 0;
-  std::string body;  ///< commit frames, as `BodyWriter` made them
+  BatchBody body;      ///< as `BodyWriter` made it; empty in a control batch
 };
 
 /// A commit found by its command id.

@@ -75,56 +75,68 @@ std::uint32_t length32(std::size_t length) {
 void BodyWriter::begin_commit(const CommitHeader& header) {
   KEELSON_ASSERT(commit_events_left_ == 0);
   KEELSON_ASSERT(header.kind == CommitKind::accepted || header.event_count == 0);
-  commit_start_ = body_.size();
+  std::string& bytes = body_.bytes;
+  commit_start_ = bytes.size();
   commit_events_left_ = header.event_count;
-  append<std::uint32_t>(body_, 0);  // the length, known at `end_commit`
-  append(body_, length32(commit_start_ + kBatchHeaderBytes));
-  append(body_, static_cast<std::uint8_t>(header.kind));
-  append<std::uint8_t>(body_, 0);
-  append(body_, name_length(header.key.principal));
-  append(body_, name_length(header.key.target));
-  append(body_, name_length(header.key.id));
-  append(body_, length32(header.detail.size()));
-  append(body_, header.event_count);
-  append(body_, event_count_);
-  body_ += bytes_of(header.fingerprint);
-  body_ += header.key.principal;
-  body_ += header.key.target;
-  body_ += header.key.id;
-  body_ += header.detail;
+  // The length is known at `end_commit`.
+  std::array<char, kCommitHeadBytes> head{};
+  put(head.data() + kCommitBatchDistance, length32(commit_start_ + kBatchHeaderBytes));
+  put(head.data() + kCommitKind, static_cast<std::uint8_t>(header.kind));
+  put(head.data() + kCommitPrincipalLength, name_length(header.key.principal));
+  put(head.data() + kCommitTargetLength, name_length(header.key.target));
+  put(head.data() + kCommitIdLength, name_length(header.key.id));
+  put(head.data() + kCommitDetailLength, length32(header.detail.size()));
+  put(head.data() + kCommitEventCount, header.event_count);
+  put(head.data() + kCommitFirstEvent, body_.event_count());
+  std::memcpy(head.data() + kCommitFingerprint, header.fingerprint.data(), kFingerprintBytes);
+  bytes += bytes_of(head);
+  bytes += header.key.principal;
+  bytes += header.key.target;
+  bytes += header.key.id;
+  bytes += header.detail;
 }
 
 void BodyWriter::add_event(const EventRecord& event) {
   KEELSON_ASSERT(commit_events_left_ > 0);
+  std::string& bytes = body_.bytes;
+  const std::size_t start = bytes.size();
   const std::size_t leaf_bytes = kLeafHeadBytes + event.stream.size() + event.type.size() +
                                  event.data.size() + event.metadata.size();
-  append(body_, length32(leaf_bytes));
-  // Counted from the frame's first byte, before which four were just written.
-  append(body_, length32(body_.size() - sizeof(std::uint32_t) - commit_start_));
-  append(body_, event.version.value);
-  append(body_, event.time.value);
-  append(body_, length32(event.data.size()));
-  append(body_, length32(event.metadata.size()));
-  append(body_, name_length(event.stream));
-  append(body_, name_length(event.type));
-  body_ += event.stream;
-  body_ += event.type;
-  body_ += event.data;
-  body_ += event.metadata;
+  std::array<char, kEventFramingBytes + kLeafHeadBytes> head;
+  put(head.data() + kEventLeafLength, length32(leaf_bytes));
+  put(head.data() + kEventCommitDistance, length32(start - commit_start_));
+  char* const leaf = head.data() + kEventFramingBytes;
+  put(leaf + kLeafVersion, event.version.value);
+  put(leaf + kLeafTime, event.time.value);
+  put(leaf + kLeafDataLength, length32(event.data.size()));
+  put(leaf + kLeafMetadataLength, length32(event.metadata.size()));
+  put(leaf + kLeafStreamLength, name_length(event.stream));
+  put(leaf + kLeafTypeLength, name_length(event.type));
+  bytes += bytes_of(head);
+  bytes += event.stream;
+  bytes += event.type;
+  bytes += event.data;
+  bytes += event.metadata;
+  body_.leaves.push_back(leaf_hash(std::string_view(bytes).substr(start + kEventFramingBytes)));
   --commit_events_left_;
-  ++event_count_;
 }
 
 void BodyWriter::end_commit() {
   KEELSON_ASSERT(commit_events_left_ == 0);
-  put(body_.data() + commit_start_ + kCommitLength, length32(body_.size() - commit_start_));
-  ++commit_count_;
+  put(body_.bytes.data() + commit_start_ + kCommitLength, length32(size() - commit_start_));
+  ++body_.commit_count;
 }
 
-std::string BodyWriter::take() {
+void BodyWriter::reuse(BatchBody done) {
+  KEELSON_ASSERT(body_.bytes.empty());
+  body_ = std::move(done);
+  body_.bytes.clear();
+  body_.leaves.clear();
+  body_.commit_count = 0;
+}
+
+BatchBody BodyWriter::take() {
   KEELSON_ASSERT(commit_events_left_ == 0);
-  event_count_ = 0;
-  commit_count_ = 0;
   return std::exchange(body_, {});
 }
 

@@ -8,9 +8,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/base/result.h"
 #include "engine/base/types.h"
+#include "engine/log/merkle.h"
 
 namespace keelson::log {
 
@@ -54,26 +56,41 @@ struct FoundEvent {
   std::string_view command_id;
 };
 
+/// Commits as they are written, with what the batch around them has to say of them.
+struct BatchBody {
+  std::string bytes;         ///< commit frames
+  std::vector<Hash> leaves;  ///< the `leaf_hash` of each event
+  std::uint32_t commit_count = 0;
+
+  [[nodiscard]] std::uint32_t event_count() const {
+    return static_cast<std::uint32_t>(leaves.size());
+  }
+  bool operator==(const BatchBody&) const = default;
+};
+
 /// Encodes commits into a batch body. Call `begin_commit`, `add_event` as often as the header's
 /// `event_count` says, `end_commit`. A body may be taken after any whole commit.
+///
+/// An event is hashed when it is added: by whoever encodes it, so beside the writing of the batch
+/// before, and while its bytes are in the processor's cache.
 class BodyWriter {
  public:
   void begin_commit(const CommitHeader& header);
   void add_event(const EventRecord& event);
   void end_commit();
 
-  [[nodiscard]] std::uint32_t event_count() const { return event_count_; }
-  [[nodiscard]] std::uint32_t commit_count() const { return commit_count_; }
-  [[nodiscard]] const std::string& body() const { return body_; }
+  /// Bytes of the body so far.
+  [[nodiscard]] std::size_t size() const { return body_.bytes.size(); }
   /// Hands the body out and starts the next one.
-  [[nodiscard]] std::string take();
+  [[nodiscard]] BatchBody take();
+  /// Before the first commit: takes the memory of a body that is done with. Fresh pages of a large
+  /// body cost more than what is written into them.
+  void reuse(BatchBody done);
 
  private:
-  std::string body_;
+  BatchBody body_;
   std::size_t commit_start_ = 0;
   std::uint32_t commit_events_left_ = 0;
-  std::uint32_t event_count_ = 0;
-  std::uint32_t commit_count_ = 0;
 };
 
 /// A commit as decoded from a body. Positions count from the start of the body.

@@ -1,8 +1,9 @@
 #include "engine/store/commit_checks.h"
 
 #include <algorithm>
-#include <set>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "engine/store/names.h"
 
@@ -21,6 +22,17 @@ Result<void> check_event(const NewEvent& event, const Limits& limits) {
   return {};
 }
 
+Result<void> check_distinct(const std::vector<StreamWrite>& writes) {
+  if (writes.size() < 2) return {};
+  std::vector<std::string_view> streams;
+  streams.reserve(writes.size());
+  for (const auto& write : writes) streams.push_back(write.stream);
+  std::ranges::sort(streams);
+  const auto twice = std::ranges::adjacent_find(streams);
+  if (twice == streams.end()) return {};
+  return fail(Errc::bad_request, "stream '" + std::string(*twice) + "' is written twice");
+}
+
 }  // namespace
 
 Result<void> check_commit(const Commit& commit, const Limits& limits) {
@@ -28,14 +40,11 @@ Result<void> check_commit(const Commit& commit, const Limits& limits) {
     return fail(Errc::bad_request, commit.rejected ? "a rejection cannot write events"
                                                    : "a commit needs at least one event");
   }
+  KEELSON_TRY(check_distinct(commit.writes));
   std::size_t events = 0;
   std::size_t bytes = commit.detail.size();
-  std::set<std::string_view> streams;
   for (const auto& write : commit.writes) {
     KEELSON_TRY(check_stream_name(write.stream, limits));
-    if (!streams.insert(write.stream).second) {
-      return fail(Errc::bad_request, "stream '" + write.stream + "' is written twice");
-    }
     if (write.events.empty()) {
       return fail(Errc::bad_request, "no events for stream '" + write.stream + "'");
     }

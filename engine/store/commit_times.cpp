@@ -13,6 +13,12 @@ TimeUs CommitTimes::begin(TimeUs now, TimeUs floor) {
   return begun_.back();
 }
 
+void CommitTimes::begin_again() {
+  const std::lock_guard lock(mutex_);
+  KEELSON_ASSERT(!begun_.empty());
+  begun_.push_back(begun_.back());
+}
+
 void CommitTimes::end_oldest() {
   const std::lock_guard lock(mutex_);
   KEELSON_ASSERT(!begun_.empty());

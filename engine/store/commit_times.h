@@ -20,6 +20,8 @@ class CommitTimes {
   /// A batch begins, after those begun before. @return its time: `now`, but not before `floor`, and
   /// after every time asked about.
   [[nodiscard]] TimeUs begin(TimeUs now, TimeUs floor);
+  /// Another batch begins with the time of the newest, which cannot be seen yet.
+  void begin_again();
   /// The oldest batch begun can be seen.
   void end_oldest();
   /// The newest batch begun will not be written.

@@ -36,16 +36,16 @@ Result<void> start_epoch(log::PartitionLog& log, Epoch epoch, TimeUs now) {
   std::_Exit(70);  // EX_SOFTWARE, without running destructors that might write
 }
 
-void answer_all(StagedCommit& commit, const Result<CommitOutcome>& outcome) {
-  bool first = true;
-  for (auto& completion : commit.waiting) {
-    Result<CommitOutcome> answer = outcome;
-    if (answer && !first) answer->replayed = true;
-    first = false;
-    completion(std::move(answer));
+void answer(StagedCommit& commit, Result<CommitOutcome> outcome) {
+  if (commit.repeated.empty() && commit.refused.empty()) {
+    return commit.completion(std::move(outcome));
   }
+  Result<CommitOutcome> again = outcome;
+  if (again) again->replayed = true;
+  commit.completion(std::move(outcome));
+  for (auto& completion : commit.repeated) completion(again);
   for (auto& [completion, refusal] : commit.refused) {
-    completion(std::unexpected(outcome ? std::move(refusal) : outcome.error()));
+    completion(std::unexpected(again ? std::move(refusal) : again.error()));
   }
 }
 
@@ -70,7 +70,7 @@ class LogPartition::StagedView final : public Staging {
     StreamRange committed;
     committed.from = from;
     KEELSON_TRY(partition_.read_stream(stream, committed, watching));
-    if (!stopped) partition_.staging_.read(stream, from, partition_.id(), watching);
+    if (!stopped) partition_.staging_.read(stream, from, watching);
     return {};
   }
 
@@ -100,7 +100,7 @@ LogPartition::LogPartition(Environment environment, std::unique_ptr<log::Partiti
       options_(options),
       epoch_(epoch),
       log_(std::move(log)),
-      staging_(log_->end(), log_->last_time(), times_),
+      staging_({options.id, log_->end(), log_->last_time(), options.batch_bytes_max}, times_),
       strand_(environment.scheduler.make_strand("partition")),
       writer_(environment.scheduler.make_worker("write-" + std::to_string(options.id.value))),
       maintenance_(std::move(maintenance)) {
@@ -116,8 +116,8 @@ void LogPartition::execute(std::optional<CommandStamp> stamp, Decide decide,
   strand_->dispatch([self = shared_from_this(), stamp = std::move(stamp),
                      decide = std::move(decide), completion = std::move(completion)]() mutable {
     self->stage(std::move(stamp), std::move(decide), std::move(completion));
-    self->staging_.drop_if_empty();
-    self->write_next();
+    self->staging_.drop_unused_time();
+    self->start_writer();
   });
 }
 
@@ -141,22 +141,21 @@ void LogPartition::stage(std::optional<CommandStamp> stamp, Decide decide, Compl
       if (first->stamp->fingerprint != stamp->fingerprint) {
         return completion(idempotency_mismatch(*stamp));
       }
-      first->waiting.push_back(std::move(completion));
+      first->repeated.push_back(std::move(completion));
       return;
     }
     auto known = find_outcome(*stamp);
     if (!known) return completion(std::unexpected(known.error()));
     if (*known) return completion(std::move(**known));
   }
-  const StagedBatch& batch = staging_.gather(environment_.clock.now());
-  auto commit = decide(StagedView(*this, batch.time));
+  const TimeUs time = staging_.next_time(environment_.clock.now());
+  auto commit = decide(StagedView(*this, time));
   if (!commit) return refuse(std::move(commit).error(), std::move(completion));
-  auto versions = check(*commit);
-  if (!versions) return refuse(std::move(versions).error(), std::move(completion));
+  auto written = check(*commit);
+  if (!written) return refuse(std::move(written).error(), std::move(completion));
   StagedCommit& staged =
-      staging_.stage(*std::move(commit), std::move(stamp), *versions, options_.id);
-  staged.waiting.push_back(std::move(completion));
-  staging_.close_if_full(options_.batch_bytes_max);
+      staging_.stage(*std::move(commit), std::move(stamp), *std::move(written), time);
+  staged.completion = std::move(completion);
 }
 
 void LogPartition::refuse(Error error, Completion completion) {
@@ -166,7 +165,7 @@ void LogPartition::refuse(Error error, Completion completion) {
   reason->refused.emplace_back(std::move(completion), std::move(error));
 }
 
-Result<std::vector<Version>> LogPartition::check(const Commit& commit) const {
+Result<std::vector<CommitOutcome::Written>> LogPartition::check(const Commit& commit) const {
   KEELSON_TRY(check_commit(commit, options_.limits));
   const auto check_stream = [this](const std::string& stream,
                                    const ExpectedVersion& expected) -> Result<Version> {
@@ -180,13 +179,13 @@ Result<std::vector<Version>> LogPartition::check(const Commit& commit) const {
   for (const auto& condition : commit.checks) {
     KEELSON_TRY(check_stream(condition.stream, condition.expected));
   }
-  std::vector<Version> versions;
-  versions.reserve(commit.writes.size());
+  std::vector<CommitOutcome::Written> written;
+  written.reserve(commit.writes.size());
   for (const auto& write : commit.writes) {
     KEELSON_TRY_ASSIGN(const Version current, check_stream(write.stream, write.expected));
-    versions.push_back(current);
+    written.push_back({write.stream, current + 1, current + 1, Offset()});
   }
-  return versions;
+  return written;
 }
 
 Result<Version> LogPartition::staged_version(std::string_view stream) const {
@@ -194,25 +193,26 @@ Result<Version> LogPartition::staged_version(std::string_view stream) const {
   return log_->stream_version(stream, log_->end());
 }
 
-void LogPartition::write_next() {
-  const StagedBatch* batch = staging_.start_writing();
-  if (batch == nullptr) return;
-  writer_->post([self = shared_from_this(), batch] {
-    Result<BatchNo> written = self->write(*batch);
-    self->strand_->dispatch(
-        [self, written = std::move(written)]() mutable { self->on_written(std::move(written)); });
-  });
+void LogPartition::start_writer() {
+  if (!staging_.wants_writer()) return;
+  writer_->post([self = shared_from_this()] { self->write_batches(); });
 }
 
-Result<BatchNo> LogPartition::write(const StagedBatch& batch) {
-  log::BatchDraft draft;
-  draft.kind = log::BatchKind::events;
-  draft.epoch = epoch_;
-  draft.base_offset = batch.base_offset;
-  draft.time = batch.time;
-  draft.event_count = batch.body.event_count();
-  draft.commit_count = batch.body.commit_count();
-  draft.body = batch.body.body();
+void LogPartition::write_batches() {
+  log::BatchBody body;
+  while (auto draft = staging_.next_to_write(std::move(body))) {
+    draft->epoch = epoch_;
+    Result<BatchNo> written = write(*draft);
+    body = std::move(draft->body);
+    const bool failed = !written;
+    strand_->dispatch([self = shared_from_this(), written = std::move(written)]() mutable {
+      self->on_written(std::move(written));
+    });
+    if (failed) return;
+  }
+}
+
+Result<BatchNo> LogPartition::write(const log::BatchDraft& draft) {
   auto batch_no = log_->append(draft);
   // After a failed append as well: it may have been a sync that failed.
   if (!batch_no || options_.durability == Durability::fsync) {
@@ -225,8 +225,7 @@ void LogPartition::on_written(Result<BatchNo> written) {
   if (!written) return discard(written.error());
   log_->publish(*written);
   const std::unique_ptr<StagedBatch> batch = staging_.finish_writing();
-  write_next();
-  for (auto& commit : batch->commits) answer_all(commit, commit.outcome);
+  for (auto& commit : batch->commits) answer(commit, std::move(commit.outcome));
   waiters_->advance(log_->end());
   maintain();
   maybe_closed();
@@ -250,7 +249,7 @@ void LogPartition::discard(const Error& error) {
   auto batches = staging_.discard(log_->end());
   if (on_discard_) on_discard_();
   for (auto& batch : batches) {
-    for (auto& commit : batch->commits) answer_all(commit, std::unexpected(error));
+    for (auto& commit : batch->commits) answer(commit, std::unexpected(error));
   }
   maybe_closed();
 }
@@ -268,10 +267,9 @@ void LogPartition::commit_group_offset(std::string group, Offset next, Completio
       return completion(fail(Errc::beyond_end, "group offset " + std::to_string(next.value) +
                                                    " is past the end of the partition"));
     }
-    self->staging_.gather(self->environment_.clock.now());
-    self->staging_.stage_group_offset(group, next, self->options_.id)
-        .waiting.push_back(std::move(completion));
-    self->write_next();
+    const TimeUs time = self->staging_.next_time(self->environment_.clock.now());
+    self->staging_.stage_group_offset(group, next, time).completion = std::move(completion);
+    self->start_writer();
   });
 }
 

@@ -25,10 +25,12 @@ struct LogPartitionOptions {
 
 /// Owns a `PartitionLog` and the staged difference to it.
 ///
-/// Thread: commits are checked, decided and encoded on the strand. One batch at a time is with the
-/// worker, which appends and syncs it; the strand gathers the next meanwhile. When the worker is
-/// done the strand publishes the batch, hands over the next, and only then answers callers. Reads
-/// go to the log from any thread.
+/// Thread: commits are checked, decided and encoded on the strand. The worker appends and syncs one
+/// batch after another, as long as something is staged; the strand gathers the next meanwhile. When
+/// a batch is durable the strand publishes it and answers callers: on the worker's thread when
+/// nobody else is on the strand, so that a lone caller waits for no further thread, and the commits
+/// with which those callers come back are all in the next batch. Reads go to the log from any
+/// thread.
 ///
 /// Crash: before the sync returns, the batch may or may not be found whole at the next start and
 /// nobody has been answered; afterwards it is there. A failed write (a full disk) takes back
@@ -79,16 +81,18 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   /// never come to be.
   void refuse(Error error, Completion completion);
   [[nodiscard]] Result<void> admit() const;
-  [[nodiscard]] Result<std::vector<Version>> check(const Commit& commit) const;
+  /// @return for each write where it begins.
+  [[nodiscard]] Result<std::vector<CommitOutcome::Written>> check(const Commit& commit) const;
   [[nodiscard]] Result<Version> staged_version(std::string_view stream) const;
-  void write_next();
+  void start_writer();
   void on_written(Result<BatchNo> written);
   void discard(const Error& error);
   void maybe_closed();
   void maintain();
 
   // On the worker.
-  [[nodiscard]] Result<BatchNo> write(const StagedBatch& batch);
+  void write_batches();
+  [[nodiscard]] Result<BatchNo> write(const log::BatchDraft& draft);
 
   Environment environment_;
   LogPartitionOptions options_;

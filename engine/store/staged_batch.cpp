@@ -8,26 +8,37 @@
 
 namespace keelson {
 
-StagedBatch& StagingArea::gather(TimeUs now) {
-  if (!gathering_) {
-    const TimeUs floor = batches_.empty() ? last_time_ : batches_.back()->time;
+void StagingArea::StreamWrites::pop() {
+  ++popped_;
+  if (2 * popped_ < writes_.size()) return;  // so that one is moved once on average
+  writes_.erase(writes_.begin(), writes_.begin() + static_cast<std::ptrdiff_t>(popped_));
+  popped_ = 0;
+}
+
+bool StagingArea::gathering() const {
+  return taken_ < batches_.size() && batches_.back()->bytes < batch_bytes_max_;
+}
+
+TimeUs StagingArea::next_time(TimeUs now) {
+  const std::lock_guard lock(mutex_);
+  if (gathering()) return batches_.back()->time;
+  time_begun_ = true;
+  return times_.begin(now, batches_.empty() ? last_time_ : batches_.back()->time);
+}
+
+void StagingArea::drop_unused_time() {
+  if (std::exchange(time_begun_, false)) times_.drop_newest();
+}
+
+StagedBatch& StagingArea::gathering_batch(TimeUs time) {
+  if (!gathering()) {
+    // The writer may have taken the batch whose time this is, after `next_time` told it.
+    if (!std::exchange(time_begun_, false)) times_.begin_again();
     batches_.push_back(std::make_unique<StagedBatch>());
     batches_.back()->base_offset = end_;
-    batches_.back()->time = times_.begin(now, floor);
-    gathering_ = true;
+    batches_.back()->time = time;
+    batches_.back()->body.reuse(std::move(spare_));
   }
-  return *batches_.back();
-}
-
-void StagingArea::drop_if_empty() {
-  if (!gathering_ || !batches_.back()->empty()) return;
-  batches_.pop_back();
-  gathering_ = false;
-  times_.drop_newest();
-}
-
-StagedBatch& StagingArea::gathered() {
-  KEELSON_ASSERT(gathering_);
   return *batches_.back();
 }
 
@@ -40,18 +51,16 @@ std::string StagingArea::command_key(const CommandStamp& stamp) {
 }
 
 StagedCommit& StagingArea::stage(Commit commit, std::optional<CommandStamp> stamp,
-                                 const std::vector<Version>& versions, PartitionId partition) {
-  StagedBatch& batch = gathered();
+                                 std::vector<CommitOutcome::Written> written, TimeUs time) {
   StagedCommit staged;
   staged.stamp = std::move(stamp);
   staged.writes = std::move(commit.writes);
-  staged.outcome.partition = partition;
   staged.outcome.rejected = commit.rejected;
   staged.outcome.detail = std::move(commit.detail);
+  staged.outcome.written = std::move(written);
 
   log::CommitHeader header;
   header.kind = commit.rejected ? log::CommitKind::rejected : log::CommitKind::accepted;
-  header.detail = staged.outcome.detail;
   if (staged.stamp) {
     header.key = {staged.stamp->principal, staged.stamp->target, staged.stamp->id};
     header.fingerprint = staged.stamp->fingerprint;
@@ -59,74 +68,65 @@ StagedCommit& StagingArea::stage(Commit commit, std::optional<CommandStamp> stam
   for (const auto& write : staged.writes) {
     header.event_count += static_cast<std::uint32_t>(write.events.size());
   }
-  const std::size_t bytes_before = batch.body.body().size();
-  batch.body.begin_commit(header);
-  encode_events(batch, staged, versions);
-  batch.body.end_commit();
-  bytes_ += batch.body.body().size() - bytes_before;
-  return add(batch, std::move(staged));
+  return add(header, std::move(staged), time);
 }
 
-void StagingArea::encode_events(StagedBatch& batch, StagedCommit& staged,
-                                const std::vector<Version>& versions) {
+StagedCommit& StagingArea::stage_group_offset(std::string_view group, Offset next, TimeUs time) {
+  StagedCommit staged;
+  staged.outcome.detail = encode_group_offset(next);
+  log::CommitHeader header;
+  header.kind = log::CommitKind::group_offset;
+  header.key = group_key(group);
+  return add(header, std::move(staged), time);
+}
+
+StagedCommit& StagingArea::add(log::CommitHeader header, StagedCommit staged, TimeUs time) {
+  header.detail = staged.outcome.detail;
+  const std::lock_guard lock(mutex_);
+  StagedBatch& batch = gathering_batch(time);
+  batch.body.begin_commit(header);
+  encode_events(batch, staged);
+  batch.body.end_commit();
+  bytes_ += batch.body.size() - batch.bytes;
+  batch.bytes = batch.body.size();
+  StagedCommit& added = batch.commits.emplace_back(std::move(staged));
+  if (added.stamp) commands_.emplace(command_key(*added.stamp), &added);
+  for (std::size_t i = 0; i < added.writes.size(); ++i) {
+    streams_[added.writes[i].stream].push({&added, i});
+  }
+  return added;
+}
+
+void StagingArea::encode_events(StagedBatch& batch, StagedCommit& staged) {
   CommitOutcome& outcome = staged.outcome;
+  outcome.partition = partition_;
   outcome.first = end_;
   outcome.time = batch.time;
   for (std::size_t i = 0; i < staged.writes.size(); ++i) {
     const StreamWrite& write = staged.writes[i];
-    CommitOutcome::Written written{write.stream, versions[i] + 1, versions[i] + 1, end_};
+    CommitOutcome::Written& written = outcome.written[i];
+    written.first_offset = end_;
     for (const auto& event : write.events) {
       batch.body.add_event(
           {write.stream, written.end, event.type, batch.time, event.data, event.metadata});
       ++written.end;
       ++end_;
     }
-    outcome.written.push_back(std::move(written));
   }
   outcome.end = end_;
   outcome.position_end = end_;
 }
 
-StagedCommit& StagingArea::stage_group_offset(std::string_view group, Offset next,
-                                              PartitionId partition) {
-  StagedBatch& batch = gathered();
-  StagedCommit staged;
-  staged.outcome.partition = partition;
-  staged.outcome.first = staged.outcome.end = staged.outcome.position_end = end_;
-  staged.outcome.time = batch.time;
-  staged.outcome.detail = encode_group_offset(next);
-
-  log::CommitHeader header;
-  header.kind = log::CommitKind::group_offset;
-  header.key = group_key(group);
-  header.detail = staged.outcome.detail;
-  const std::size_t bytes_before = batch.body.body().size();
-  batch.body.begin_commit(header);
-  batch.body.end_commit();
-  bytes_ += batch.body.body().size() - bytes_before;
-  return add(batch, std::move(staged));
-}
-
-StagedCommit& StagingArea::add(StagedBatch& batch, StagedCommit staged) {
-  StagedCommit& added = batch.commits.emplace_back(std::move(staged));
-  if (added.stamp) commands_.emplace(command_key(*added.stamp), &added);
-  for (std::size_t i = 0; i < added.writes.size(); ++i) {
-    streams_[added.writes[i].stream].push_back({&added, i});
-  }
-  return added;
-}
-
 std::optional<Version> StagingArea::version(std::string_view stream) const {
   const auto found = streams_.find(stream);
   if (found == streams_.end()) return std::nullopt;
-  return found->second.back().written().end - 1;
+  return found->second.all().back().written().end - 1;
 }
 
-void StagingArea::read(std::string_view stream, Version from, PartitionId partition,
-                       const EventVisitor& visit) const {
+void StagingArea::read(std::string_view stream, Version from, const EventVisitor& visit) const {
   const auto found = streams_.find(stream);
   if (found == streams_.end()) return;
-  const auto& writes = found->second;
+  const auto writes = found->second.all();
   auto staged = std::ranges::upper_bound(writes, from, {},
                                          [](const StagedWrite& one) { return one.written().end; });
   for (; staged != writes.end(); ++staged) {
@@ -136,7 +136,7 @@ void StagingArea::read(std::string_view stream, Version from, PartitionId partit
     for (Version version = std::max(from, written.first); version < written.end; ++version) {
       const std::uint64_t place = version - written.first;
       const NewEvent& event = write.events[place];
-      if (!visit({partition, written.first_offset + place, write.stream, version, event.type,
+      if (!visit({partition_, written.first_offset + place, write.stream, version, event.type,
                   staged->commit->outcome.time, event.data, event.metadata,
                   stamp ? std::string_view(stamp->id) : std::string_view()})) {
         return;
@@ -153,38 +153,50 @@ StagedCommit* StagingArea::find(const CommandStamp& stamp) {
 
 StagedCommit* StagingArea::last_writer(std::string_view stream) {
   const auto found = streams_.find(stream);
-  return found == streams_.end() ? nullptr : found->second.back().commit;
+  return found == streams_.end() ? nullptr : found->second.all().back().commit;
 }
 
-bool StagingArea::empty() const {
-  return std::ranges::all_of(batches_, [](const auto& batch) { return batch->empty(); });
-}
-
-void StagingArea::close_if_full(std::uint32_t bytes_max) {
-  if (gathering_ && batches_.back()->body.body().size() >= bytes_max) gathering_ = false;
-}
-
-StagedBatch* StagingArea::start_writing() {
-  if (writing_ || batches_.empty() || batches_.front()->empty()) return nullptr;
-  if (batches_.size() == 1) gathering_ = false;
+bool StagingArea::wants_writer() {
+  const std::lock_guard lock(mutex_);
+  if (writing_ || taken_ == batches_.size()) return false;
   writing_ = true;
-  return batches_.front().get();
+  return true;
+}
+
+std::optional<log::BatchDraft> StagingArea::next_to_write(log::BatchBody done) {
+  const std::lock_guard lock(mutex_);
+  KEELSON_ASSERT(writing_);
+  spare_ = std::move(done);
+  if (taken_ == batches_.size()) {
+    writing_ = false;
+    return std::nullopt;
+  }
+  StagedBatch& batch = *batches_[taken_++];
+  log::BatchDraft draft;
+  draft.base_offset = batch.base_offset;
+  draft.time = batch.time;
+  draft.body = batch.body.take();
+  return draft;
 }
 
 std::unique_ptr<StagedBatch> StagingArea::finish_writing() {
-  KEELSON_ASSERT(writing_);
-  writing_ = false;
-  std::unique_ptr<StagedBatch> batch = std::move(batches_.front());
-  batches_.pop_front();
+  std::unique_ptr<StagedBatch> batch;
+  {
+    const std::lock_guard lock(mutex_);
+    KEELSON_ASSERT(taken_ > 0);
+    --taken_;
+    batch = std::move(batches_.front());
+    batches_.pop_front();
+  }
   times_.end_oldest();
-  bytes_ -= batch->body.body().size();
+  bytes_ -= batch->bytes;
   last_time_ = batch->time;
   for (const auto& commit : batch->commits) {
     if (commit.stamp) commands_.erase(command_key(*commit.stamp));
     for (const auto& written : commit.outcome.written) {
       const auto found = streams_.find(written.stream);
-      found->second.pop_front();  // commits leave in the order they came
-      if (found->second.empty()) streams_.erase(found);
+      found->second.pop();  // commits leave in the order they came
+      if (found->second.all().empty()) streams_.erase(found);
     }
   }
   return batch;
@@ -193,11 +205,12 @@ std::unique_ptr<StagedBatch> StagingArea::finish_writing() {
 std::deque<std::unique_ptr<StagedBatch>> StagingArea::discard(Offset end) {
   end_ = end;
   bytes_ = 0;
-  writing_ = false;
-  gathering_ = false;
   times_.drop_all();
   streams_.clear();
   commands_.clear();
+  const std::lock_guard lock(mutex_);
+  writing_ = false;
+  taken_ = 0;
   return std::exchange(batches_, {});
 }
 

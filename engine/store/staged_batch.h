@@ -3,7 +3,9 @@
 
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -20,73 +22,88 @@ namespace keelson {
 struct StagedCommit {
   std::optional<CommandStamp> stamp;
   CommitOutcome outcome;
-  std::vector<StreamWrite> writes;             ///< kept for `StagingArea::read`
-  std::vector<Partition::Completion> waiting;  ///< the first caller, then those who repeated it
+  std::vector<StreamWrite> writes;              ///< kept for `StagingArea::read`
+  Partition::Completion completion;             ///< of the first caller
+  std::vector<Partition::Completion> repeated;  ///< of those who sent the same command meanwhile
   /// Callers who were refused because of what this commit writes, each with the refusal.
   std::vector<std::pair<Partition::Completion, Error>> refused;
 };
 
-/// Filled on the strand, then read by the writer; never both.
+/// Commits in order; at least one.
 struct StagedBatch {
   Offset base_offset;
   TimeUs time;
   log::BodyWriter body;
+  std::uint64_t bytes = 0;  ///< of the body, also when the writer has taken it
   /// A deque, so that commits stay where they are while more are added.
   std::deque<StagedCommit> commits;
-
-  [[nodiscard]] Offset end() const { return base_offset + body.event_count(); }
-  [[nodiscard]] bool empty() const { return commits.empty(); }
 };
 
 /// What is staged and not yet committed: the difference between the partition as readers see it and
-/// as its next commit finds it. Belongs to the strand.
+/// as its next commit finds it.
 ///
-/// Batches are in commit order: at most one is being written (`front`), the last one gathers. All
-/// of it is lost together when a write fails (`discard`), since later commits may have been decided
-/// on earlier ones.
+/// Batches are in commit order: those that the writer has taken, those that are full and wait, and
+/// the last one, which gathers until it is full or taken. All of it is lost together when a write
+/// fails (`discard`), since later commits may have been decided on earlier ones.
+///
+/// Threads: belongs to the strand, but for `next_to_write`, which is for the writer. So the writer
+/// goes on to the next batch without waiting for the strand, and a batch is not closed before the
+/// disk is free for it.
 class StagingArea {
  public:
+  struct Options {
+    PartitionId partition;
+    Offset end;
+    TimeUs last_time;               ///< of the last committed batch
+    std::uint32_t batch_bytes_max;  ///< a batch is closed when it has reached this
+  };
   /// @param times  told of every batch; must outlive it.
-  StagingArea(Offset end, TimeUs last_time, CommitTimes& times)
-      : end_(end), last_time_(last_time), times_(times) {}
+  StagingArea(const Options& options, CommitTimes& times)
+      : partition_(options.partition),
+        batch_bytes_max_(options.batch_bytes_max),
+        end_(options.end),
+        last_time_(options.last_time),
+        times_(times) {}
 
-  /// The batch being gathered, made if there is none, with a time from `now` on.
-  StagedBatch& gather(TimeUs now);
-  /// Takes the gathered batch back when nothing was staged in it: nobody is to wait for it.
-  void drop_if_empty();
+  /// The time that a commit decided now carries.
+  [[nodiscard]] TimeUs next_time(TimeUs now);
+  /// Takes the time back when nothing was staged since: nobody is to wait for it.
+  void drop_unused_time();
 
-  /// Encodes `commit` into the gathered batch. Its expectations must have been checked, and each
-  /// write's stream must be at `versions[i]`.
+  /// Encodes `commit` into the gathering batch. Its expectations must have been checked.
+  /// @param written  for each of its writes where it begins; ends and offsets are filled in.
+  /// @param time     of `next_time`, since which nothing was staged.
   StagedCommit& stage(Commit commit, std::optional<CommandStamp> stamp,
-                      const std::vector<Version>& versions, PartitionId partition);
+                      std::vector<CommitOutcome::Written> written, TimeUs time);
 
   /// Encodes a consumer group's offset.
-  StagedCommit& stage_group_offset(std::string_view group, Offset next, PartitionId partition);
+  StagedCommit& stage_group_offset(std::string_view group, Offset next, TimeUs time);
 
   /// Version of a stream with uncommitted events; nothing when all its events are committed.
   [[nodiscard]] std::optional<Version> version(std::string_view stream) const;
   /// Uncommitted events of `stream` from `from`, in order. False from `visit` stops.
-  void read(std::string_view stream, Version from, PartitionId partition,
-            const EventVisitor& visit) const;
+  void read(std::string_view stream, Version from, const EventVisitor& visit) const;
   /// The uncommitted commit with the same command key, or nullptr.
   [[nodiscard]] StagedCommit* find(const CommandStamp& stamp);
   /// The newest uncommitted commit that writes to `stream`, or nullptr.
   [[nodiscard]] StagedCommit* last_writer(std::string_view stream);
 
-  [[nodiscard]] bool empty() const;
+  [[nodiscard]] bool empty() const { return batches_.empty(); }
   /// Bytes of all batches.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   /// End of the staged events: where the next commit begins.
   [[nodiscard]] Offset end() const { return end_; }
 
-  /// Closes the gathered batch if it is full: the next commit begins another.
-  void close_if_full(std::uint32_t bytes_max);
-  /// Closes the gathered batch and takes the oldest one for writing; nullptr when nothing waits or
-  /// one is being written already.
-  StagedBatch* start_writing();
-  /// The batch being written is committed: removes and returns it.
+  /// Whether there is something to write and no writer at it. It is regarded as at it from now on,
+  /// until `next_to_write` has nothing for it.
+  [[nodiscard]] bool wants_writer();
+  /// Closes the oldest batch that the writer has not taken, and hands it out; nothing when there is
+  /// none. On the writer's thread.
+  /// @param done  the body of the batch written before, if any: its memory is used again.
+  [[nodiscard]] std::optional<log::BatchDraft> next_to_write(log::BatchBody done);
+  /// The oldest batch is committed: removes and returns it.
   std::unique_ptr<StagedBatch> finish_writing();
-  /// Removes and returns everything; the next commit begins at `end` again.
+  /// Removes and returns everything; the next commit begins at `end` again. The writer has stopped.
   std::deque<std::unique_ptr<StagedBatch>> discard(Offset end);
 
  private:
@@ -105,23 +122,47 @@ class StagingArea {
       return commit->outcome.written[write];
     }
   };
-  [[nodiscard]] static std::string command_key(const CommandStamp& stamp);
-  [[nodiscard]] StagedBatch& gathered();
-  void encode_events(StagedBatch& batch, StagedCommit& staged,
-                     const std::vector<Version>& versions);
-  StagedCommit& add(StagedBatch& batch, StagedCommit staged);
+  /// The staged writes of one stream, oldest first: a queue that can be searched. At least one.
+  class StreamWrites {
+   public:
+    void push(StagedWrite write) { writes_.push_back(write); }
+    void pop();
+    [[nodiscard]] std::span<const StagedWrite> all() const {
+      return std::span(writes_).subspan(popped_);
+    }
 
+   private:
+    std::vector<StagedWrite> writes_;
+    std::size_t popped_ = 0;  ///< how many at the front are gone
+  };
+
+  [[nodiscard]] static std::string command_key(const CommandStamp& stamp);
+  // With the mutex held.
+  [[nodiscard]] bool gathering() const;
+  StagedBatch& gathering_batch(TimeUs time);
+  void encode_events(StagedBatch& batch, StagedCommit& staged);
+
+  StagedCommit& add(log::CommitHeader header, StagedCommit staged, TimeUs time);
+
+  const PartitionId partition_;
+  const std::uint32_t batch_bytes_max_;
   Offset end_;
   TimeUs last_time_;  ///< of the last committed batch
   CommitTimes& times_;
+  bool time_begun_ = false;  ///< `times_` knows of a batch to come, which takes the next commit
   std::uint64_t bytes_ = 0;
-  bool writing_ = false;
-  bool gathering_ = false;  ///< the last batch still takes commits
-  std::deque<std::unique_ptr<StagedBatch>> batches_;
-  /// Of each stream with staged events, its writes in order: at least one. A decision reads the few
-  /// events that are new to it, however many are staged.
-  std::unordered_map<std::string, std::deque<StagedWrite>, NameHash, std::equal_to<>> streams_;
+  /// Of each stream with staged events, its writes. A decision reads the few events that are new to
+  /// it, however many are staged.
+  std::unordered_map<std::string, StreamWrites, NameHash, std::equal_to<>> streams_;
   std::unordered_map<std::string, StagedCommit*, NameHash, std::equal_to<>> commands_;
+
+  /// Guards what the writer shares: the bodies in `batches_`, and the following. `batches_` itself
+  /// is changed by the strand alone.
+  std::mutex mutex_;
+  std::deque<std::unique_ptr<StagedBatch>> batches_;
+  std::size_t taken_ = 0;  ///< how many at the front the writer has taken
+  bool writing_ = false;   ///< the writer is at it
+  log::BatchBody spare_;   ///< memory for the next batch
 };
 
 }  // namespace keelson

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace keelson::bench {
@@ -19,6 +20,24 @@ inline void report(const std::string& bench, double value, const std::string& un
               notes.c_str());
   std::fflush(stdout);
 }
+
+/// `[--quick] [FIGURE]...`: what to measure, all of it when nothing is named, and how often.
+class Arguments {
+ public:
+  Arguments(int argc, char** argv) : figures_(argv + 1, argv + argc) {
+    quick_ = std::erase(figures_, "--quick") > 0;
+  }
+
+  /// Runs of each measurement, of which the median counts.
+  [[nodiscard]] int runs() const { return quick_ ? 3 : 5; }
+  [[nodiscard]] bool wants(std::string_view figure) const {
+    return figures_.empty() || std::ranges::find(figures_, figure) != figures_.end();
+  }
+
+ private:
+  std::vector<std::string> figures_;
+  bool quick_ = false;
+};
 
 /// Seconds that `work` takes.
 inline double seconds(const std::function<void()>& work) {

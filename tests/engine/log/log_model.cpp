@@ -35,8 +35,6 @@ log::BatchDraft ModelBatch::draft() const {
   draft.epoch = epoch;
   draft.base_offset = base;
   draft.time = time;
-  draft.event_count = writer.event_count();
-  draft.commit_count = writer.commit_count();
   draft.body = writer.take();
   return draft;
 }

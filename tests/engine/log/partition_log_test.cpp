@@ -282,7 +282,6 @@ TEST_CASE(
     draft.epoch = Epoch(1);
     draft.base_offset = Offset(n);
     draft.time = time;
-    draft.event_count = draft.commit_count = 1;
     draft.body = writer.take();
     const auto batch_no = log->append(draft);
     REQUIRE(batch_no);

@@ -29,9 +29,10 @@ std::string make_body() {
   header.detail = "no";
   writer.begin_commit(header);
   writer.end_commit();
-  CHECK(writer.event_count() == 2);
-  CHECK(writer.commit_count() == 2);
-  return writer.take();
+  const BatchBody body = writer.take();
+  CHECK(body.event_count() == 2);
+  CHECK(body.commit_count == 2);
+  return body.bytes;
 }
 
 /// Walks all of `body`; the first error, or ok.
@@ -177,7 +178,7 @@ TEST_CASE("record: counts that do not fit the body are corruption") {
 
 TEST_CASE("record: a writer whose body was taken starts the next batch from nothing") {
   BodyWriter writer;
-  std::string first;
+  BatchBody first;
   for (int i = 0; i < 2; ++i) {
     CommitHeader header;
     header.event_count = 1;
