@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,9 +34,16 @@ class AnyCommand {
   virtual ~AnyCommand() = default;
 };
 
+/// Events that were just decided, decoded.
+class AnyEvents {
+ public:
+  virtual ~AnyEvents() = default;
+};
+
 /// A decision with its events written as JSON.
 struct Decided {
-  std::vector<NewEvent> events;  ///< without metadata; empty when refused
+  std::vector<NewEvent> events;        ///< without metadata; empty when refused
+  std::unique_ptr<AnyEvents> decoded;  ///< the same, as they will be read; null when refused
   std::optional<Refusal> refusal;
 };
 
@@ -56,6 +64,9 @@ class AggregateType {
   /// Applies one event. After an error the state is in no condition to be used.
   /// @error unsupported_format  an event this code does not know. @error internal  evolve threw.
   [[nodiscard]] virtual Result<void> evolve(AnyState& state, const EventView& event) const = 0;
+  /// Applies events that this type decided. After an error as above.
+  /// @error internal  evolve threw.
+  [[nodiscard]] virtual Result<void> evolve(AnyState& state, const AnyEvents& events) const = 0;
 
   /// @error not_found  no such command. @error bad_request  the body breaks its schema.
   [[nodiscard]] virtual Result<std::unique_ptr<AnyCommand>> read_command(
@@ -75,20 +86,21 @@ template <class... Ts>
 [[nodiscard]] Result<std::variant<Ts...>> read_command(std::type_identity<std::variant<Ts...>>,
                                                        std::string_view name,
                                                        const nlohmann::json& body) {
-  Result<std::variant<Ts...>> read =
-      fail(Errc::not_found, "there is no command '" + std::string(name.substr(0, 64)) + "'");
+  std::optional<Result<std::variant<Ts...>>> read;
   (void)((Ts::kName == name && (read = decode_value<Ts>(body), true)) || ...);
-  return read;
+  if (read) return *std::move(read);
+  return fail(Errc::not_found, "there is no command '" + std::string(name.substr(0, 64)) + "'");
 }
 
 /// The same for events; unsupported_format when there is no such type.
 template <class... Ts>
 [[nodiscard]] Result<std::variant<Ts...>> read_event(std::type_identity<std::variant<Ts...>>,
                                                      const StoredEvent& event) {
-  Result<std::variant<Ts...>> read = fail(Errc::unsupported_format, "no such event type is known");
+  std::optional<Result<std::variant<Ts...>>> read;
   (void)((Ts::kType == event.type && (read = decode_value<Ts>(event.data), true)) || ...);
-  if (!read) read.error().code = Errc::unsupported_format;
-  return read;
+  if (!read) return fail(Errc::unsupported_format, "no such event type is known");
+  if (!*read) read->error().code = Errc::unsupported_format;
+  return *std::move(read);
 }
 
 /// Reads an event from the log in its newest shape.
@@ -173,6 +185,17 @@ class DeciderType final : public AggregateType {
     return fail(Errc::internal, "evolve threw at " + describe(event) + ": " + error.what());
   }
 
+  [[nodiscard]] Result<void> evolve(AnyState& state, const AnyEvents& events) const override try {
+    auto& value = static_cast<StateOf&>(state).value;
+    for (const auto& event : static_cast<const EventsOf&>(events).values) {
+      value = call_evolve<A>(std::move(value), event);
+    }
+    return {};
+  } catch (const std::exception& error) {
+    return fail(Errc::internal,
+                std::string("evolve threw at an event just decided: ") + error.what());
+  }
+
   [[nodiscard]] Result<std::unique_ptr<AnyCommand>> read_command(
       std::string_view name, const nlohmann::json& body) const override {
     KEELSON_TRY_ASSIGN(auto command,
@@ -193,10 +216,13 @@ class DeciderType final : public AggregateType {
     if (decision.events().empty()) {
       return fail(Errc::internal, "decide gave neither an event nor a refusal");
     }
+    auto decoded = std::make_unique<EventsOf>();
     for (const auto& event : decision.events()) {
       decided.events.push_back(write_event(event));
-      KEELSON_TRY(read_back(decided.events.back()));
+      KEELSON_TRY_ASSIGN(auto read, read_back(decided.events.back()));
+      decoded->values.push_back(std::move(read));
     }
+    decided.decoded = std::move(decoded);
     return decided;
   } catch (const std::exception& error) {
     return fail(Errc::internal, std::string("decide threw: ") + error.what());
@@ -215,15 +241,22 @@ class DeciderType final : public AggregateType {
     typename A::Command value;
   };
 
-  [[nodiscard]] static Result<void> read_back(const NewEvent& event) {
-    KEELSON_TRY_ASSIGN(nlohmann::json data, parse_json(event.data));
-    const auto read =
-        read_event(std::type_identity<typename A::Event>{}, {event.type, std::move(data)});
+  struct EventsOf final : AnyEvents {
+    std::vector<typename A::Event> values;
+  };
+
+  /// The event as it will be read from the log.
+  [[nodiscard]] Result<typename A::Event> read_back(const NewEvent& event) const {
+    EventView view;
+    view.type = event.type;
+    view.data = event.data;
+    KEELSON_TRY_ASSIGN(const StoredEvent stored, upcast(upcasters_, view));
+    auto read = read_event(std::type_identity<typename A::Event>{}, stored);
     if (!read) {
       return fail(Errc::internal, "decide made an event '" + event.type +
                                       "' that cannot be read back: " + read.error().context);
     }
-    return {};
+    return read;
   }
 
   Upcasters upcasters_;

@@ -64,7 +64,10 @@ void CommandExecutor::execute(CommandCall call, Completion completion) {
 
 Result<CommandReply> CommandExecutor::answer(Home& home, CommandRun& run,
                                              Result<CommitOutcome> outcome) {
-  if (!outcome) return std::unexpected(std::move(outcome).error());
+  if (!outcome) {
+    if (run.is_folded_in()) home.decider.forget(run.stream());
+    return std::unexpected(std::move(outcome).error());
+  }
   auto reply = run.answer(*std::move(outcome), home.partition);
   if (reply && home.snapshots && !reply->outcome.replayed && !reply->events.empty()) {
     snapshotter_.committed(run.type(), home.partition, *home.snapshots, run.stream(),

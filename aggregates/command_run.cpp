@@ -70,7 +70,8 @@ std::optional<CommandStamp> CommandRun::stamp() const {
 
 Result<Commit> CommandRun::decide(PartitionDecider& decider, const Staging& staging) {
   const Context context{.id = call_.id, .principal = call_.principal, .command_id = call_.key};
-  KEELSON_TRY_ASSIGN(decided_, decider.decide(staging, *type_, stream_, *command_, context));
+  KEELSON_TRY_ASSIGN(decided_,
+                     decider.decide(staging, *type_, stream_, *command_, call_.expected, context));
   Commit commit;
   if (decided_->decided.refusal) {
     commit.rejected = true;

@@ -31,6 +31,9 @@ class CommandRun {
   /// answered when they are. Without a key nothing remembers it.
   [[nodiscard]] Result<Commit> decide(PartitionDecider& decider, const Staging& staging);
 
+  /// Whether the decider counts on the commit of this command.
+  [[nodiscard]] bool is_folded_in() const { return decided_ && decided_->folded_in; }
+
   /// The reply for the outcome, from what was decided here or, for a replay, from the log.
   [[nodiscard]] Result<CommandReply> answer(CommitOutcome outcome, const Partition& partition);
 

@@ -7,16 +7,24 @@ namespace keelson::aggregates {
 
 Result<DecidedOn> PartitionDecider::decide(const Staging& staging, const AggregateType& type,
                                            const std::string& stream, const AnyCommand& command,
-                                           Context context) {
+                                           std::optional<Version> expected, Context context) {
   KEELSON_TRY_ASSIGN(Folded folded, current(staging, type, stream));
   context.version = folded.version;
   context.time = staging.time();
   auto decided = type.decide(*folded.state, command, context);
   const Version version = folded.version;
+  const bool folding_in = decided && !decided->refusal && expected.value_or(version) == version;
+  if (folding_in) {
+    if (auto evolved = type.evolve(*folded.state, *decided->decoded); !evolved) {
+      return std::unexpected(std::move(evolved).error());
+    }
+    // Its offset is not known before it is staged, and nobody asks a cached state for it.
+    folded.version = version + decided->events.size();
+  }
   // A stream without events costs nothing to start anew, and asking for it must not evict others.
-  if (version != Version(0)) cache_.put(stream, std::move(folded));
+  if (folded.version != Version(0)) cache_.put(stream, std::move(folded));
   if (!decided) return std::unexpected(std::move(decided).error());
-  return DecidedOn{version, *std::move(decided)};
+  return DecidedOn{version, *std::move(decided), folding_in};
 }
 
 Result<Folded> PartitionDecider::current(const Staging& staging, const AggregateType& type,

@@ -17,7 +17,7 @@ void Snapshotter::committed(std::shared_ptr<const AggregateType> type, const Par
     const std::lock_guard lock(mutex_);
     if (stopping_ || pending_ == kPendingMax) return;
     ++pending_;
-    if (worker_ == nullptr) worker_ = scheduler_.make_worker("snapshots");
+    if (worker_ == nullptr) worker_ = scheduler_.make_background_worker("snapshots");
     worker = worker_;
   }
   worker->post([this, type = std::move(type), &partition, &store, stream] {

@@ -98,6 +98,8 @@ Result<std::vector<BatchItem>> read_command_array(std::string_view text,
 Result<std::vector<BatchItem>> read_command_lines(std::string_view text,
                                                   const std::string& principal) {
   std::vector<BatchItem> items;
+  const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
+  items.reserve(std::min(lines, kBatchCommandsMax));
   while (!text.empty()) {
     const auto end = std::min(text.find('\n'), text.size());
     const std::string_view line = text.substr(0, end);

@@ -11,7 +11,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -45,8 +44,8 @@ class CorkedStream {
   /// Called after each write of what was appended, on the executor's thread.
   void set_written(Written written) { state_->written = std::move(written); }
 
-  /// Appends bytes to go out with the next `flush`.
-  void append(std::string_view bytes) { state_->gathered += bytes; }
+  /// Where bytes are to be appended, whole frames, that go out with the next `flush`.
+  [[nodiscard]] std::string& gathered() { return state_->gathered; }
   /// Sends what was appended, now or when the write in flight is done.
   void flush() { State::flush(state_); }
   /// Bytes appended and not yet taken by the operating system.

@@ -51,6 +51,15 @@ class CountedRoute final : public RouteMetrics {
   std::array<std::atomic<prometheus::Counter*>, kStatuses> by_status_{};
 };
 
+/// Finds a pair of strings by a pair of views, without making strings of them for each request.
+struct LessAsViews {
+  using is_transparent = void;
+  using Views = std::pair<std::string_view, std::string_view>;
+  bool operator()(const auto& a, const auto& b) const {
+    return Views(a.first, a.second) < Views(b.first, b.second);
+  }
+};
+
 prometheus::MetricFamily collect(Metrics::Kind kind, const std::string& name,
                                  const std::string& help,
                                  const std::vector<Metrics::Sample>& samples) {
@@ -92,7 +101,7 @@ class Metrics::State {
           .Register(registry);
 
   std::mutex mutex;  // of what follows
-  std::map<std::pair<std::string, std::string>, std::unique_ptr<CountedRoute>> routes;
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<CountedRoute>, LessAsViews> routes;
   std::vector<Read> reads;
 };
 
@@ -101,12 +110,12 @@ Metrics::~Metrics() = default;
 
 RouteMetrics& Metrics::route(std::string_view method, std::string_view pattern) {
   const std::lock_guard lock(state_->mutex);
+  const auto known = state_->routes.find(std::pair(method, pattern));
+  if (known != state_->routes.end()) return *known->second;
+  prometheus::Labels labels{{"method", std::string(method)}, {"route", std::string(pattern)}};
+  prometheus::Histogram& latency = state_->latency.Add(labels, kLatencies);
   auto& route = state_->routes[{std::string(method), std::string(pattern)}];
-  if (!route) {
-    prometheus::Labels labels{{"method", std::string(method)}, {"route", std::string(pattern)}};
-    prometheus::Histogram& latency = state_->latency.Add(labels, kLatencies);
-    route = std::make_unique<CountedRoute>(state_->requests, latency, std::move(labels));
-  }
+  route = std::make_unique<CountedRoute>(state_->requests, latency, std::move(labels));
   return *route;
 }
 

@@ -146,8 +146,11 @@ void Router::add_upgrade(std::string_view pattern, Role role, UpgradeHandler han
 
 void Router::insert(std::unique_ptr<Route> route) {
   Node* node = root_.get();
-  for (const std::string& segment : pattern_segments(route->pattern)) {
-    std::unique_ptr<Node>& next = is_parameter(segment) ? node->parameter : node->literals[segment];
+  const Segments pattern = pattern_segments(route->pattern);
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const bool parameter = is_parameter(pattern[i]);
+    if (parameter) route->parameters.emplace_back(pattern[i].substr(1, pattern[i].size() - 2), i);
+    std::unique_ptr<Node>& next = parameter ? node->parameter : node->literals[pattern[i]];
     if (!next) next = std::make_unique<Node>();
     node = next.get();
   }
@@ -171,11 +174,8 @@ std::expected<Router::Match, Problem> Router::match(Method method, std::string_v
     const Route* route = node->find(wanted);
     if (route == nullptr) continue;
     Match match{route, {}, *std::move(query)};
-    const Segments pattern = pattern_segments(route->pattern);
-    for (std::size_t i = 0; i < pattern.size(); ++i) {
-      if (!is_parameter(pattern[i])) continue;
-      match.path_parameters.emplace_back(pattern[i].substr(1, pattern[i].size() - 2),
-                                         std::move((*path)[i]));
+    for (const auto& [name, segment] : route->parameters) {
+      match.path_parameters.emplace_back(name, std::move((*path)[segment]));
     }
     return match;
   }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "http/problem.h"
@@ -59,6 +60,8 @@ class Router {
     RouteOptions options;
     Handler handler;
     UpgradeHandler upgrade;  ///< set instead of `handler`
+    /// Names of the pattern's parameters, and which segment each takes.
+    std::vector<std::pair<std::string, std::size_t>> parameters = {};
   };
   struct Match {
     const Route* route = nullptr;

@@ -41,7 +41,7 @@ class MessageBatch {
 
 struct SubscriptionLimits {
   std::size_t subscriptions_max = 64;  ///< of one connection
-  std::size_t turn_events_max = 256;   ///< sent for one subscription before the next has its turn
+  std::size_t turn_events_max = 1024;  ///< sent for one subscription before the next has its turn
   std::size_t turn_scan_max = 4096;    ///< looked at in that turn, whatever the filter lets pass
 };
 

@@ -26,8 +26,10 @@ namespace beast = boost::beast;
 namespace websocket = boost::beast::websocket;
 using boost::system::error_code;
 
-/// Gathered from the log at a time.
-constexpr std::size_t kPollBytes = 64u << 10;
+/// Gathered from the log at a time: of live events, which are gathered on the connection's thread,
+/// less than of history, where each time costs a way to the work pool and back.
+constexpr std::size_t kLivePollBytes = 64u << 10;
+constexpr std::size_t kHistoryPollBytes = 256u << 10;
 /// Over this much unsent the log is not read for this connection: a slow reader costs no memory.
 constexpr std::size_t kBacklogBytesMax = 256u << 10;
 /// Until the reading of history is tried again when all threads for it are taken.
@@ -173,13 +175,13 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
 
   void poll() {
     if (connection_->live()) {
-      connection_->poll(kPollBytes, batch_);
+      connection_->poll(kLivePollBytes, batch_);
       return polled();
     }
     // Set before the task is out of hand, which may be done before `post` returns.
     polling_ = true;
     const bool posted = services_.work.post([self = this->shared_from_this()]() mutable {
-      self->connection_->poll(kPollBytes, self->batch_);
+      self->connection_->poll(kHistoryPollBytes, self->batch_);
       Executor executor = self->socket_.get_executor();
       asio::post(executor, [self = std::move(self)] {
         self->polling_ = false;
@@ -201,14 +203,13 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
   }
 
   void send() {
-    frames_.clear();
+    std::string& out = socket_.next_layer().gathered();
     for (std::size_t i = 0; i < batch_.count(); ++i) {
       const std::string_view message = batch_.message(i);
-      append_frame_header(frames_, message.size());
-      frames_ += message;
+      append_frame_header(out, message.size());
+      out += message;
     }
     batch_.clear();
-    socket_.next_layer().append(frames_);
     socket_.next_layer().flush();
   }
 
@@ -246,7 +247,6 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
   std::optional<SubscriptionConnection> connection_;
   beast::flat_buffer received_;
   MessageBatch batch_;
-  std::string frames_;
   std::optional<std::stop_callback<std::function<void()>>> stop_;
   bool unanswered_ = false;  ///< `received_` holds a message
   bool polling_ = false;     ///< the work pool has `connection_` and `batch_`

@@ -22,7 +22,8 @@ class Host final : public ProjectionHost {
     const std::size_t threads =
         std::clamp<std::size_t>(options.apply_threads_max, 1, std::max<std::size_t>(appliers, 1));
     for (std::size_t i = 0; i < threads; ++i) {
-      workers_.push_back(environment.scheduler.make_worker("projector-" + std::to_string(i)));
+      workers_.push_back(
+          environment.scheduler.make_background_worker("projector-" + std::to_string(i)));
     }
     for (const Projection& projection : registry.projections()) {
       if (find_hosted(projection.name()) != nullptr) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace keelson {
 
@@ -37,6 +38,12 @@ class Scheduler {
   /// A strand for tasks that may block on disk or run long (writing, syncing, applying events). It
   /// has a thread of its own; the thread ends when the last reference is dropped, after its tasks.
   [[nodiscard]] virtual std::shared_ptr<Strand> make_worker(std::string name) = 0;
+
+  /// A worker for derived data, which may lag: while the processors are busy with what callers wait
+  /// for, it gets a small share of them, and so does more at a time when it comes to its turn.
+  [[nodiscard]] virtual std::shared_ptr<Strand> make_background_worker(std::string name) {
+    return make_worker(std::move(name));
+  }
 };
 
 }  // namespace keelson

@@ -1,6 +1,7 @@
 #include "engine/base/thread_scheduler.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -23,6 +24,17 @@ constexpr int kTasksPerTurn = 256;
 
 void name_this_thread(const std::string& name) {
   ::pthread_setname_np(::pthread_self(), name.substr(0, 15).c_str());  // the kernel's limit is 15
+}
+
+/// Who is served first when both want a processor.
+enum class Share { full, background };
+
+/// Leaves about nine parts of ten of a processor to threads of full share that want it. On Linux a
+/// thread has a niceness of its own, whatever POSIX says of processes.
+constexpr int kBackgroundNice = 10;
+
+void give_way() {
+  ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0) + kBackgroundNice);
 }
 
 }  // namespace
@@ -195,10 +207,11 @@ class ThreadScheduler::PoolStrand final : public Strand,
 /// The thread shares the queue, so that it may outlive this object when that is dropped on it.
 class ThreadScheduler::WorkerStrand final : public Strand {
  public:
-  WorkerStrand(std::shared_ptr<Pool> pool, std::string name)
+  WorkerStrand(std::shared_ptr<Pool> pool, std::string name, Share share)
       : pool_(std::move(pool)), state_(std::make_shared<State>()) {
-    thread_ = std::thread([state = state_, name = std::move(name)] {
+    thread_ = std::thread([state = state_, name = std::move(name), share] {
       name_this_thread(name);
+      if (share == Share::background) give_way();
       run(*state);
     });
   }
@@ -270,7 +283,11 @@ std::shared_ptr<Strand> ThreadScheduler::make_strand(std::string) {
 }
 
 std::shared_ptr<Strand> ThreadScheduler::make_worker(std::string name) {
-  return std::make_shared<WorkerStrand>(pool_, std::move(name));
+  return std::make_shared<WorkerStrand>(pool_, std::move(name), Share::full);
+}
+
+std::shared_ptr<Strand> ThreadScheduler::make_background_worker(std::string name) {
+  return std::make_shared<WorkerStrand>(pool_, std::move(name), Share::background);
 }
 
 }  // namespace keelson

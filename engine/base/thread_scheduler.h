@@ -21,6 +21,7 @@ class ThreadScheduler final : public Scheduler {
 
   [[nodiscard]] std::shared_ptr<Strand> make_strand(std::string name) override;
   [[nodiscard]] std::shared_ptr<Strand> make_worker(std::string name) override;
+  [[nodiscard]] std::shared_ptr<Strand> make_background_worker(std::string name) override;
 
  private:
   class Pool;

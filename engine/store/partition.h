@@ -90,7 +90,8 @@ class Partition {
 
   /// Runs one command exactly once. If `stamp`'s id is known, `decide` is not called and the first
   /// outcome is returned as a replay; if it is in flight, this call waits for that outcome.
-  /// Completes when the commit is durable by the topic's durability.
+  /// Completes when the commit is durable by the topic's durability. What `decide` gave and breaks
+  /// a limit completes before anything else is decided.
   /// Callable from any thread; order of calls from one thread is kept.
   /// @error version_conflict      an expectation or check fails on the staged state; nothing
   /// written. Answered when that state is durable; with the error of what was staged if it is not.

@@ -212,6 +212,20 @@ TEST_CASE("host: a commit that fails after it was decided leaves nothing in the 
   CHECK(emptied.events.front().data == R"({"amount":7})");
 }
 
+TEST_CASE("host: a commit too large to be staged leaves nothing in the cache") {
+  TestHost host(wallets());
+  good(host.execute(wallet("1", "open")));
+  CommandCall fails = wallet("1", "put", put(5));
+  fails.metadata = R"({"note":")" + std::string(2u << 20, 'x') + R"("})";
+  CHECK(code_of(host.execute(fails)) == Errc::too_large);
+  Commit foreign;
+  foreign.writes.push_back(
+      {"wallet-1", ExpectedVersion::any(), {{"added", R"({"amount":7})", ""}}});
+  REQUIRE(commit(host.topic().partition(PartitionId(0)), foreign).has_value());
+  const auto emptied = good(host.execute(wallet("1", "empty")));
+  CHECK(emptied.events.front().data == R"({"amount":7})");
+}
+
 TEST_CASE("host: a cache too small for any state changes no answer") {
   TestHost host(wallets(), nullptr, {.partitions = 2, .host = {.cache_bytes_max = 1}});
   for (int round = 0; round < 3; ++round) {

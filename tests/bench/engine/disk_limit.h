@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "tests/bench/report.h"
 
@@ -49,6 +51,22 @@ inline double fdatasync_rate(const std::string& folder, std::size_t bytes, int r
              file.sync();
            }
          });
+}
+
+/// The time that `share` of such rounds did not exceed, in microseconds.
+inline double fdatasync_quantile_us(const std::string& folder, std::size_t bytes, int rounds,
+                                    double share) {
+  const RawFile file(folder, bytes * static_cast<std::size_t>(rounds));
+  const std::string payload(bytes, 'x');
+  std::vector<double> times;
+  for (int i = 0; i < rounds; ++i) {
+    times.push_back(1e6 * seconds([&] {
+                      file.write(bytes * static_cast<std::size_t>(i), payload);
+                      file.sync();
+                    }));
+  }
+  std::ranges::sort(times);
+  return times.at(static_cast<std::size_t>(share * rounds));
 }
 
 /// Bytes per second written in order, fdatasync each MiB, into a pre-zeroed file.

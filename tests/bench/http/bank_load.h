@@ -5,8 +5,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
+#include <thread>
 
 #include "tests/bench/http/load.h"
+#include "tests/bench/report.h"
 
 namespace keelson::bench {
 
@@ -46,6 +49,22 @@ inline std::string bulk(std::uint64_t request, const std::string& run) {
   return "POST /v1/commands HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-ndjson\r\n"
          "Accept: application/json\r\nContent-Length: " +
          std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+/// Waits until read models and reactions have come to the end of the log, so that what is measured
+/// next has the machine to itself. Returns the seconds it took.
+inline double settle(unsigned short port) {
+  const auto lags = [&] {
+    const std::string metrics = get(port, "/metrics");
+    for (std::size_t at = 0; (at = metrics.find("_lag_events{", at)) != std::string::npos; ++at) {
+      const std::size_t end = metrics.find('\n', at);
+      if (!std::string_view(metrics).substr(0, end).ends_with("} 0")) return true;
+    }
+    return false;
+  };
+  return seconds([&] {
+    while (lags()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  });
 }
 
 }  // namespace keelson::bench

@@ -1,8 +1,10 @@
 // HTTP commands, decided and durable, beside a bare Beast server that parses the same JSON.
 //
-//     http_bench [--quick]      expects bank and bare_server beside itself
+//     http_bench [--quick] [command|bulk|p99]...      expects bank and bare_server beside itself
 #include <filesystem>
+#include <set>
 
+#include "tests/bench/engine/disk_limit.h"
 #include "tests/bench/http/bank_load.h"
 #include "tests/bench/http/child.h"
 #include "tests/bench/report.h"
@@ -11,26 +13,46 @@
 using namespace keelson;
 using namespace keelson::bench;
 
-int main(int argc, char** argv) {
-  const bool quick = argc > 1 && std::string_view(argv[1]) == "--quick";
-  const int runs = quick ? 3 : 5;
-  const auto folder = std::filesystem::path(argv[0]).parent_path();
-  const test::TemporaryFolder data;
-  const Child bank(
-      {folder / "bank", "serve", "--data", data.path() + "/data", "--listen", "127.0.0.1:0"});
-  const Child bare({folder / "bare_server", "2"});
-  open_accounts(bank.port());
+namespace {
 
+constexpr std::size_t kRawBytes = 4096;
+
+struct Bench {
+  const std::filesystem::path folder;
+  const bool quick;
+  const test::TemporaryFolder data{};
+  const Child bank{
+      {folder / "bank", "serve", "--data", data.path() + "/data", "--listen", "127.0.0.1:0"}};
   int run = 0;
-  const std::uint64_t requests = quick ? 20'000 : 60'000;
+
+  [[nodiscard]] int runs() const { return quick ? 3 : 5; }
+
+  LoadResult deposits(const std::function<LoadResult(const MakeRequest&)>& load) {
+    const std::string key = "c" + std::to_string(run++);
+    LoadResult result = load([&](std::uint64_t i) { return deposit(i, key); });
+    must(result);
+    return result;
+  }
+
+  /// Deposits a second with 64 of them always under way.
+  double command_rate(std::uint64_t requests) {
+    return deposits([&](const MakeRequest& make) {
+             return run_load(bank.port(), kConnections, requests, make);
+           })
+        .per_second;
+  }
+};
+
+void measure_commands(Bench& bench) {
+  const Child bare({bench.folder / "bare_server", "2"});
+  const std::uint64_t requests = bench.quick ? 20'000 : 60'000;
+  double settling = 0;
   const auto commands = paired(
-      runs,
+      bench.runs(),
       [&] {
-        const std::string key = "c" + std::to_string(run++);
-        const auto result = run_load(bank.port(), kConnections, requests,
-                                     [&](std::uint64_t i) { return deposit(i, key); });
-        must(result);
-        return result.per_second;
+        const double rate = bench.command_rate(requests);
+        settling = settle(bench.bank.port());
+        return rate;
       },
       [&] {
         const auto result = run_load(bare.port(), kConnections, requests,
@@ -40,20 +62,59 @@ int main(int argc, char** argv) {
       });
   report("http.command.c64", commands.value, "commands/s", commands.limit,
          "deposit, decided, durable, answered, 64 keep-alive connections, 1,000 accounts; limit: "
-         "bare Beast server parsing the same JSON");
+         "bare Beast server parsing the same JSON; read models were there " +
+             std::to_string(settling) + " s later");
+}
 
-  const std::uint64_t bulks = quick ? 50 : 150;
-  const auto bulk_rate = paired(
-      runs,
+void measure_bulk(Bench& bench) {
+  const std::uint64_t bulks = bench.quick ? 50 : 150;
+  double settling = 0;
+  const double rate = median(bench.runs(), [&] {
+    const std::string key = "b" + std::to_string(bench.run++);
+    const auto result =
+        run_load(bench.bank.port(), 4, bulks, [&](std::uint64_t i) { return bulk(i, key); });
+    must(result);
+    settling = settle(bench.bank.port());
+    return 1000 * result.per_second;
+  });
+  report("http.bulk", rate, "commands/s", 0,
+         "POST /v1/commands, NDJSON, 1,000 a request, 4 connections; no limit measured; read "
+         "models were there " +
+             std::to_string(settling) + " s later");
+}
+
+void measure_p99(Bench& bench) {
+  const int syncs = bench.quick ? 1000 : 3000;
+  const double rate = bench.command_rate(20'000) / 2;
+  const auto requests = static_cast<std::uint64_t>(rate * (bench.quick ? 2 : 5));
+  settle(bench.bank.port());
+  const auto latency = paired(
+      bench.runs(),
       [&] {
-        const std::string key = "b" + std::to_string(run++);
-        const auto result =
-            run_load(bank.port(), 4, bulks, [&](std::uint64_t i) { return bulk(i, key); });
-        must(result);
-        return 1000 * result.per_second;
+        const auto result = bench.deposits([&](const MakeRequest& make) {
+          return run_paced(bench.bank.port(), kConnections, requests, rate, make);
+        });
+        settle(bench.bank.port());
+        return result.quantile_us(0.99);
       },
-      [] { return 0.0; });
-  report("http.bulk", bulk_rate.value, "commands/s", 0,
-         "POST /v1/commands, NDJSON, 1,000 a request, 4 connections; no limit measured");
+      [&] { return fdatasync_quantile_us(bench.data.path(), kRawBytes, syncs, 0.99); });
+  report("http.p99", latency.value, "us", latency.limit,
+         "99th percentile of a deposit's latency at " +
+             std::to_string(static_cast<std::uint64_t>(rate)) +
+             "/s, half of what 64 connections reach, counted from when it was due; limit: 99th "
+             "percentile of 4 KiB pwrite and fdatasync into a pre-zeroed file");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::set<std::string> wanted(argv + 1, argv + argc);
+  const bool quick = wanted.erase("--quick") > 0;
+  if (wanted.empty()) wanted = {"command", "bulk", "p99"};
+  Bench bench{std::filesystem::path(argv[0]).parent_path(), quick};
+  open_accounts(bench.bank.port());
+  if (wanted.contains("command")) measure_commands(bench);
+  if (wanted.contains("bulk")) measure_bulk(bench);
+  if (wanted.contains("p99")) measure_p99(bench);
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,12 +25,10 @@ using Clock = std::chrono::steady_clock;
   std::exit(1);
 }
 
-/// One connection. Epoll and plain sockets, so that the client costs as little as it can: it runs
-/// on the same two cores as the server.
 struct Connection {
   int fd = -1;
   std::string received;
-  Clock::time_point sent;
+  Clock::time_point since;  ///< its request's latency counts from here
 };
 
 int connect_to(unsigned short port) {
@@ -69,55 +68,126 @@ std::size_t answer_length(std::string_view received) {
   return received.size() >= length ? length : 0;
 }
 
-}  // namespace
-
-LoadResult run_load(unsigned short port, int connections, std::uint64_t requests,
-                    const std::function<std::string(std::uint64_t)>& make) {
-  LoadResult result;
-  result.latencies_us.reserve(requests);
-  std::vector<Connection> all(static_cast<std::size_t>(connections));
-  const int poll = ::epoll_create1(0);
-  for (std::size_t c = 0; c < all.size(); ++c) {
-    all[c].fd = connect_to(port);
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = c;
-    ::epoll_ctl(poll, EPOLL_CTL_ADD, all[c].fd, &event);
-  }
-  std::uint64_t next = 0;
-  const auto send_next = [&](Connection& connection) {
-    if (next == requests) return;
-    const std::string request = make(next++);
-    connection.sent = Clock::now();
-    send_all(connection.fd, request);
-  };
-  const auto start = Clock::now();
-  for (auto& connection : all) send_next(connection);
-  std::vector<char> buffer(1u << 20);
-  while (result.latencies_us.size() < requests) {
-    epoll_event events[64];
-    const int ready = ::epoll_wait(poll, events, 64, 10'000);
-    if (ready <= 0) give_up("no answer for 10 s");
-    for (int e = 0; e < ready; ++e) {
-      Connection& connection = all[events[e].data.u64];
-      const ssize_t got = ::recv(connection.fd, buffer.data(), buffer.size(), 0);
-      if (got <= 0) give_up("connection closed");
-      connection.received.append(buffer.data(), static_cast<std::size_t>(got));
-      const std::size_t length = answer_length(connection.received);
-      if (length == 0) continue;
-      if (!connection.received.starts_with("HTTP/1.1 2")) ++result.failed;
-      connection.received.erase(0, length);
-      result.latencies_us.push_back(
-          std::chrono::duration<double, std::micro>(Clock::now() - connection.sent).count());
-      send_next(connection);
+/// The connections of one run.
+class Load {
+ public:
+  Load(unsigned short port, int connections, std::uint64_t requests, const MakeRequest& make)
+      : make_(make), requests_(requests), all_(static_cast<std::size_t>(connections)) {
+    result_.latencies_us.reserve(requests);
+    for (std::size_t c = 0; c < all_.size(); ++c) {
+      all_[c].fd = connect_to(port);
+      epoll_event event{};
+      event.events = EPOLLIN;
+      event.data.u64 = c;
+      ::epoll_ctl(poll_, EPOLL_CTL_ADD, all_[c].fd, &event);
+      idle_.push_back(c);
     }
   }
-  result.per_second =
-      static_cast<double>(requests) / std::chrono::duration<double>(Clock::now() - start).count();
-  for (auto& connection : all) ::close(connection.fd);
-  ::close(poll);
-  std::ranges::sort(result.latencies_us);
-  return result;
+  ~Load() {
+    for (const Connection& connection : all_) ::close(connection.fd);
+    ::close(poll_);
+  }
+  Load(const Load&) = delete;
+  Load& operator=(const Load&) = delete;
+
+  /// @param interval  from one request to the next; 0: as soon as a connection is free.
+  LoadResult run(Clock::duration interval) {
+    const auto start = Clock::now();
+    while (result_.latencies_us.size() < requests_) {
+      auto now = Clock::now();
+      while (!idle_.empty() && sent_ < requests_) {
+        const auto due = start + interval * static_cast<Clock::rep>(sent_);
+        if (due > now) break;
+        send_next(interval.count() == 0 ? now : due);
+        now = Clock::now();
+      }
+      const bool waits_for_time = !idle_.empty() && sent_ < requests_;
+      receive(waits_for_time ? start + interval * static_cast<Clock::rep>(sent_) - now : kPatience);
+    }
+    result_.per_second = static_cast<double>(requests_) /
+                         std::chrono::duration<double>(Clock::now() - start).count();
+    std::ranges::sort(result_.latencies_us);
+    return std::move(result_);
+  }
+
+ private:
+  static constexpr Clock::duration kPatience = std::chrono::seconds(10);
+
+  void send_next(Clock::time_point since) {
+    Connection& connection = all_[idle_.back()];
+    idle_.pop_back();
+    const std::string request = make_(sent_++);
+    connection.since = since;
+    send_all(connection.fd, request);
+  }
+
+  void receive(Clock::duration patience) {
+    const auto ns = std::chrono::nanoseconds(std::max(patience, Clock::duration(0))).count();
+    const timespec timeout{ns / 1'000'000'000, ns % 1'000'000'000};
+    epoll_event events[64];
+    const int ready = ::epoll_pwait2(poll_, events, 64, &timeout, nullptr);
+    if (ready < 0) give_up("epoll");
+    if (ready == 0 && patience == kPatience) give_up("no answer for 10 s");
+    for (int e = 0; e < ready; ++e) take_answer(events[e].data.u64);
+  }
+
+  void take_answer(std::size_t index) {
+    Connection& connection = all_[index];
+    const ssize_t got = ::recv(connection.fd, buffer_.data(), buffer_.size(), 0);
+    if (got <= 0) give_up("connection closed");
+    connection.received.append(buffer_.data(), static_cast<std::size_t>(got));
+    const std::size_t length = answer_length(connection.received);
+    if (length == 0) return;
+    if (!connection.received.starts_with("HTTP/1.1 2")) ++result_.failed;
+    connection.received.erase(0, length);
+    result_.latencies_us.push_back(
+        std::chrono::duration<double, std::micro>(Clock::now() - connection.since).count());
+    idle_.push_back(index);
+  }
+
+  const MakeRequest& make_;
+  const std::uint64_t requests_;
+  std::uint64_t sent_ = 0;
+  std::vector<Connection> all_;
+  std::vector<std::size_t> idle_;
+  const int poll_ = ::epoll_create1(0);
+  std::vector<char> buffer_ = std::vector<char>(1u << 20);
+  LoadResult result_;
+};
+
+}  // namespace
+
+double LoadResult::quantile_us(double share) const {
+  return latencies_us.at(
+      static_cast<std::size_t>(share * static_cast<double>(latencies_us.size())));
+}
+
+LoadResult run_load(unsigned short port, int connections, std::uint64_t requests,
+                    const MakeRequest& make) {
+  return Load(port, connections, requests, make).run(Clock::duration(0));
+}
+
+LoadResult run_paced(unsigned short port, int connections, std::uint64_t requests,
+                     double per_second, const MakeRequest& make) {
+  // A wait is otherwise rounded up by 50 us, which would be counted as the server's.
+  ::prctl(PR_SET_TIMERSLACK, 1000);
+  const std::chrono::duration<double> interval(1 / per_second);
+  return Load(port, connections, requests, make)
+      .run(std::chrono::duration_cast<Clock::duration>(interval));
+}
+
+std::string get(unsigned short port, const std::string& target) {
+  const int fd = connect_to(port);
+  send_all(fd, "GET " + target + " HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+  std::string received;
+  std::vector<char> buffer(64u << 10);
+  while (answer_length(received) == 0) {
+    const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), 0);
+    if (got <= 0) give_up("connection closed");
+    received.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  ::close(fd);
+  return received.substr(received.find("\r\n\r\n") + 4);
 }
 
 std::string post(const std::string& target, const std::string& body,

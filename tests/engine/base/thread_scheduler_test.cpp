@@ -1,7 +1,9 @@
 #include "engine/base/thread_scheduler.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <thread>
@@ -60,6 +62,19 @@ TEST_CASE("thread scheduler: a worker finishes what was posted before it is drop
     for (int i = 0; i < 100; ++i) worker->post([&] { ++ran; });
   }
   CHECK(ran == 100);
+}
+
+TEST_CASE("thread scheduler: a background worker lets others go first, and only itself") {
+  ThreadScheduler scheduler(1);
+  const auto niceness = [](const std::shared_ptr<Strand>& worker) {
+    std::promise<int> found;
+    worker->post([&] { found.set_value(::getpriority(PRIO_PROCESS, 0)); });
+    return found.get_future().get();
+  };
+  const int before = ::getpriority(PRIO_PROCESS, 0);
+  CHECK(niceness(scheduler.make_background_worker("b")) == std::min(before + 10, 19));
+  CHECK(niceness(scheduler.make_worker("w")) == before);
+  CHECK(::getpriority(PRIO_PROCESS, 0) == before);
 }
 
 TEST_CASE("thread scheduler: delayed tasks run in the order they are due") {
