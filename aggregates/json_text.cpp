@@ -92,6 +92,13 @@ class StrictBuilder {
 }  // namespace
 
 Result<nlohmann::json> parse_json(std::string_view text) {
+  // The parser takes a NUL for the end of the text, and passes over a byte order mark before it.
+  if (const std::size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    return fail(Errc::bad_request, "not valid JSON at byte " + std::to_string(nul + 1));
+  }
+  if (text.starts_with("\xef\xbb\xbf")) {
+    return fail(Errc::bad_request, "not valid JSON at byte 1: a byte order mark");
+  }
   StrictBuilder builder;
   // The library would pass over a byte order mark, which is no part of a JSON text (RFC 8259, 8.1).
   if (text.starts_with("\xef\xbb\xbf")) return fail(Errc::bad_request, "not valid JSON at byte 1");

@@ -16,8 +16,10 @@ namespace {
 using aggregates::CommandCall;
 using aggregates::CommandReply;
 
-/// The request's size is bounded before it is read; depth is bounded here.
-constexpr JsonLimits kBatchJson{.bytes_max = SIZE_MAX, .depth_max = 66};
+/// The request's size is bounded before it is read; depth is bounded here. What a command holds may
+/// be as deep on a line as in an array.
+constexpr JsonLimits kCommandJson{.bytes_max = SIZE_MAX, .depth_max = 65};
+constexpr JsonLimits kBatchJson{.bytes_max = SIZE_MAX, .depth_max = kCommandJson.depth_max + 1};
 
 /// Takes one member of a command. False: there is no such member.
 Result<bool> read_member(JsonReader& reader, std::string_view name, CommandCall& call) {
@@ -48,7 +50,7 @@ BatchItem read_command(std::string_view text, const std::string& principal) {
   CommandCall call;
   call.body = "{}";
   call.principal = principal;
-  KEELSON_TRY_ASSIGN(JsonReader reader, JsonReader::open(text, kBatchJson));
+  KEELSON_TRY_ASSIGN(JsonReader reader, JsonReader::open(text, kCommandJson));
   KEELSON_TRY(reader.enter_object());
   while (true) {
     KEELSON_TRY_ASSIGN(const auto name, reader.next_member());

@@ -33,6 +33,10 @@ function(keelson_compile_options target)
                                              -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=${KEELSON_SANITIZE})
   endif()
+  if(KEELSON_BUILD_FUZZ)
+    # Coverage in the libraries, which is what the fuzzers steer by; only they link libFuzzer.
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 endfunction()
 
 # keelson_library(engine): the target keelson_engine, known as keelson::engine, with headers

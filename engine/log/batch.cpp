@@ -105,6 +105,9 @@ Result<BatchHeader> decode_batch_header(std::string_view bytes, ChecksumSeed see
   header.durable_batches = BatchNo(get<std::uint64_t>(bytes, kDurableBatches));
   std::memcpy(header.tree_root.data(), bytes.data() + kTreeRoot, kHashBytes);
   header.body_checksum = get<std::uint64_t>(bytes, kBodyChecksum);
+  if (header.kind == BatchKind::control && (header.event_count != 0 || header.commit_count != 0)) {
+    return fail(Errc::unsupported_format, "control batch with events or commits");
+  }
   if (header.length < kBatchHeaderBytes || header.length > kBatchBytesMax) {
     return fail(Errc::corruption, "batch length out of range");
   }

@@ -83,6 +83,10 @@ Result<SegmentHeader> decode_segment_header(std::string_view bytes, const Uuid& 
   if (peak_count != static_cast<std::uint32_t>(std::popcount(point.end.value))) {
     return fail(Errc::corruption, "segment header's Merkle frontier does not fit its offset");
   }
+  const std::size_t rest = kPeaks + peak_count * kHashBytes;
+  if (bytes.substr(rest, kChecksum - rest).find_first_not_of('\0') != bytes.npos) {
+    return fail(Errc::unsupported_format, "segment header's bytes after the frontier are set");
+  }
   std::vector<Hash> peaks(peak_count);
   for (std::size_t i = 0; i < peaks.size(); ++i) {
     std::memcpy(peaks[i].data(), bytes.data() + kPeaks + i * kHashBytes, kHashBytes);

@@ -20,19 +20,6 @@ namespace keelson {
 namespace {
 
 constexpr std::string_view kLockName = "keelson.lock";
-constexpr std::uint32_t kPartitionsMax = 1024;
-constexpr std::uint64_t kSegmentBytesMin = 1u << 20;
-constexpr std::uint64_t kSegmentBytesMax = 1u << 30;
-
-Result<void> check_options(const TopicOptions& options) {
-  if (options.partitions < 1 || options.partitions > kPartitionsMax) {
-    return fail(Errc::bad_request, "partitions must be 1…" + std::to_string(kPartitionsMax));
-  }
-  if (options.segment_bytes < kSegmentBytesMin || options.segment_bytes > kSegmentBytesMax) {
-    return fail(Errc::bad_request, "segment_bytes must be 1 MiB…1 GiB");
-  }
-  return {};
-}
 
 std::unexpected<Error> other_options(const std::string& name) {
   return fail(Errc::already_exists, "topic '" + name + "' exists with other options");
@@ -77,7 +64,7 @@ class LogStore final : public Store {
 
   Result<Topic*> create_topic(const std::string& name, const TopicOptions& options) override {
     KEELSON_TRY(check_topic_name(name, options_.limits));
-    KEELSON_TRY(check_options(options));
+    KEELSON_TRY(check_topic_options(options));
     std::unique_lock lock(mutex_);
     made_.wait(lock, [&] { return !making_.contains(name); });
     if (closed_) return fail(Errc::closed, "the store is shutting down");

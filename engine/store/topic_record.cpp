@@ -10,6 +10,9 @@ namespace keelson {
 namespace {
 
 constexpr std::string_view kTitle = "keelson topic 1\n";
+constexpr std::uint32_t kPartitionsMax = 1024;
+constexpr std::uint64_t kSegmentBytesMin = 1u << 20;
+constexpr std::uint64_t kSegmentBytesMax = 1u << 30;
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
 std::string checksum_of(std::string_view text) {
@@ -30,6 +33,16 @@ bool read_number(std::string_view text, Number& number) {
 }
 
 }  // namespace
+
+Result<void> check_topic_options(const TopicOptions& options) {
+  if (options.partitions < 1 || options.partitions > kPartitionsMax) {
+    return fail(Errc::bad_request, "partitions must be 1…" + std::to_string(kPartitionsMax));
+  }
+  if (options.segment_bytes < kSegmentBytesMin || options.segment_bytes > kSegmentBytesMax) {
+    return fail(Errc::bad_request, "segment_bytes must be 1 MiB…1 GiB");
+  }
+  return {};
+}
 
 std::string to_hex(const Uuid& uuid) {
   std::string text;
@@ -97,6 +110,11 @@ Result<TopicRecord> decode_topic_record(std::string_view text) {
   } else {
     return damaged("durability");
   }
+  if (const auto fit = check_topic_options(record.options); !fit) {
+    return damaged(fit.error().context);
+  }
+  // A line twice, or one that is not known here: dropping it would change what the topic is.
+  if (encode_topic_record(record) != text) return damaged("not as this version writes it");
   return record;
 }
 

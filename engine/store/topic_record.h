@@ -16,8 +16,12 @@ struct TopicRecord {
   TopicOptions options;
 };
 
+/// @error bad_request  which option is out of its range.
+[[nodiscard]] Result<void> check_topic_options(const TopicOptions& options);
+
 /// Lines of `key value`, the last one a checksum of those before; docs/log-format.md, "Topic".
 [[nodiscard]] std::string encode_topic_record(const TopicRecord& record);
+/// Accepts what `encode_topic_record` writes and nothing else.
 /// @error corruption, unsupported_format
 [[nodiscard]] Result<TopicRecord> decode_topic_record(std::string_view text);
 

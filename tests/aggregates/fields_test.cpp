@@ -154,6 +154,10 @@ TEST_CASE("json text: what is not one JSON text is refused with its place") {
     CAPTURE(bad);
     CHECK(problem_of(parse_json(bad)).starts_with("not valid JSON at byte"));
   }
+  // What many parsers take for the end, or pass over.
+  CHECK(problem_of(parse_json(std::string_view("{}\0{", 4))) == "not valid JSON at byte 3");
+  CHECK(problem_of(parse_json(std::string_view("{}\0", 3))) == "not valid JSON at byte 3");
+  CHECK(problem_of(parse_json("\xef\xbb\xbf{}")) == "not valid JSON at byte 1: a byte order mark");
 }
 
 TEST_CASE("json text: the canonical spelling ignores order, whitespace and escapes") {

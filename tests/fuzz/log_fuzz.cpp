@@ -15,11 +15,13 @@
 #include "engine/log/record.h"
 #include "engine/log/segment_header.h"
 #include "engine/log/segment_scan.h"
+#include "tests/fuzz/input.h"
 
 namespace {
 
 using namespace keelson;
 using namespace keelson::log;
+using keelson::fuzz::within;
 
 /// That of the golden bytes in tests/engine/log/golden_test.cpp, from which the corpus starts.
 Uuid golden_identity() {
@@ -31,15 +33,12 @@ Uuid golden_identity() {
 }
 const Uuid kIdentity = golden_identity();
 
-bool within(std::string_view part, std::string_view whole) {
-  return part.empty() ||
-         (part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
-}
-
-/// Walks `body`, adding events to `tree`; false when it is malformed.
+/// Walks `body`, adding events to `tree`; false when it is malformed. What is well-formed is
+/// written in one way only: encoding what was decoded gives the same bytes.
 bool walk(std::string_view body, std::uint32_t events, std::uint32_t commits,
           MerkleFrontier& tree) {
   BodyReader reader(body, events, commits);
+  BodyWriter writer;
   std::uint32_t seen = 0;
   while (true) {
     const auto commit = reader.next_commit();
@@ -47,6 +46,7 @@ bool walk(std::string_view body, std::uint32_t events, std::uint32_t commits,
     if (*commit == nullptr) break;
     KEELSON_ASSERT(within((*commit)->header.key.id, body));
     KEELSON_ASSERT(within((*commit)->header.detail, body));
+    writer.begin_commit((*commit)->header);
     while (true) {
       const auto event = reader.next_event();
       if (!event) return false;
@@ -54,10 +54,15 @@ bool walk(std::string_view body, std::uint32_t events, std::uint32_t commits,
       KEELSON_ASSERT(within((*event)->leaf, body));
       KEELSON_ASSERT(within((*event)->record.metadata, body));
       tree.add((*event)->leaf);
+      writer.add_event((*event)->record);
       ++seen;
     }
+    writer.end_commit();
   }
-  KEELSON_ASSERT(seen == events);
+  KEELSON_ASSERT(seen == events && writer.event_count() == events);
+  KEELSON_ASSERT(writer.commit_count() == commits);
+  KEELSON_ASSERT(body.starts_with(writer.body()));
+  KEELSON_ASSERT(body.substr(writer.body().size()).find_first_not_of('\0') == body.npos);
   return true;
 }
 
@@ -95,6 +100,38 @@ void scan_as_body(std::string_view input) {
   if (good) KEELSON_ASSERT(scan->end.point.end == Offset(header.event_count));
 }
 
+/// `input` as the headers of a batch and of a segment: once with the checksum it has, once with the
+/// right one. Which bytes are accepted is what would be written.
+void headers(std::string_view input) {
+  std::string batch(input.substr(0, std::min(input.size(), kBatchHeaderBytes)));
+  batch.resize(kBatchHeaderBytes, '\0');
+  static_cast<void>(decode_batch_header(batch, checksum_seed(kIdentity)));
+  put(batch.data(), kBatchMagic);
+  std::size_t end = kBatchHeaderBytes - 8;
+  put(batch.data() + end, checksum(batch.substr(0, end), checksum_seed(kIdentity)));
+  if (const auto header = decode_batch_header(batch, checksum_seed(kIdentity))) {
+    const auto bytes = encode_batch_header(*header, checksum_seed(kIdentity));
+    KEELSON_ASSERT(std::string_view(bytes.data(), bytes.size()) == batch);
+    KEELSON_ASSERT(header->length >= kBatchHeaderBytes && header->length <= kBatchBytesMax);
+    if (header->kind == BatchKind::control) {
+      KEELSON_ASSERT(header->event_count == 0 && header->commit_count == 0);
+    }
+  }
+
+  std::string segment(input.substr(0, std::min(input.size(), kSegmentHeaderBytes)));
+  segment.resize(kSegmentHeaderBytes, '\0');
+  static_cast<void>(decode_segment_header(segment, kIdentity));
+  end = kSegmentHeaderBytes - 8;
+  put(segment.data() + end, checksum(std::string_view(segment).substr(0, end), 0));
+  if (const auto header = decode_segment_header(segment, kIdentity)) {
+    KEELSON_ASSERT(encode_segment_header(*header) == segment);
+  }
+}
+
+void segment_names(std::string_view name) {
+  if (const auto first = parse_segment_name(name)) KEELSON_ASSERT(segment_name(*first) == name);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -103,16 +140,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   switch (data[0] % 4) {
     case 0: scan_as_body(input); break;
     case 1: scan_as_is(input); break;
-    case 2: {
-      std::string header(input.substr(0, std::min(input.size(), kSegmentHeaderBytes)));
-      header.resize(kSegmentHeaderBytes, '\0');
-      // Once with its own checksum, once with the right one.
-      static_cast<void>(decode_segment_header(header, kIdentity));
-      const std::size_t end = kSegmentHeaderBytes - 8;
-      put(header.data() + end, checksum(std::string_view(header).substr(0, end), 0));
-      static_cast<void>(decode_segment_header(header, kIdentity));
+    case 2:
+      headers(input);
+      segment_names(input);
       break;
-    }
     default:
       // Frames at any position, as an index might say.
       for (std::size_t at = 0; at <= input.size(); ++at) {

@@ -92,6 +92,16 @@ TEST_CASE("batch: what a later version has written is unsupported, not corrupt")
   CHECK(code_of(rewritten(119, 1)) == Errc::unsupported_format);  // reserved
 }
 
+TEST_CASE("batch: a control batch has neither events nor commits") {
+  BatchHeader header = make_header();
+  header.kind = BatchKind::control;
+  CHECK(code_of(encode(header)) == Errc::unsupported_format);
+  header.event_count = 0;
+  CHECK(code_of(encode(header)) == Errc::unsupported_format);
+  header.commit_count = 0;
+  CHECK(decode_batch_header(encode(header), kSeed).has_value());
+}
+
 TEST_CASE("batch: a length that cannot be is corruption, even with a right checksum") {
   BatchHeader header = make_header();
   header.length = kBatchHeaderBytes - 1;

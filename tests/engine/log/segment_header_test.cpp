@@ -63,6 +63,9 @@ TEST_CASE("segment header: another partition's, or a later version's, is unsuppo
   CHECK(code_of(rewritten(16, 9)) == Errc::unsupported_format);
   CHECK(code_of(rewritten(8, 2)) == Errc::unsupported_format);
   CHECK(code_of(rewritten(10, 1)) == Errc::unsupported_format);
+  // After the frontier of three peaks, and before the checksum.
+  CHECK(code_of(rewritten(72 + 3 * 32, 1)) == Errc::unsupported_format);
+  CHECK(code_of(rewritten(4087, 1)) == Errc::unsupported_format);
 }
 
 TEST_CASE("segment header: a frontier that does not fit the offset is corruption") {
