@@ -23,7 +23,7 @@ OpenSegments::OpenSegments(std::size_t segments_max) : segments_max_(segments_ma
 void OpenSegments::keep(std::shared_ptr<const Opened> opened) {
   // What is dropped is unmapped after the lock is let go: that takes a while.
   const std::lock_guard lock(mutex_);
-  opened->used_.store(++clock_, std::memory_order_relaxed);
+  opened->used_.store(clock_++, std::memory_order_relaxed);
   if (held_.size() < segments_max_) {
     held_.push_back(std::move(opened));
     return;

@@ -55,6 +55,17 @@ class SegmentGroup::Mapped final : public Opened {
     return mapped;
   }
 
+  /// @error corruption  its checksum is wrong.
+  [[nodiscard]] Result<void> check_block(std::uint64_t block) const {
+    const std::uint64_t first = group_header::kBytes + block * kGroupBlockBytes;
+    if (checksum(bytes_.substr(first, kGroupBlockBytes), seed_) !=
+        get<std::uint64_t>(bytes_, table() + block * 8)) {
+      return fail(Errc::corruption, "a block of a group filter fails its checksum, at byte " +
+                                        std::to_string(first));
+    }
+    return {};
+  }
+
   /// @error corruption  of the block the hash lies in.
   [[nodiscard]] Result<Columns> may_contain(std::uint64_t hash) const {
     const std::uint64_t block = group_block(hash, blocks_);
@@ -62,10 +73,7 @@ class SegmentGroup::Mapped final : public Opened {
     std::atomic<std::uint64_t>& word = checked_[block / kBlocksPerWord];
     const std::uint64_t bit = std::uint64_t{1} << block % kBlocksPerWord;
     if ((word.load(std::memory_order_relaxed) & bit) == 0) {
-      if (checksum(bytes_.substr(first, kGroupBlockBytes), seed_) !=
-          get<std::uint64_t>(bytes_, table() + block * 8)) {
-        return fail(Errc::corruption, "a block of a group filter fails its checksum");
-      }
+      KEELSON_TRY(check_block(block));
       word.fetch_or(bit, std::memory_order_relaxed);
     }
     Columns columns = kAll;
@@ -145,6 +153,16 @@ SegmentGroup::Columns SegmentGroup::may_contain(std::uint64_t hash) const {
   }
   damaged_.store(true, std::memory_order_relaxed);
   return kAll;
+}
+
+Result<void> SegmentGroup::check() const {
+  KEELSON_TRY_ASSIGN(const auto mapped, map());
+  for (std::uint64_t block = 0; block < blocks_; ++block) {
+    if (auto good = mapped->check_block(block); !good) {
+      return unusable(path_, good.error().context);
+    }
+  }
+  return {};
 }
 
 const SegmentGroup* group_of(const GroupsOfLevel& groups, BatchNo batch) {

@@ -50,6 +50,8 @@ class SegmentGroup {
   [[nodiscard]] std::size_t column_of(BatchNo batch) const;
 
   [[nodiscard]] Columns may_contain(std::uint64_t hash) const;
+  /// Verifies all of it. @error corruption  context has the file.
+  [[nodiscard]] Result<void> check() const;
   /// A look-up has found damage.
   [[nodiscard]] bool damaged() const { return damaged_.load(std::memory_order_relaxed); }
 

@@ -159,13 +159,10 @@ std::optional<GroupId> next_group(const PublishedLog& log) {
   std::vector<BatchNo> firsts;
   for (const auto& segment : *segments) {
     const BatchNo first = segment->start().next_batch;
-    if (group_of(small, first) != nullptr) {
-      firsts.clear();
-      continue;
-    }
     firsts.push_back(first);
     if (firsts.size() == kGroupColumns + 1) return group_from(1, firsts);
     if (!segment->sealed()) break;
+    if (group_of(small, first) != nullptr) firsts.clear();
   }
   firsts.clear();
   for (const auto& group : small) {

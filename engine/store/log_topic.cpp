@@ -20,19 +20,6 @@ Position Topic::end() {
   return position;
 }
 
-namespace {
-
-/// Partitions of one topic have identities of their own, so that a misplaced file is noticed.
-Uuid partition_identity(const Uuid& topic, PartitionId partition) {
-  Uuid identity = topic;
-  for (int i = 0; i < 4; ++i) {
-    identity.bytes[i] ^= static_cast<std::byte>(partition.value >> (8 * i));
-  }
-  return identity;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<LogTopic>> LogTopic::open(
     Environment environment, const StoreOptions& store,
     const std::shared_ptr<log::OpenSegments>& open_segments, std::string folder, std::string name,

@@ -61,10 +61,6 @@ StagedCommit& StagingArea::stage(Commit commit, std::optional<CommandStamp> stam
 
   log::CommitHeader header;
   header.kind = commit.rejected ? log::CommitKind::rejected : log::CommitKind::accepted;
-  if (staged.stamp) {
-    header.key = {staged.stamp->principal, staged.stamp->target, staged.stamp->id};
-    header.fingerprint = staged.stamp->fingerprint;
-  }
   for (const auto& write : staged.writes) {
     header.event_count += static_cast<std::uint32_t>(write.events.size());
   }
@@ -81,6 +77,10 @@ StagedCommit& StagingArea::stage_group_offset(std::string_view group, Offset nex
 }
 
 StagedCommit& StagingArea::add(log::CommitHeader header, StagedCommit staged, TimeUs time) {
+  if (staged.stamp) {
+    header.key = {staged.stamp->principal, staged.stamp->target, staged.stamp->id};
+    header.fingerprint = staged.stamp->fingerprint;
+  }
   header.detail = staged.outcome.detail;
   const std::lock_guard lock(mutex_);
   StagedBatch& batch = gathering_batch(time);

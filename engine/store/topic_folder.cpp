@@ -19,8 +19,16 @@ bool is_partition(std::string_view name) {
 }  // namespace
 
 Result<std::optional<TopicRecord>> TopicFolder::load() const {
+  KEELSON_TRY_ASSIGN(auto record, read());
+  // A crash just before the end of `finish`. With the marker there, losing the record later would
+  // make debris of the events.
+  if (record) KEELSON_TRY(remove_marker());
+  return record;
+}
+
+Result<std::optional<TopicRecord>> TopicFolder::read() const {
   KEELSON_TRY_ASSIGN(const bool there, files_.exists(record_path()));
-  if (!there) return load_without_record();
+  if (!there) return read_without_record();
   auto text = io::read_file(files_, record_path(), kRecordBytesMax);
   if (!text && text.error().code == Errc::too_large) {
     return fail(Errc::corruption, record_path() + ": longer than any topic record");
@@ -28,13 +36,10 @@ Result<std::optional<TopicRecord>> TopicFolder::load() const {
   if (!text) return std::unexpected(std::move(text).error());
   auto record = decode_topic_record(*text);
   if (!record) return fail(record.error().code, record_path() + ": " + record.error().context);
-  // A crash just before the end of `finish`. With the marker there, losing the record later would
-  // make debris of the events.
-  KEELSON_TRY(remove_marker());
   return *std::move(record);
 }
 
-Result<std::optional<TopicRecord>> TopicFolder::load_without_record() const {
+Result<std::optional<TopicRecord>> TopicFolder::read_without_record() const {
   KEELSON_TRY_ASSIGN(const bool half_made, files_.exists(marker_path()));
   if (half_made) return std::nullopt;
   KEELSON_TRY_ASSIGN(const auto names, files_.list(path_));

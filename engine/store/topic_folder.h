@@ -23,9 +23,12 @@ class TopicFolder {
 
   [[nodiscard]] const std::string& path() const { return path_; }
 
-  /// The record, or nothing when the topic was never wholly made. The folder must exist.
+  /// The record, or nothing when the topic was never wholly made. The folder must exist. Changes
+  /// nothing.
   /// @error corruption          the record is damaged, or gone and its topic is not.
   /// @error unsupported_format  the record is of another version.
+  [[nodiscard]] Result<std::optional<TopicRecord>> read() const;
+  /// The same, and ends the making of a topic that a crash cut short.
   [[nodiscard]] Result<std::optional<TopicRecord>> load() const;
 
   /// Empties the folder but for the marker. Only after `load` has found nothing.
@@ -36,7 +39,7 @@ class TopicFolder {
  private:
   [[nodiscard]] std::string marker_path() const { return path_ + "/topic.making"; }
   [[nodiscard]] std::string record_path() const { return path_ + "/topic.meta"; }
-  [[nodiscard]] Result<std::optional<TopicRecord>> load_without_record() const;
+  [[nodiscard]] Result<std::optional<TopicRecord>> read_without_record() const;
   [[nodiscard]] Result<void> remove_marker() const;
 
   io::FileSystem& files_;

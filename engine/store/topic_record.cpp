@@ -44,6 +44,14 @@ Result<void> check_topic_options(const TopicOptions& options) {
   return {};
 }
 
+Uuid partition_identity(const Uuid& topic, PartitionId partition) {
+  Uuid identity = topic;
+  for (int i = 0; i < 4; ++i) {
+    identity.bytes[i] ^= static_cast<std::byte>(partition.value >> (8 * i));
+  }
+  return identity;
+}
+
 std::string to_hex(const Uuid& uuid) {
   std::string text;
   for (const std::byte byte : uuid.bytes) {

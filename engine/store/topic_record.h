@@ -25,6 +25,9 @@ struct TopicRecord {
 /// @error corruption, unsupported_format
 [[nodiscard]] Result<TopicRecord> decode_topic_record(std::string_view text);
 
+/// Partitions of one topic have identities of their own, so that a misplaced file is noticed.
+[[nodiscard]] Uuid partition_identity(const Uuid& topic, PartitionId partition);
+
 [[nodiscard]] std::string to_hex(const Uuid& uuid);
 [[nodiscard]] std::optional<Uuid> uuid_from_hex(std::string_view text);
 

@@ -1,0 +1,242 @@
+#include "engine/log/log_verifier.h"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "engine/log/index_feed.h"
+#include "engine/log/log_format.h"
+#include "engine/log/sealed_index_writer.h"
+#include "engine/log/segment_group.h"
+#include "engine/log/segment_header.h"
+#include "engine/log/segment_scan.h"
+
+namespace keelson::log {
+
+namespace {
+
+using Kind = LogFinding::Kind;
+
+/// How often the segment that a server is writing is read, when what is read looks damaged: it may
+/// have been read while the server wrote it.
+constexpr int kTriesOfTail = 3;
+
+bool is_damage(const Error& error) {
+  return error.code == Errc::corruption || error.code == Errc::unsupported_format;
+}
+
+/// The whole file, by reading: a file that is mapped must not be cut, and a server seals segments.
+Result<std::string> whole_file(io::FileSystem& files, const std::string& path) {
+  KEELSON_TRY_ASSIGN(const auto file, files.open(path, io::OpenMode::read));
+  KEELSON_TRY_ASSIGN(const std::uint64_t size, file->size());
+  return file->read_at(0, size);
+}
+
+/// A segment as far as it is good.
+struct ReadSegment {
+  LogState end;
+  std::uint64_t used_end = 0;
+  std::uint64_t batches = 0;
+  std::optional<TornBytes> torn;
+};
+
+/// Walks the segments of one log, oldest first.
+class LogVerifier {
+ public:
+  LogVerifier(io::FileSystem& files, std::string folder, const Uuid& identity)
+      : files_(files),
+        folder_(std::move(folder)),
+        identity_(identity),
+        seed_(checksum_seed(identity)),
+        hasher_(identity) {}
+
+  Result<LogReport> run(const std::function<void(std::uint64_t)>& read_bytes) {
+    KEELSON_TRY_ASSIGN(const bool there, files_.exists(folder_));
+    if (!there) {
+      found(Kind::lost, folder_, "the folder is missing");
+      return std::move(report_);
+    }
+    KEELSON_TRY_ASSIGN(const auto names, files_.list(folder_));
+    std::vector<std::string> segments;
+    for (const std::string& name : names) {
+      if (parse_segment_name(name)) segments.push_back(name);
+    }
+    if (segments.empty()) found(Kind::lost, folder_, "there is no segment");
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      const std::uint64_t before = report_.bytes;
+      KEELSON_TRY(i + 1 < segments.size() ? verify_sealed(segments[i], segments[i + 1])
+                                          : verify_last(segments[i]));
+      if (read_bytes) read_bytes(report_.bytes - before);
+    }
+    KEELSON_TRY(verify_groups(names));
+    if (state_) report_.tree_root = state_->tree.root();
+    return std::move(report_);
+  }
+
+ private:
+  void found(Kind kind, std::string file, std::string what) {
+    report_.findings.push_back({kind, std::move(file), std::move(what)});
+  }
+
+  [[nodiscard]] std::string path_of(const std::string& name) const { return folder_ + "/" + name; }
+
+  /// The header of a segment, or nothing after a finding.
+  Result<std::optional<SegmentHeader>> header_of(const std::string& name, std::string_view bytes) {
+    auto header = decode_segment_header(bytes.substr(0, kSegmentHeaderBytes), identity_);
+    if (!header && !is_damage(header.error())) return std::unexpected(header.error());
+    if (header && header->start.point.next_batch == parse_segment_name(name)) return *header;
+    found(Kind::lost, path_of(name),
+          header ? "the header is of another segment" : header.error().context + ", at byte 0");
+    return std::nullopt;
+  }
+
+  /// Whether a segment begins where the one before it ended; unknown when that one is damaged.
+  void check_continues(const std::string& name, const SegmentHeader& header) {
+    const bool first = report_.segments == 0;
+    const LogState& expected = first ? LogState() : state_.value_or(header.start);
+    if (header.start.point == expected.point && header.start.tree.root() == expected.tree.root()) {
+      return;
+    }
+    found(Kind::lost, path_of(name),
+          "it begins at batch " + std::to_string(header.start.point.next_batch.value) +
+              ", and what is before it ends at batch " +
+              std::to_string(expected.point.next_batch.value) +
+              (header.start.point == expected.point ? " with another tree_root" : ""));
+  }
+
+  /// A segment that another one follows.
+  Result<void> verify_sealed(const std::string& name, const std::string& next_name) {
+    KEELSON_TRY_ASSIGN(const std::string bytes, whole_file(files_, path_of(name)));
+    KEELSON_TRY_ASSIGN(const auto header, header_of(name, bytes));
+    if (!header) return pass_over(bytes);
+    check_continues(name, *header);
+    KEELSON_TRY_ASSIGN(const auto next, start_of(next_name));
+    // Without the next one's header all that is known of the end is that something follows.
+    if (!next) return pass_over(bytes);
+    TailIndex index(bytes.size());
+    ReadSegment read;
+    read.end = header->start;
+    const auto end =
+        scan_sealed(bytes, header->start, next->point, seed_, [&](const StoredBatch& batch) {
+          ++read.batches;
+          return add_to_index(index, hasher_, header->start.point, batch);
+        });
+    if (!end && !is_damage(end.error())) return std::unexpected(end.error());
+    if (!end) {
+      found(Kind::lost, path_of(name), end.error().context);
+      return pass_over(bytes);
+    }
+    count(bytes, read.batches, next->point.end - header->start.point.end);
+    state_ = *next;
+    return verify_index(name, index,
+                        {identity_, header->start.point.next_batch, header->start.point.end, *end});
+  }
+
+  /// Where a segment begins, by its header; nothing when that is damaged, which is found later.
+  Result<std::optional<LogState>> start_of(const std::string& name) {
+    KEELSON_TRY_ASSIGN(const auto file, files_.open(path_of(name), io::OpenMode::read));
+    KEELSON_TRY_ASSIGN(const std::uint64_t size, file->size());
+    KEELSON_TRY_ASSIGN(const std::string bytes,
+                       file->read_at(0, std::min<std::uint64_t>(size, kSegmentHeaderBytes)));
+    auto header = decode_segment_header(bytes, identity_);
+    if (header) return std::move(header->start);
+    if (is_damage(header.error())) return std::nullopt;
+    return std::unexpected(std::move(header).error());
+  }
+
+  /// The segment that is written, or was when the server ended.
+  Result<void> verify_last(const std::string& name) {
+    for (int tries = 1;; ++tries) {
+      KEELSON_TRY_ASSIGN(const std::string bytes, whole_file(files_, path_of(name)));
+      const std::size_t findings = report_.findings.size();
+      KEELSON_TRY_ASSIGN(const auto header, header_of(name, bytes));
+      if (!header) return pass_over(bytes);
+      check_continues(name, *header);
+      std::uint64_t batches = 0;
+      auto scan = scan_tail(bytes, header->start, seed_, [&](const StoredBatch&) -> Result<void> {
+        ++batches;
+        return {};
+      });
+      if (!scan && !is_damage(scan.error())) return std::unexpected(scan.error());
+      const bool good = scan && !scan->torn;
+      if (!good && tries < kTriesOfTail) {
+        report_.findings.resize(findings);
+        continue;
+      }
+      if (!scan) {
+        found(Kind::lost, path_of(name), scan.error().context);
+        return pass_over(bytes);
+      }
+      if (scan->torn) {
+        found(Kind::torn, path_of(name),
+              std::to_string(scan->torn->bytes) + " bytes of a write that was cut short, at byte " +
+                  std::to_string(scan->torn->position));
+      }
+      count(bytes, batches, scan->end.point.end - header->start.point.end);
+      state_ = std::move(scan->end);
+      return {};
+    }
+  }
+
+  void count(std::string_view bytes, std::uint64_t batches, std::uint64_t events) {
+    ++report_.segments;
+    report_.bytes += bytes.size();
+    report_.batches += batches;
+    report_.events += events;
+  }
+
+  Result<void> pass_over(std::string_view bytes) {
+    count(bytes, 0, 0);
+    state_.reset();
+    return {};
+  }
+
+  /// An index is the same for the same segment, byte by byte.
+  Result<void> verify_index(const std::string& name, const TailIndex& index, const SegmentId& id) {
+    const std::string path =
+        path_of(name.substr(0, name.size() - kSegmentSuffix.size()) + std::string(kIndexSuffix));
+    KEELSON_TRY_ASSIGN(const bool there, files_.exists(path));
+    if (!there) {
+      found(Kind::derived, path, "it is missing");
+      return {};
+    }
+    KEELSON_TRY_ASSIGN(const std::string stored, whole_file(files_, path));
+    const std::string made = seal_index(index, id);
+    if (stored == made) return {};
+    const auto [at, of_made] = std::ranges::mismatch(stored, made);
+    found(Kind::derived, path,
+          "it differs from one made anew, from byte " + std::to_string(at - stored.begin()));
+    return {};
+  }
+
+  Result<void> verify_groups(const std::vector<std::string>& names) {
+    const SegmentContext context{files_, identity_, std::make_shared<OpenSegments>(1)};
+    for (const std::string& name : names) {
+      if (!is_group_name(name)) continue;
+      const auto group = SegmentGroup::open(context, path_of(name));
+      const Result<void> good = group ? (*group)->check() : std::unexpected(group.error());
+      if (good || good.error().code == Errc::not_found) continue;
+      if (!is_damage(good.error())) return std::unexpected(good.error());
+      found(Kind::derived, path_of(name), good.error().context);
+    }
+    return {};
+  }
+
+  io::FileSystem& files_;
+  const std::string folder_;
+  const Uuid identity_;
+  const ChecksumSeed seed_;
+  const KeyHasher hasher_;
+  LogReport report_;
+  std::optional<LogState> state_;  ///< after the last segment, when it is good
+};
+
+}  // namespace
+
+Result<LogReport> verify_log(io::FileSystem& files, const std::string& folder, const Uuid& identity,
+                             const std::function<void(std::uint64_t)>& read_bytes) {
+  return LogVerifier(files, folder, identity).run(read_bytes);
+}
+
+}  // namespace keelson::log

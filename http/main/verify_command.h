@@ -1,0 +1,14 @@
+// `keelson verify`: checks a data folder.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace keelson::tools {
+
+/// Prints what `verify_store` finds, as a table or with `--json` as one JSON object.
+/// @return 0 when every event is as it was stored, 1 when not or when it cannot be told, 2 for a
+///         wrong command line.
+[[nodiscard]] int run_verify(const std::vector<std::string>& arguments);
+
+}  // namespace keelson::tools
