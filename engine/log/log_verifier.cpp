@@ -8,6 +8,7 @@
 #include "engine/log/index_feed.h"
 #include "engine/log/log_format.h"
 #include "engine/log/sealed_index_writer.h"
+#include "engine/log/segment_bytes.h"
 #include "engine/log/segment_group.h"
 #include "engine/log/segment_header.h"
 #include "engine/log/segment_scan.h"
@@ -24,13 +25,6 @@ constexpr int kTriesOfTail = 3;
 
 bool is_damage(const Error& error) {
   return error.code == Errc::corruption || error.code == Errc::unsupported_format;
-}
-
-/// The whole file, by reading: a file that is mapped must not be cut, and a server seals segments.
-Result<std::string> whole_file(io::FileSystem& files, const std::string& path) {
-  KEELSON_TRY_ASSIGN(const auto file, files.open(path, io::OpenMode::read));
-  KEELSON_TRY_ASSIGN(const std::uint64_t size, file->size());
-  return file->read_at(0, size);
 }
 
 /// A segment as far as it is good.
@@ -107,7 +101,7 @@ class LogVerifier {
 
   /// A segment that another one follows.
   Result<void> verify_sealed(const std::string& name, const std::string& next_name) {
-    KEELSON_TRY_ASSIGN(const std::string bytes, whole_file(files_, path_of(name)));
+    KEELSON_TRY_ASSIGN(const std::string bytes, segment_bytes(files_, path_of(name)));
     KEELSON_TRY_ASSIGN(const auto header, header_of(name, bytes));
     if (!header) return pass_over(bytes);
     check_continues(name, *header);
@@ -148,7 +142,7 @@ class LogVerifier {
   /// The segment that is written, or was when the server ended.
   Result<void> verify_last(const std::string& name) {
     for (int tries = 1;; ++tries) {
-      KEELSON_TRY_ASSIGN(const std::string bytes, whole_file(files_, path_of(name)));
+      KEELSON_TRY_ASSIGN(const std::string bytes, segment_bytes(files_, path_of(name)));
       const std::size_t findings = report_.findings.size();
       KEELSON_TRY_ASSIGN(const auto header, header_of(name, bytes));
       if (!header) return pass_over(bytes);
@@ -201,7 +195,7 @@ class LogVerifier {
       found(Kind::derived, path, "it is missing");
       return {};
     }
-    KEELSON_TRY_ASSIGN(const std::string stored, whole_file(files_, path));
+    KEELSON_TRY_ASSIGN(const std::string stored, segment_bytes(files_, path));
     const std::string made = seal_index(index, id);
     if (stored == made) return {};
     const auto [at, of_made] = std::ranges::mismatch(stored, made);

@@ -1,9 +1,11 @@
 // Keelson without domain code: topics, streams and subscriptions over HTTP; and tools for a store.
 #include "http/app.h"
+#include "http/main/inspect_command.h"
 #include "http/main/verify_command.h"
 
 int main(int argc, char** argv) {
   keelson::http::App app("keelson");
   app.add_command("verify", "Check all that a data folder holds", keelson::tools::run_verify);
+  app.add_command("inspect", "Show what a data folder holds", keelson::tools::run_inspect);
   return app.run(argc, argv);
 }

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -11,22 +10,13 @@
 
 #include "engine/io/posix_file_system.h"
 #include "engine/store/store_verifier.h"
+#include "http/main/command_line.h"
 
 namespace keelson::tools {
 
 namespace {
 
 using Finding = log::LogFinding;
-
-constexpr int kGood = 0;
-constexpr int kBad = 1;
-constexpr int kUsage = 2;
-
-int complain(std::string what, int status) {
-  std::ranges::replace(what, '\n', ' ');
-  std::fprintf(stderr, "keelson: %s\n", what.c_str());
-  return status;
-}
 
 std::string_view name_of(Finding::Kind kind) {
   switch (kind) {
@@ -44,16 +34,6 @@ std::string_view meaning_of(Finding::Kind kind) {
     case Finding::Kind::derived: return "made again from the log";
   }
   return "";
-}
-
-std::string hex(const log::Hash& hash) {
-  std::string text;
-  for (const std::byte byte : hash) {
-    char digits[3];
-    std::snprintf(digits, sizeof digits, "%02x", std::to_integer<unsigned>(byte));
-    text += digits;
-  }
-  return text;
 }
 
 nlohmann::json to_json(const std::vector<Finding>& findings) {
@@ -141,19 +121,12 @@ int run_verify(const std::vector<std::string>& arguments) {
       ->required();
   CLI::Option* const one = parser.add_option("--topic", topic, "This topic only");
   parser.add_flag("--json", json, "One JSON object, for programs");
-  try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-    parser.parse(std::move(reversed));
-  } catch (const CLI::Success& wanted) {
-    return parser.exit(wanted);
-  } catch (const CLI::ParseError& wrong) {
-    return complain(wrong.what(), kUsage);
-  }
+  if (const auto ended = parse(parser, arguments)) return *ended;
   if (one->count() > 0) options.topic = topic;
   options.progress = show_progress;
   io::PosixFileSystem files;
   const auto report = verify_store(files, options);
-  if (!report) return complain(report.error().message(), kBad);
+  if (!report) return complain(report.error().message());
   json ? print_json(*report) : print_table(*report);
   return report->intact() ? kGood : kBad;
 }

@@ -1,0 +1,16 @@
+// Reading a segment file beside the server that may be writing it.
+#pragma once
+
+#include <string>
+
+#include "engine/base/result.h"
+#include "engine/io/file_system.h"
+
+namespace keelson::log {
+
+/// All bytes of the file at `path`, by reading: what is mapped must not be cut, and a server cuts a
+/// segment to what it uses when it seals it.
+/// @error io_error, not_found  context has the call.
+[[nodiscard]] Result<std::string> segment_bytes(io::FileSystem& files, const std::string& path);
+
+}  // namespace keelson::log
