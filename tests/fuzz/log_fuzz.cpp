@@ -59,10 +59,11 @@ bool walk(std::string_view body, std::uint32_t events, std::uint32_t commits,
     }
     writer.end_commit();
   }
-  KEELSON_ASSERT(seen == events && writer.event_count() == events);
-  KEELSON_ASSERT(writer.commit_count() == commits);
-  KEELSON_ASSERT(body.starts_with(writer.body()));
-  KEELSON_ASSERT(body.substr(writer.body().size()).find_first_not_of('\0') == body.npos);
+  const BatchBody again = writer.take();
+  KEELSON_ASSERT(seen == events && again.event_count() == events);
+  KEELSON_ASSERT(again.commit_count == commits);
+  KEELSON_ASSERT(body.starts_with(again.bytes));
+  KEELSON_ASSERT(body.substr(again.bytes.size()).find_first_not_of('\0') == body.npos);
   return true;
 }
 
