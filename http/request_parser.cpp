@@ -82,6 +82,9 @@ std::optional<Problem> RequestParser::check_head() const {
 }
 
 RequestParser::Status RequestParser::parse_body(beast::flat_buffer& buffer) {
+  // Beast holds a declared length against the limit at the end of the head only, where it was not
+  // known yet.
+  if (content_length().value_or(0) > body_bytes_max_) return fail(beast::http::error::body_limit);
   parser_.eager(true);
   while (!parser_.is_done()) {
     if (buffer.size() == 0) return Status::need_more;

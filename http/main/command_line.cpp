@@ -1,7 +1,6 @@
 #include "http/main/command_line.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdio>
 #include <utility>
 
@@ -24,9 +23,11 @@ std::optional<int> parse(CLI::App& parser, const std::vector<std::string>& argum
   return std::nullopt;
 }
 
-std::string hex(const log::Hash& hash) {
+std::string store_folder(const std::string& data) { return data + "/log"; }
+
+std::string hex(std::span<const std::byte> bytes) {
   std::string text;
-  for (const std::byte byte : hash) {
+  for (const std::byte byte : bytes) {
     char digits[3];
     std::snprintf(digits, sizeof digits, "%02x", std::to_integer<unsigned>(byte));
     text += digits;

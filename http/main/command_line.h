@@ -2,11 +2,11 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
-
-#include "engine/log/merkle.h"
 
 namespace keelson::tools {
 
@@ -20,6 +20,9 @@ int complain(std::string what, int status = kBad);
 /// Parses the arguments behind a command's name. @return the status to end with, or nothing.
 [[nodiscard]] std::optional<int> parse(CLI::App& parser, const std::vector<std::string>& arguments);
 
-[[nodiscard]] std::string hex(const log::Hash& hash);
+/// Where a server with this `--data` keeps its store.
+[[nodiscard]] std::string store_folder(const std::string& data);
+
+[[nodiscard]] std::string hex(std::span<const std::byte> bytes);
 
 }  // namespace keelson::tools

@@ -20,7 +20,7 @@ using nlohmann::json;
 using Cells = std::vector<std::string>;
 
 struct InspectOptions {
-  std::string folder;
+  std::string data;
   std::string topic;
   std::uint32_t partition = 0;
   std::optional<std::uint64_t> batches_from;
@@ -172,7 +172,7 @@ int show_event(const log::LogInspector& log, const InspectOptions& options) {
 
 int inspect(const InspectOptions& options) {
   io::PosixFileSystem files;
-  const StoreInspector store(files, options.folder);
+  const StoreInspector store(files, store_folder(options.data));
   if (options.topic.empty()) return show_topics(store, options.json);
   const auto log = store.partition(options.topic, PartitionId(options.partition));
   if (!log) return complain(log.error().message());
@@ -188,7 +188,7 @@ int run_inspect(const std::vector<std::string>& arguments) {
   CLI::App parser("Shows what a data folder holds, of a server that runs or not",
                   "keelson inspect");
   InspectOptions options;
-  parser.add_option("--data", options.folder, "The data folder")->required();
+  parser.add_option("--data", options.data, "The data folder")->required();
   CLI::Option* const topic =
       parser.add_option("--topic", options.topic, "Its segments, instead of the topics");
   parser.add_option("--partition", options.partition, "Of the topic; 0 by default")->needs(topic);

@@ -117,12 +117,13 @@ int run_verify(const std::vector<std::string>& arguments) {
   VerifyOptions options;
   std::string topic;
   bool json = false;
-  parser.add_option("--data", options.folder, "The data folder, of a server that runs or not")
-      ->required();
+  std::string data;
+  parser.add_option("--data", data, "The data folder, of a server that runs or not")->required();
   CLI::Option* const one = parser.add_option("--topic", topic, "This topic only");
   parser.add_flag("--json", json, "One JSON object, for programs");
   if (const auto ended = parse(parser, arguments)) return *ended;
   if (one->count() > 0) options.topic = topic;
+  options.folder = store_folder(data);
   options.progress = show_progress;
   io::PosixFileSystem files;
   const auto report = verify_store(files, options);

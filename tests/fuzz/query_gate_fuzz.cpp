@@ -143,12 +143,14 @@ class Model {
     projection.schema(R"sql(
       CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER, r REAL, b BLOB) STRICT;
       CREATE INDEX t_v ON t(v);
-      CREATE TABLE u (a INTEGER, c TEXT COLLATE NOCASE, PRIMARY KEY (a, c)) STRICT, WITHOUT ROWID;
+      CREATE TABLE u (a INTEGER, c TEXT, n TEXT COLLATE NOCASE, PRIMARY KEY (a, c))
+        STRICT, WITHOUT ROWID;
       CREATE VIEW w AS SELECT k, v FROM t WHERE v > 1;
     )sql");
     projection.on("s", "set",
                   "INSERT INTO t(k, v, r, b) VALUES (@stream_id, :v, :v / 2.0, x'00ff') "
-                  "ON CONFLICT DO UPDATE SET v = :v; INSERT OR REPLACE INTO u VALUES (:v, 'A')");
+                  "ON CONFLICT DO UPDATE SET v = :v; "
+                  "INSERT INTO u VALUES (:v, 'A', 'b') ON CONFLICT DO NOTHING");
     projection.on("s", "gone", "DELETE FROM t WHERE k = @stream_id");
     for (int i = 0; i < 40; ++i) {
       topic_.append("s-" + std::to_string(i % 7), i % 9 == 8 ? "gone" : "set",
@@ -159,6 +161,7 @@ class Model {
     options_.folder = folder_.path();
     auto opened =
         ProjectionHost::open({files_, clock_, random_, scheduler_}, topic_, registry, options_);
+    if (!opened) std::fprintf(stderr, "%s\n", opened.error().message().c_str());
     KEELSON_ASSERT(opened.has_value());
     host_ = *std::move(opened);
     host_->start();

@@ -71,7 +71,7 @@ def test_verify_names_the_file_and_the_byte_of_damage(start_bank):
     for _ in range(50):
         assert client.command("account", "ada", "deposit", {"amount": 7}).status == 200
     assert server.stop() == 0
-    segment, = (server.folder / "data").glob("topics/bank/0/*.seg")
+    segment, = (server.folder / "data").glob("log/topics/bank/0/*.seg")
     content = segment.read_bytes()
     place = content.index(b'"amount":7')
     segment.write_bytes(content[:place + 9] + b"8" + content[place + 10:])
@@ -106,7 +106,8 @@ def test_inspect_shows_topics_segments_batches_and_events(start_bank):
     deposit(server.port, "ada", stop)
     answer = client.command("account", "ada", "deposit", {"amount": 7}, "seven")
     assert answer.status == 200
-    partition, offset = answer.body["partition"], answer.body["offset"]
+    accepted = answer.json()
+    partition, offset = accepted["partition"], accepted["offset"]
 
     def inspect(*arguments):
         done = subprocess.run([KEELSON, "inspect", "--data", str(server.folder / "data"),
