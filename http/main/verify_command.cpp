@@ -30,7 +30,8 @@ std::string_view name_of(Finding::Kind kind) {
 std::string_view meaning_of(Finding::Kind kind) {
   switch (kind) {
     case Finding::Kind::lost: return "restore it from a backup or another replica";
-    case Finding::Kind::torn: return "cut at the next start; it was never acknowledged";
+    case Finding::Kind::torn:
+      return "cut at the next start: 'Torn or corrupt' in docs/log-format.md";
     case Finding::Kind::derived: return "made again from the log";
   }
   return "";
