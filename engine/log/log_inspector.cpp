@@ -8,6 +8,7 @@
 #include "engine/log/log_format.h"
 #include "engine/log/segment_bytes.h"
 #include "engine/log/segment_header.h"
+#include "engine/log/segment_sealer.h"
 #include "engine/log/stored_batch.h"
 
 namespace keelson::log {
@@ -91,9 +92,7 @@ Result<std::vector<SegmentInfo>> LogInspector::segments() const {
     auto header = decode_segment_header(bytes, identity_);
     if (!header) return std::unexpected(in_file(std::move(header).error(), info.file, 0));
     info.start = header->start.point;
-    const std::string index =
-        info.file.substr(0, info.file.size() - kSegmentSuffix.size()) + std::string(kIndexSuffix);
-    KEELSON_TRY_ASSIGN(info.indexed, files_.exists(index));
+    KEELSON_TRY_ASSIGN(info.indexed, files_.exists(index_path(info.file)));
     segments.push_back(std::move(info));
   }
   return segments;

@@ -12,6 +12,7 @@
 #include "engine/log/segment_group.h"
 #include "engine/log/segment_header.h"
 #include "engine/log/segment_scan.h"
+#include "engine/log/segment_sealer.h"
 
 namespace keelson::log {
 
@@ -26,14 +27,6 @@ constexpr int kTriesOfTail = 3;
 bool is_damage(const Error& error) {
   return error.code == Errc::corruption || error.code == Errc::unsupported_format;
 }
-
-/// A segment as far as it is good.
-struct ReadSegment {
-  LogState end;
-  std::uint64_t used_end = 0;
-  std::uint64_t batches = 0;
-  std::optional<TornBytes> torn;
-};
 
 /// Walks the segments of one log, oldest first.
 class LogVerifier {
@@ -109,11 +102,10 @@ class LogVerifier {
     // Without the next one's header all that is known of the end is that something follows.
     if (!next) return pass_over(bytes);
     TailIndex index(bytes.size());
-    ReadSegment read;
-    read.end = header->start;
+    std::uint64_t batches = 0;
     const auto end =
         scan_sealed(bytes, header->start, next->point, seed_, [&](const StoredBatch& batch) {
-          ++read.batches;
+          ++batches;
           return add_to_index(index, hasher_, header->start.point, batch);
         });
     if (!end && !is_damage(end.error())) return std::unexpected(end.error());
@@ -121,7 +113,7 @@ class LogVerifier {
       found(Kind::lost, path_of(name), end.error().context);
       return pass_over(bytes);
     }
-    count(bytes, read.batches, next->point.end - header->start.point.end);
+    count(bytes, batches, next->point.end - header->start.point.end);
     state_ = *next;
     return verify_index(name, index,
                         {identity_, header->start.point.next_batch, header->start.point.end, *end});
@@ -188,8 +180,7 @@ class LogVerifier {
 
   /// An index is the same for the same segment, byte by byte.
   Result<void> verify_index(const std::string& name, const TailIndex& index, const SegmentId& id) {
-    const std::string path =
-        path_of(name.substr(0, name.size() - kSegmentSuffix.size()) + std::string(kIndexSuffix));
+    const std::string path = index_path(path_of(name));
     KEELSON_TRY_ASSIGN(const bool there, files_.exists(path));
     if (!there) {
       found(Kind::derived, path, "it is missing");

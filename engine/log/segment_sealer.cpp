@@ -16,12 +16,12 @@ struct MappedIndex {
   std::unique_ptr<SealedIndex> index;
 };
 
+}  // namespace
+
 std::string index_path(std::string_view segment_path) {
   segment_path.remove_suffix(kSegmentSuffix.size());
   return std::string(segment_path) + std::string(kIndexSuffix);
 }
-
-}  // namespace
 
 Result<void> seal_segment(io::FileSystem& files, const std::string& path, const TailIndex& tail,
                           const SegmentId& segment) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "engine/base/result.h"
 #include "engine/io/file_system.h"
@@ -17,6 +18,9 @@ namespace keelson::log {
 /// @error disk_full, io_error  the segment is whole, its index missing: to be tried again.
 [[nodiscard]] Result<void> seal_segment(io::FileSystem& files, const std::string& path,
                                         const TailIndex& tail, const SegmentId& segment);
+
+/// Where the index of the segment at `segment_path` is.
+[[nodiscard]] std::string index_path(std::string_view segment_path);
 
 /// Opens the index that `seal_segment` wrote for the segment at `path`.
 /// @error not_found, corruption, unsupported_format  it is to be built again.
