@@ -154,3 +154,14 @@ TEST_CASE("verify: a log that is gone is lost") {
   REQUIRE(report.findings.size() == 1);
   CHECK(report.findings.front().kind == Kind::lost);
 }
+
+TEST_CASE("verify: a log whose first segment is gone does not begin where a log begins") {
+  VerifiedLog log;
+  log.close();
+  const auto paths = log.segments();
+  REQUIRE(log.disk.remove(paths[0]));
+  const auto report = log.verify();
+  REQUIRE_FALSE(report.findings.empty());
+  CHECK(report.findings.front().kind == Kind::lost);
+  CHECK(report.findings.front().file == paths[1]);
+}

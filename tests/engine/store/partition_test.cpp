@@ -378,3 +378,14 @@ TEST_CASE("partition: a conflict with what is only staged is answered when that 
     }
   }
 }
+
+TEST_CASE("partition: a question about a time does not wait for a decision that was refused") {
+  TestStore store;
+  Partition& partition = only_partition(store);
+  const auto written = commit(partition, write_to("a-1", {"1"}));
+  REQUIRE(written);
+  REQUIRE_FALSE(commit(partition, write_to("a-1", {"2"}, ExpectedVersion::exact(Version(7)))));
+  const auto later = commit(partition, write_to("a-1", {"3"}));
+  REQUIRE(later);
+  CHECK(partition.end_at(later->time).value() == Offset(2));  // hangs if it waits
+}
