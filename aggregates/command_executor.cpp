@@ -123,7 +123,7 @@ Result<FoldLimit> CommandExecutor::limit_of(const Home& home, const std::string&
   } else if (as_of.time) {
     KEELSON_TRY_ASSIGN(limit.before, home.partition.end_at(*as_of.time));
   }
-  if (const Offset start = home.partition.start(); start > Offset(0) && limit.before <= start) {
+  if (const Offset start = home.partition.start(); limit.before < start) {
     return fail(Errc::below_start, "events below offset " + std::to_string(start.value) +
                                        " are gone, and the states as of then with them");
   }

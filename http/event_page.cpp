@@ -62,10 +62,13 @@ Result<Response> stream_page(Topic& topic, const std::string& stream, const Requ
   if (backward) range.from = std::min(range.from, version);
 
   EventPage page;
-  KEELSON_TRY(home.read_stream(stream, range, [&page](const EventView& event) {
+  const auto read = home.read_stream(stream, range, [&page](const EventView& event) {
     page.add(event);
     return page.bytes() < kPageBytesMax;
-  }));
+  });
+  // Backward, what retention has kept comes first; the page after it says that the rest is gone.
+  const bool kept_some = !read && read.error().code == Errc::below_start && page.count() > 0;
+  if (!read && !kept_some) return std::unexpected(read.error());
 
   const std::uint64_t count = page.count();
   std::optional<std::uint64_t> next;

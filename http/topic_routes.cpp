@@ -40,12 +40,17 @@ void append_partitions(std::string& out, Topic& topic) {
 }
 
 void append_topic(std::string& out, Topic& topic) {
+  const TopicOptions options = topic.options();
   out += R"({"name":)";
   append_json_string(out, topic.name());
   out += R"(,"id":")" + aggregates::to_hex(topic.id().bytes) + R"(","durability":")";
-  out += name_of(topic.options().durability);
+  out += name_of(options.durability);
   out += R"(","segment_bytes":)";
-  append_number(out, topic.options().segment_bytes);
+  append_number(out, options.segment_bytes);
+  out += R"(,"retention_seconds":)";
+  append_number(out, static_cast<std::uint64_t>(options.retention.age.count()));
+  out += R"(,"retention_bytes":)";
+  append_number(out, options.retention.bytes);
   out += ',';
   append_partitions(out, topic);
   out += '}';
@@ -75,6 +80,12 @@ Result<Durability> durability_from(JsonReader& reader) {
   return fail(Errc::bad_request, "'durability' must be \"fsync\" or \"os\"");
 }
 
+Result<std::chrono::seconds> seconds_from(JsonReader& reader) {
+  KEELSON_TRY_ASSIGN(const std::uint64_t count, reader.number());
+  if (count > INT32_MAX) return fail(Errc::bad_request, "'retention_seconds' is over 68 years");
+  return std::chrono::seconds(count);
+}
+
 /// `{"partitions":4,"durability":"fsync","segment_bytes":67108864}`, each of them optional, over
 /// the options of the topic that may be there already.
 Result<TopicOptions> options_from(std::string_view body, TopicOptions options) {
@@ -90,16 +101,23 @@ Result<TopicOptions> options_from(std::string_view body, TopicOptions options) {
       KEELSON_TRY_ASSIGN(options.durability, durability_from(reader));
     } else if (*name == "segment_bytes") {
       KEELSON_TRY_ASSIGN(options.segment_bytes, reader.number());
+    } else if (*name == "retention_seconds") {
+      KEELSON_TRY_ASSIGN(options.retention.age, seconds_from(reader));
+    } else if (*name == "retention_bytes") {
+      KEELSON_TRY_ASSIGN(options.retention.bytes, reader.number());
     } else {
-      return fail(Errc::bad_request, "a topic has no option '" + std::string(*name) +
-                                         "'; there are partitions, durability and segment_bytes");
+      return fail(Errc::bad_request,
+                  "a topic has no option '" + std::string(*name) +
+                      "'; there are partitions, durability, segment_bytes, retention_seconds and "
+                      "retention_bytes");
     }
   }
   KEELSON_TRY(reader.finish());
   return options;
 }
 
-/// Idempotent: what is not said stays as it is, and saying the same again changes nothing.
+/// Idempotent: what is not said stays as it is, and saying the same again changes nothing. Of an
+/// existing topic the retention can be changed.
 Result<Response> put_topic(Store& store, const Request& request) {
   KEELSON_TRY(request.check_query({}));
   const std::string& name = request.path_parameter("topic");

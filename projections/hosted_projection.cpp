@@ -226,9 +226,23 @@ Result<void> HostedProjection::check_complete() const {
                               std::to_string(partition.value) + ": " + error.context);
 }
 
+/// The read model may know what was then, but nobody could check it, or build it again.
+Result<void> HostedProjection::check_not_below_start(const Position& at) const {
+  for (std::uint32_t p = 0; p < topic_.partition_count(); ++p) {
+    const PartitionId id(p);
+    const Offset start = topic_.partition(id).start();
+    if (at.next(id) >= start) continue;
+    return fail(Errc::below_start, "partition " + std::to_string(p) + " of " + topic_.name() +
+                                       " starts at offset " + std::to_string(start.value) +
+                                       ": retention has removed what was before");
+  }
+  return {};
+}
+
 Result<HostedProjection::Moment> HostedProjection::look(const std::optional<Position>& at,
                                                         const QueryLimits& limits) {
   KEELSON_TRY(check_complete());
+  if (at) KEELSON_TRY(check_not_below_start(*at));
   const auto deadline = environment_.clock.monotonic() + limits.time_max;
   KEELSON_TRY_ASSIGN(auto reader, readers_->take(limits.time_max));
   auto seen = reader->begin(at, deadline);

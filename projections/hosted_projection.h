@@ -45,6 +45,7 @@ class HostedProjection {
   /// Whether the log of every partition could be read at the start. An answer without the rows of
   /// one of them would look like one in which there are none.
   [[nodiscard]] Result<void> check_complete() const;
+  [[nodiscard]] Result<void> check_not_below_start(const Position& at) const;
 
   /// A reader that sees `at`, and what that is.
   struct Moment {

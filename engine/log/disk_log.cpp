@@ -27,7 +27,8 @@ DiskLog::DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity
       options_(options),
       log_({files, identity,
             options.open_segments ? options.open_segments : std::make_shared<OpenSegments>()}),
-      supply_(files, folder_) {
+      supply_(files, folder_),
+      retention_(options.retention) {
   log_.repair_indexes = [this](std::uint64_t before) { return repair_indexes(before); };
 }
 
@@ -78,11 +79,7 @@ Result<std::unique_ptr<LogCursor>> DiskLog::read(Offset from) const {
     return fail(Errc::beyond_end, "offset " + std::to_string(from.value) + " is past the end, " +
                                       std::to_string(end().value));
   }
-  if (from < start()) {
-    return fail(Errc::below_start, "offset " + std::to_string(from.value) +
-                                       " has been removed; the log starts at " +
-                                       std::to_string(start().value));
-  }
+  if (from < start()) return removed(log_, "offset " + std::to_string(from.value));
   return std::make_unique<DiskCursor>(log_, from);
 }
 
@@ -153,6 +150,7 @@ Result<void> DiskLog::seal(Segment& segment) {
                      segment.used_end()};
   KEELSON_TRY(seal_segment(files_, segment.path(), *segment.tail_index(), id));
   segment.seal();
+  sealed_bytes_ += segment.used_end();
   --sealable_;
   groupable_ = true;
   return {};

@@ -16,10 +16,13 @@
 
 namespace keelson::log {
 
+struct Past;
+
 /// Ties the parts together: `LogWriter` writes the last segment, `publish` lets readers see it,
 /// `DiskCursor` and the look-ups read what is published, `SegmentSupply` makes files ahead.
 ///
-/// Crash: see `LogWriter`, `SegmentSupply` and `seal_segment`; the repair is in disk_log_open.cpp.
+/// Crash: see `LogWriter`, `SegmentSupply`, `seal_segment` and disk_log_retention.cpp; the repair
+/// is in disk_log_open.cpp.
 class DiskLog final : public PartitionLog {
  public:
   DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity, LogOptions options);
@@ -36,6 +39,9 @@ class DiskLog final : public PartitionLog {
 
   [[nodiscard]] bool maintenance_due() const override;
   [[nodiscard]] Result<void> maintain() override;
+  void set_retention(Retention retention) override;
+  [[nodiscard]] bool retention_due(TimeUs now) const override;
+  [[nodiscard]] Result<void> retain(TimeUs now) override;
 
   [[nodiscard]] Offset start() const override { return log_.start(); }
   [[nodiscard]] Offset end() const override { return log_.end(); }
@@ -75,9 +81,16 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Result<void> seal(Segment& segment);
   [[nodiscard]] Result<void> group_sealed();
 
+  // Retention, in disk_log_retention.cpp.
+  [[nodiscard]] Retention retention() const;
+  [[nodiscard]] std::shared_ptr<Segment> oldest_expired(TimeUs now) const;
+  [[nodiscard]] Result<void> remove(Segment& segment, const LogPoint& next);
+  void take_past(const Past& past);
+  [[nodiscard]] Result<void> remove_leftovers(const Past& past);
+
   // Opening, in disk_log_open.cpp.
   [[nodiscard]] Result<std::vector<std::string>> find_segments() const;
-  [[nodiscard]] Result<void> check_not_lost() const;
+  [[nodiscard]] Result<Past> check_not_lost() const;
   [[nodiscard]] Result<Opened> make_first_segment();
   [[nodiscard]] Result<SegmentHeader> read_header(const std::string& name) const;
   [[nodiscard]] Result<void> open_sealed(const std::string& name, const SegmentHeader& header,
@@ -101,11 +114,15 @@ class DiskLog final : public PartitionLog {
   Publishing publishing_;
   std::mutex sealing_mutex_;   ///< held while segments are sealed
   std::mutex grouping_mutex_;  ///< held while a group's filter is made, which may take seconds
-  std::mutex repair_mutex_;    ///< held by `repair_indexes`
+  std::mutex repair_mutex_;    ///< held while indexes are repaired, or segments removed
   /// Full segments, wholly published, whose index is still in memory.
   std::atomic<std::uint32_t> sealable_ = 0;
   /// There may be segments to be grouped, or a filter to be made again.
   std::atomic<bool> groupable_ = false;
+  mutable std::mutex retention_mutex_;
+  Retention retention_;
+  std::atomic<std::size_t> removed_ = 0;         ///< segments at the front of the list
+  std::atomic<std::uint64_t> sealed_bytes_ = 0;  ///< of the sealed segments that are not removed
   std::optional<TornTail> torn_tail_;
   std::uint32_t rebuilt_indexes_ = 0;
 };

@@ -6,6 +6,7 @@
 #include "engine/log/disk_log.h"
 #include "engine/log/index_feed.h"
 #include "engine/log/log_format.h"
+#include "engine/log/past_segments.h"
 #include "engine/log/segment_grouping.h"
 #include "engine/log/segment_scan.h"
 #include "engine/log/segment_sealer.h"
@@ -38,11 +39,13 @@ Result<std::unique_ptr<PartitionLog>> PartitionLog::open(io::FileSystem& files, 
 
 Result<void> DiskLog::open() {
   // Before anything is written: what is damaged stays as it is.
-  KEELSON_TRY(check_not_lost());
+  KEELSON_TRY_ASSIGN(const Past past, check_not_lost());
   KEELSON_TRY(files_.create_folders(folder_));
   KEELSON_TRY(supply_.clean());
   // A segment whose name a killed process left in the kernel's cache only must not vanish later.
   KEELSON_TRY(files_.sync_folder(folder_));
+  KEELSON_TRY(remove_leftovers(past));
+  take_past(past);
   KEELSON_TRY_ASSIGN(const auto names, find_segments());
   if (names.empty()) {
     KEELSON_TRY_ASSIGN(Opened opened, make_first_segment());
@@ -50,6 +53,12 @@ Result<void> DiskLog::open() {
     return {};
   }
   KEELSON_TRY_ASSIGN(SegmentHeader header, read_header(names.front()));
+  if (header.start.point.end != past.end.end) {
+    return fail(Errc::corruption, folder_ + "/" + names.front() + ": it begins at offset " +
+                                      std::to_string(header.start.point.end.value) +
+                                      ", and what was removed ends at " +
+                                      std::to_string(past.end.end.value));
+  }
   for (std::size_t i = 0; i + 1 < names.size(); ++i) {
     KEELSON_TRY_ASSIGN(SegmentHeader next, read_header(names[i + 1]));
     KEELSON_TRY(open_sealed(names[i], header, next.start.point));
@@ -65,25 +74,28 @@ Result<void> DiskLog::open() {
 
 /// Whether files of the log are gone. Of those at its end see `open_last`, of those between two
 /// segments `open_sealed`.
-Result<void> DiskLog::check_not_lost() const {
+/// @return what retention has removed.
+Result<Past> DiskLog::check_not_lost() const {
   const bool expected = options_.opening == Opening::existing;
   KEELSON_TRY_ASSIGN(const bool there, files_.exists(folder_));
   if (!there) {
-    return expected ? fail(Errc::corruption, folder_ + " is missing: the log in it is lost")
-                    : Result<void>();
+    if (expected) return fail(Errc::corruption, folder_ + " is missing: the log in it is lost");
+    return Past();
   }
-  KEELSON_TRY_ASSIGN(const auto names, find_segments());
-  const std::string first = segment_name(BatchNo(0));
-  if (names.empty() && expected) {
+  KEELSON_TRY_ASSIGN(const auto all_names, files_.list(folder_));
+  KEELSON_TRY_ASSIGN(Past past, read_past(files_, folder_, identity_, all_names));
+  KEELSON_TRY_ASSIGN(auto names, find_segments());
+  std::erase_if(names, [&](const auto& name) { return past.contains(*parse_segment_name(name)); });
+  const std::string first = segment_name(past.end.next_batch);
+  if (names.empty() && (expected || !past.segments.empty())) {
     return fail(Errc::corruption,
                 folder_ + " has no segment: " + first + " and all after it are lost");
   }
-  // Nothing removes segments, so the oldest is the first there ever was.
   if (!names.empty() && names.front() != first) {
     return fail(Errc::corruption,
                 folder_ + "/" + first + " is missing: what is left begins with " + names.front());
   }
-  return {};
+  return past;
 }
 
 /// Names of the segment files, oldest first.
@@ -124,11 +136,13 @@ Result<void> DiskLog::open_sealed(const std::string& name, const SegmentHeader& 
   const std::string path = folder_ + "/" + name;
   const LogPoint& start = header.start.point;
   KEELSON_TRY_ASSIGN(const std::uint64_t bytes, file_bytes(files_, path));
-  auto index = load_index(files_, path, {identity_, start.next_batch, start.end, bytes});
+  auto index =
+      load_index(files_, index_path(path), {identity_, start.next_batch, start.end, bytes});
   // An index that does not reach the next segment is as good as none: the scan tells what is wrong.
   if (index && start.next_batch + (*index)->batch_count() == next.next_batch &&
       start.end + (*index)->event_count() == next.end) {
     log_.segments.add(std::make_shared<Segment>(log_.context, start, path, bytes));
+    sealed_bytes_ += bytes;
     return {};
   }
   if (!index && index.error().code == Errc::io_error) return std::unexpected(index.error());

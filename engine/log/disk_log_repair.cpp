@@ -20,7 +20,8 @@ Result<bool> DiskLog::repair_indexes(std::uint64_t repairs_before) {
   // The last one is being written, with its index in memory.
   for (std::size_t i = 0; i + 1 < segments->size(); ++i) {
     Segment& segment = *(*segments)[i];
-    if (!segment.index_damaged()) continue;
+    // Of one that retention has removed there is nothing to make it from.
+    if (!segment.index_damaged() || segment.removed()) continue;
     KEELSON_TRY(repair_index(segment, (*segments)[i + 1]->start()));
     log_.index_repairs.fetch_add(1, std::memory_order_release);
   }

@@ -29,6 +29,8 @@ class IndexedSegment {
 
   [[nodiscard]] const SegmentIndex& index() const { return open_->index(); }
   [[nodiscard]] const LogPoint& start() const { return start_; }
+  /// Whether retention has removed it: its index answers, nothing else can be asked for.
+  [[nodiscard]] bool removed() const { return open_->removed(); }
   /// `offset` less the segment's first; 0 when it lies before.
   [[nodiscard]] std::uint64_t relative(Offset offset) const;
 

@@ -46,14 +46,9 @@ Result<std::optional<FoundEvent>> DiskCursor::read_event() {
 
 /// Goes to the batch of `next_`, which is published.
 Result<void> DiskCursor::locate() {
-  const auto segments = log_.segments.all();
-  if (next_ < segments->front()->start().end) {
-    return fail(Errc::below_start, "offset " + std::to_string(next_.value) +
-                                       " has been removed; the log starts at " +
-                                       std::to_string(segments->front()->start().end.value));
-  }
-  auto segment = segment_of(*segments, next_);
+  auto segment = segment_of(*log_.segments.all(), next_);
   KEELSON_TRY_ASSIGN(const auto indexed, IndexedSegment::open(log_, *segment));
+  if (indexed.removed()) return removed(log_, "offset " + std::to_string(next_.value));
   KEELSON_TRY_ASSIGN(const auto ordinal, indexed.index().batch_of_offset(indexed.relative(next_)));
   if (!ordinal) {
     return fail(Errc::corruption, segment->path() + ": offset " + std::to_string(next_.value) +
@@ -93,7 +88,9 @@ Result<void> DiskCursor::next_segment() {
                    "no segment follows with batch " + std::to_string(point_.next_batch.value),
                    {}});
   }
-  KEELSON_TRY_ASSIGN(open_, segment->open());
+  KEELSON_TRY_ASSIGN(auto open, segment->open());
+  if (open->removed()) return removed(log_, "offset " + std::to_string(next_.value));
+  open_ = std::move(open);
   segment_ = std::move(segment);
   position_ = kSegmentHeaderBytes;
   return {};

@@ -26,6 +26,8 @@ static_assert(kSegmentFixedBytes + kFrontierPeaksMax * kHashBytes + 8 <= kSegmen
 inline constexpr std::string_view kSegmentSuffix = ".seg";
 /// Beside a sealed segment, with the same number.
 inline constexpr std::string_view kIndexSuffix = ".idx";
+/// The index of a segment that retention has removed: its index file, renamed.
+inline constexpr std::string_view kPastSuffix = ".past";
 inline constexpr std::size_t kSegmentNameDigits = 20;
 /// The segment made ahead of need, before it has a name of its own.
 inline constexpr std::string_view kNextSegmentName = "next.tmp";

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/log/log_format.h"
+#include "engine/log/past_segments.h"
 #include "engine/log/segment_bytes.h"
 #include "engine/log/segment_header.h"
 #include "engine/log/segment_sealer.h"
@@ -80,9 +81,11 @@ Result<EventInfo> event_in(const StoredBatch& batch, const std::string& path, Of
 
 Result<std::vector<SegmentInfo>> LogInspector::segments() const {
   KEELSON_TRY_ASSIGN(const auto names, files_.list(folder_));
+  KEELSON_TRY_ASSIGN(const Past past, read_past(files_, folder_, identity_, names));
   std::vector<SegmentInfo> segments;
   for (const std::string& name : names) {
-    if (!parse_segment_name(name)) continue;
+    const auto first = parse_segment_name(name);
+    if (!first || past.contains(*first)) continue;
     SegmentInfo info;
     info.file = folder_ + "/" + name;
     KEELSON_TRY_ASSIGN(const auto file, files_.open(info.file, io::OpenMode::read));

@@ -54,7 +54,12 @@ class PartFinder {
       StreamPart part{*segment, std::move(indexed), postings,
                       std::max(slice_.first, postings->first_version()),
                       std::min(slice_.end, postings->first_version() + count)};
-      if (part.first < part.end) return part;
+      if (part.first >= part.end) continue;
+      if (part.open->removed()) {
+        return removed(log_, "'" + std::string(slice_.stream) + "' is kept from version " +
+                                 std::to_string(postings->end_version().value) + " on");
+      }
+      return part;
     }
     return std::nullopt;
   }
@@ -62,6 +67,7 @@ class PartFinder {
   /// Opens a part whose segment has been let go of.
   [[nodiscard]] Result<void> open_again(StreamPart& part) const {
     KEELSON_TRY_ASSIGN(part.open, IndexedSegment::open(log_, *part.segment));
+    if (part.open->removed()) return removed(log_, "'" + std::string(slice_.stream) + "'");
     KEELSON_TRY_ASSIGN(part.postings, part.open->index().find_stream(key_));
     if (part.postings && part.postings->first_version() <= part.first &&
         part.end <= part.postings->end_version()) {
@@ -204,6 +210,11 @@ Result<std::optional<FoundCommit>> find_command(const PublishedLog& log, const C
   while (const auto* const candidate = search.next()) {
     KEELSON_TRY_ASSIGN(const auto segment, IndexedSegment::open(log, **candidate));
     const auto matches = [&](const CommitPlace& place) -> Result<bool> {
+      // Its hash is all there is left of it. Another command has the same one in 2^64 at most.
+      if (segment.removed()) {
+        return removed(log, "the command '" + std::string(key.id) +
+                                "' was decided before, and its outcome is not known any more");
+      }
       KEELSON_TRY_ASSIGN(const DecodedCommit commit, segment.commit(place));
       return same_key(commit.header.key, key);
     };

@@ -7,6 +7,7 @@
 
 #include "engine/log/index_feed.h"
 #include "engine/log/log_format.h"
+#include "engine/log/past_segments.h"
 #include "engine/log/sealed_index_writer.h"
 #include "engine/log/segment_bytes.h"
 #include "engine/log/segment_group.h"
@@ -45,15 +46,18 @@ class LogVerifier {
       return std::move(report_);
     }
     KEELSON_TRY_ASSIGN(const auto names, files_.list(folder_));
+    KEELSON_TRY(verify_past(names));
     std::vector<std::string> segments;
     for (const std::string& name : names) {
-      if (parse_segment_name(name)) segments.push_back(name);
+      const auto first = parse_segment_name(name);
+      if (first && !(past_ && past_->contains(*first))) segments.push_back(name);
     }
     if (segments.empty()) found(Kind::lost, folder_, "there is no segment");
     for (std::size_t i = 0; i < segments.size(); ++i) {
       const std::uint64_t before = report_.bytes;
-      KEELSON_TRY(i + 1 < segments.size() ? verify_sealed(segments[i], segments[i + 1])
-                                          : verify_last(segments[i]));
+      auto verified = i + 1 < segments.size() ? verify_sealed(segments[i], segments[i + 1])
+                                              : verify_last(segments[i]);
+      if (!verified) KEELSON_TRY(removed_meanwhile(segments[i], std::move(verified).error()));
       if (read_bytes) read_bytes(report_.bytes - before);
     }
     KEELSON_TRY(verify_groups(names));
@@ -68,6 +72,33 @@ class LogVerifier {
 
   [[nodiscard]] std::string path_of(const std::string& name) const { return folder_ + "/" + name; }
 
+  /// What is left of removed segments. Nothing could make it again.
+  Result<void> verify_past(const std::vector<std::string>& names) {
+    auto past = read_past(files_, folder_, identity_, names);
+    if (!past && !is_damage(past.error())) return std::unexpected(past.error());
+    if (!past) {
+      found(Kind::lost, folder_, past.error().context);
+      return {};
+    }
+    past_ = *std::move(past);
+    report_.start = past_->end.end;
+    for (const PastSegment& segment : past_->segments) {
+      KEELSON_TRY_ASSIGN(const auto loaded, load_past_index(files_, past_path(segment.path)));
+      if (const auto good = loaded.second->check_all(); !good) {
+        found(Kind::lost, past_path(segment.path), good.error().context);
+      }
+    }
+    return {};
+  }
+
+  /// A server's retention may take a segment away while the store is verified.
+  Result<void> removed_meanwhile(const std::string& name, Error error) {
+    KEELSON_TRY_ASSIGN(const bool past, files_.exists(past_path(path_of(name))));
+    if (!past || error.code != Errc::not_found) return std::unexpected(std::move(error));
+    state_.reset();
+    return {};
+  }
+
   /// The header of a segment, or nothing after a finding.
   Result<std::optional<SegmentHeader>> header_of(const std::string& name, std::string_view bytes) {
     auto header = decode_segment_header(bytes.substr(0, kSegmentHeaderBytes), identity_);
@@ -81,7 +112,13 @@ class LogVerifier {
   /// Whether a segment begins where the one before it ended; unknown when that one is damaged.
   void check_continues(const std::string& name, const SegmentHeader& header) {
     const bool first = report_.segments == 0;
-    const LogState& expected = first ? LogState() : state_.value_or(header.start);
+    LogState expected = state_.value_or(header.start);
+    if (first && past_ && past_->segments.empty()) expected = LogState();
+    // What has been removed left its numbers, and no tree.
+    if (first && past_) {
+      expected.point.next_batch = past_->end.next_batch;
+      expected.point.end = past_->end.end;
+    }
     if (header.start.point == expected.point && header.start.tree.root() == expected.tree.root()) {
       return;
     }
@@ -214,6 +251,7 @@ class LogVerifier {
   const ChecksumSeed seed_;
   const KeyHasher hasher_;
   LogReport report_;
+  std::optional<Past> past_;       ///< unless it is damaged
   std::optional<LogState> state_;  ///< after the last segment, when it is good
 };
 

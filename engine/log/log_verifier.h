@@ -8,6 +8,7 @@
 
 #include "engine/base/random.h"
 #include "engine/base/result.h"
+#include "engine/base/types.h"
 #include "engine/io/file_system.h"
 #include "engine/log/merkle.h"
 
@@ -31,6 +32,7 @@ struct LogReport {
   std::uint64_t batches = 0;  ///< verified
   std::uint64_t events = 0;   ///< verified
   std::uint64_t bytes = 0;    ///< of all segments
+  Offset start;               ///< what was before has been removed by retention
   /// Over all events, when all of them are good.
   Hash tree_root = empty_tree_hash();
   std::vector<LogFinding> findings;
@@ -38,7 +40,8 @@ struct LogReport {
 
 /// Verifies the log in `folder`: each segment's header against the batches before it, each batch's
 /// checksums, numbers, frames and Merkle root, each index against one made anew from its segment,
-/// and the checksums of group filters. What follows a damaged segment is verified on its own.
+/// the checksums of group filters, and of what is left of removed segments. What follows a damaged
+/// segment is verified on its own.
 ///
 /// A server may be writing meanwhile: the segments that were there at the beginning are verified,
 /// as far as they were written when they were read. Memory: one segment and its index.

@@ -44,11 +44,14 @@ class Opened {
 /// its index, and which of its batches have been verified. Thread-safe.
 class OpenSegment final : public Opened {
  public:
+  /// @param file         nullptr: retention has removed it.
   /// @param batches_max  how many batches it can remember as verified.
   OpenSegment(std::shared_ptr<const SegmentFile> file, std::shared_ptr<const SegmentIndex> index,
               std::size_t batches_max)
       : verified(batches_max), file_(std::move(file)), index_(std::move(index)) {}
 
+  [[nodiscard]] bool removed() const { return file_ == nullptr; }
+  /// Of one that has not been removed.
   [[nodiscard]] const SegmentFile& file() const { return *file_; }
   [[nodiscard]] const SegmentIndex& index() const { return *index_; }
 

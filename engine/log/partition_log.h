@@ -14,6 +14,7 @@
 #include "engine/base/types.h"
 #include "engine/io/file_system.h"
 #include "engine/log/record.h"
+#include "engine/log/retention.h"
 
 namespace keelson::log {
 
@@ -30,6 +31,7 @@ struct LogOptions {
   /// its own size. 64 KiB…1 GiB. A log grows into it from smaller ones.
   std::uint64_t segment_bytes = 64u << 20;
   Opening opening = Opening::make_if_missing;
+  Retention retention = {};
   /// Bounds the sealed segments that are open at a time; shared by the partitions of a store.
   /// Nullptr: one of its own, of the default size.
   std::shared_ptr<OpenSegments> open_segments = nullptr;
@@ -119,8 +121,19 @@ class PartitionLog {
   /// next segment when the current one is nearly full, and seals full ones (index, unused rest).
   /// @error disk_full, io_error  nothing is lost; append tries again itself when it must.
   [[nodiscard]] virtual Result<void> maintain() = 0;
+  /// From any thread; takes effect with the next `retain`.
+  virtual void set_retention(Retention retention) = 0;
+  /// Whether `retain` has something to do. Cheap; from any thread.
+  [[nodiscard]] virtual bool retention_due(TimeUs now) const = 0;
+  /// Removes the oldest segments as the options say. What is read at that moment is read to the end
+  /// of its segment. Takes no room on the disk, and may run beside everything else.
+  /// @error io_error, corruption  nothing is lost that was to be kept; to be tried again.
+  [[nodiscard]] virtual Result<void> retain(TimeUs now) = 0;
 
   // --- readers: the published log ---
+  /// Of the oldest event that retention has kept. What was before is not readable, yet known to
+  /// have been: streams go on with their next version, and a command from there is not decided
+  /// again. Whatever needs its events or its outcome fails as `below_start`.
   [[nodiscard]] virtual Offset start() const = 0;
   [[nodiscard]] virtual Offset end() const = 0;
   /// Of the last appended batch; what the next one must continue from.

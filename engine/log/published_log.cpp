@@ -11,6 +11,11 @@ Error located(Error error, const SegmentFile& file, std::uint64_t position) {
   return error;
 }
 
+std::unexpected<Error> removed(const PublishedLog& log, const std::string& what) {
+  return fail(Errc::below_start, what + ": retention has removed the events below offset " +
+                                     std::to_string(log.start().value));
+}
+
 Result<StoredBatch> batch_at(const SegmentFile& file, std::uint64_t position, ChecksumSeed seed) {
   const auto rest = file.bytes.substr(std::min<std::size_t>(position, file.bytes.size()));
   auto header = decode_batch_header(rest, seed);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "engine/base/result.h"
@@ -31,13 +32,19 @@ struct PublishedLog {
   SegmentList segments;
   GroupList groups;
   std::atomic<std::uint64_t> end_offset = 0;
+  std::atomic<std::uint64_t> start_offset = 0;  ///< above 0 once retention has removed segments
   /// Makes damaged indexes again: see `repairing`. Set by the log that owns this.
   std::function<Result<bool>(std::uint64_t repairs_before)> repair_indexes;
   std::atomic<std::uint64_t> index_repairs = 0;  ///< made so far
 
   [[nodiscard]] Offset end() const { return Offset(end_offset.load(std::memory_order_acquire)); }
-  [[nodiscard]] Offset start() const { return segments.all()->front()->start().end; }
+  [[nodiscard]] Offset start() const {
+    return Offset(start_offset.load(std::memory_order_acquire));
+  }
 };
+
+/// `what` was in a segment that retention has removed.
+[[nodiscard]] std::unexpected<Error> removed(const PublishedLog& log, const std::string& what);
 
 /// Runs a look-up. An index is derived: when one turns out damaged it is made again from its
 /// segment, and the look-up is run once more.

@@ -28,6 +28,10 @@ std::unexpected<Error> unusable(BatchNo first_batch, std::string_view why,
                         std::string(why));
 }
 
+std::unexpected<Error> no_index(std::string_view why, Errc code = Errc::corruption) {
+  return fail(code, "index of a segment: " + std::string(why));
+}
+
 Posting decode_posting(std::string_view bytes, std::size_t position) {
   return {get<std::uint32_t>(bytes, position), get<std::uint32_t>(bytes, position + 4),
           get<std::uint32_t>(bytes, position + 8)};
@@ -35,25 +39,28 @@ Posting decode_posting(std::string_view bytes, std::size_t position) {
 
 }  // namespace
 
-Result<std::unique_ptr<SealedIndex>> SealedIndex::open(std::string_view bytes,
-                                                       const SegmentId& segment) {
-  if (bytes.size() < index_header::kBytes) {
-    return unusable(segment.first_batch, "shorter than its header");
-  }
+Result<SegmentId> SealedIndex::owner_of(std::string_view bytes) {
+  if (bytes.size() < index_header::kBytes) return no_index("shorter than its header");
   const std::string_view header = bytes.substr(0, index_header::kBytes);
-  if (!header.starts_with(kIndexMagic)) return unusable(segment.first_batch, "not an index file");
+  if (!header.starts_with(kIndexMagic)) return no_index("not an index file");
   const auto version = get<std::uint32_t>(header, index_header::kVersion);
   if (version != kIndexVersion) {
-    return unusable(segment.first_batch, "version " + std::to_string(version),
-                    Errc::unsupported_format);
+    return no_index("version " + std::to_string(version), Errc::unsupported_format);
   }
   const SegmentId owner = read_segment_id(header);
-  const ChecksumSeed seed = checksum_seed(owner.partition);
-  if (checksum(header.substr(0, index_header::kHeaderChecksum), seed) !=
+  if (checksum(header.substr(0, index_header::kHeaderChecksum), checksum_seed(owner.partition)) !=
       get<std::uint64_t>(header, index_header::kHeaderChecksum)) {
-    return unusable(segment.first_batch, "the header's checksum is wrong");
+    return no_index("the header's checksum is wrong");
   }
+  return owner;
+}
+
+Result<std::unique_ptr<SealedIndex>> SealedIndex::open(std::string_view bytes,
+                                                       const SegmentId& segment) {
+  KEELSON_TRY_ASSIGN(const SegmentId owner, owner_of(bytes));
   if (owner != segment) return unusable(segment.first_batch, "belongs to another segment");
+  const std::string_view header = bytes.substr(0, index_header::kBytes);
+  const ChecksumSeed seed = checksum_seed(owner.partition);
 
   const std::string_view reserved = header.substr(
       index_header::kReserved, index_header::kTableChecksum - index_header::kReserved);

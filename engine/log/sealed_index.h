@@ -46,8 +46,14 @@ class SealedIndex final : public SegmentIndex {
   [[nodiscard]] static Result<std::unique_ptr<SealedIndex>> open(std::string_view bytes,
                                                                  const SegmentId& segment);
 
+  /// The segment that the index in `bytes` says it belongs to: for one whose segment is gone.
+  /// @error corruption, unsupported_format  as `open`, for the header alone.
+  [[nodiscard]] static Result<SegmentId> owner_of(std::string_view bytes);
+
   [[nodiscard]] std::uint32_t batch_count() const override { return counts_.batches; }
   [[nodiscard]] std::uint32_t event_count() const override { return counts_.events; }
+  /// Of its file.
+  [[nodiscard]] std::uint64_t file_bytes() const { return layout_.file_bytes; }
   [[nodiscard]] bool damaged() const override { return damaged_.load(std::memory_order_relaxed); }
   [[nodiscard]] Result<BatchEntry> batch(std::uint32_t i) const override;
   [[nodiscard]] Result<std::optional<StreamPostings>> find_stream(

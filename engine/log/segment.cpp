@@ -20,8 +20,8 @@ Segment::Segment(const SegmentContext& context, LogPoint start,
                                           file->bytes.size() / kBatchHeaderBytes)) {}
 
 Segment::Segment(const SegmentContext& context, LogPoint start, std::string path,
-                 std::uint64_t used_end)
-    : context_(context), start_(start), path_(std::move(path)), used_end_(used_end) {}
+                 std::uint64_t used_end, Kept kept)
+    : context_(context), start_(start), path_(std::move(path)), used_end_(used_end), kept_(kept) {}
 
 std::shared_ptr<TailIndex> Segment::tail_index() const {
   const std::lock_guard lock(mutex_);
@@ -35,13 +35,17 @@ Result<std::shared_ptr<const OpenSegment>> Segment::open() const {
     context_.open->touch(*open);
     return open;
   }
-  KEELSON_TRY_ASSIGN(std::shared_ptr<const SegmentFile> file,
-                     SegmentFile::open(context_.files, path_, io::OpenMode::read));
-  if (file->bytes.size() < used_end()) {
-    return fail(Errc::corruption, path_ + " ends at byte " + std::to_string(file->bytes.size()) +
-                                      ", its batches at " + std::to_string(used_end()));
+  const bool whole = kept_ == Kept::all;
+  std::shared_ptr<const SegmentFile> file;
+  if (whole) {
+    KEELSON_TRY_ASSIGN(file, SegmentFile::open(context_.files, path_, io::OpenMode::read));
+    if (file->bytes.size() < used_end()) {
+      return fail(Errc::corruption, path_ + " ends at byte " + std::to_string(file->bytes.size()) +
+                                        ", its batches at " + std::to_string(used_end()));
+    }
   }
-  auto loaded = load_index(context_.files, path_, id());
+  const std::string index_file = whole ? index_path(path_) : past_path(path_);
+  auto loaded = load_index(context_.files, index_file, id());
   if (!loaded) {
     index_damaged_ = loaded.error().code == Errc::corruption;
     return std::unexpected(std::move(loaded).error());
@@ -60,6 +64,21 @@ void Segment::seal() {
   held_.reset();
   opened_.reset();
   index_damaged_ = false;
+}
+
+bool Segment::removed() const {
+  const std::lock_guard lock(mutex_);
+  return kept_ == Kept::index;
+}
+
+std::string Segment::index_file() const { return removed() ? past_path(path_) : index_path(path_); }
+
+void Segment::remove() {
+  const std::lock_guard lock(mutex_);
+  KEELSON_ASSERT(tail_index_ == nullptr);
+  kept_ = Kept::index;
+  held_.reset();
+  opened_.reset();
 }
 
 bool Segment::index_damaged() const {

@@ -21,12 +21,17 @@ namespace keelson::log {
 /// It is open for writing at first, with its file and its index held. Once the next segment has
 /// taken over, `used_end` is fixed and nothing of it changes any more. When it is sealed it lets go
 /// of both: from then on it is opened when it is read, and takes a few hundred bytes of memory.
+/// Retention may remove it later: its index stays, so that what was in it is still known to have
+/// been.
 class Segment {
  public:
+  /// What there is of a segment that is not written any more.
+  enum class Kept { all, index };
   /// The segment that is written, with an empty index.
   Segment(const SegmentContext& context, LogPoint start, std::shared_ptr<const SegmentFile> file);
   /// A sealed segment, with its index beside it.
-  Segment(const SegmentContext& context, LogPoint start, std::string path, std::uint64_t used_end);
+  Segment(const SegmentContext& context, LogPoint start, std::string path, std::uint64_t used_end,
+          Kept kept = Kept::all);
 
   [[nodiscard]] const LogPoint& start() const { return start_; }
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -34,11 +39,14 @@ class Segment {
   [[nodiscard]] std::uint64_t used_end() const { return used_end_.load(std::memory_order_acquire); }
   static constexpr std::uint64_t kStillWritten = UINT64_MAX;
 
-  /// Its bytes and its index, opened if need be.
+  /// Its bytes and its index, opened if need be; of a removed segment the index alone.
   /// @error corruption  the file is shorter than its batches, or its index damaged.
   [[nodiscard]] Result<std::shared_ptr<const OpenSegment>> open() const;
 
   [[nodiscard]] bool sealed() const { return tail_index() == nullptr; }
+  [[nodiscard]] bool removed() const;
+  /// Where its index is, once it is sealed.
+  [[nodiscard]] std::string index_file() const;
   /// What its index belongs to. Once `used_end` is fixed.
   [[nodiscard]] SegmentId id() const {
     return {context_.identity, start_.next_batch, start_.end, used_end()};
@@ -51,6 +59,8 @@ class Segment {
   void fix_end(std::uint64_t used_end) { used_end_.store(used_end, std::memory_order_release); }
   /// Its index has been written: lets go of the one in memory, and of one that was read before.
   void seal();
+  /// Its index is there under the name of a removed segment's. Who has it open may read on.
+  void remove();
   /// Whether a reader has found its index damaged.
   [[nodiscard]] bool index_damaged() const;
   /// Serves `open` in place of what is on disk, until it is sealed or the log closed.
@@ -66,6 +76,7 @@ class Segment {
   std::shared_ptr<const OpenSegment> held_;  ///< until it is sealed
   mutable std::weak_ptr<const OpenSegment> opened_;
   mutable bool index_damaged_ = false;  ///< so badly that it could not be opened
+  Kept kept_ = Kept::all;
 };
 
 /// The segments of a log, oldest first. Thread-safe; its lock is held for a copy of a pointer, and

@@ -60,8 +60,8 @@ class SegmentGroup::Mapped final : public Opened {
     const std::uint64_t first = group_header::kBytes + block * kGroupBlockBytes;
     if (checksum(bytes_.substr(first, kGroupBlockBytes), seed_) !=
         get<std::uint64_t>(bytes_, table() + block * 8)) {
-      return fail(Errc::corruption, "a block of a group filter fails its checksum, at byte " +
-                                        std::to_string(first));
+      return fail(Errc::corruption,
+                  "a block of a group filter fails its checksum, at byte " + std::to_string(first));
     }
     return {};
   }

@@ -34,7 +34,7 @@ std::vector<Source> sources_of(const PublishedLog& log, const GroupId& group) {
     if (first < group.columns.front() || first >= group.end) continue;
     const auto after = std::ranges::upper_bound(group.columns, first);
     const auto column = static_cast<std::size_t>(after - group.columns.begin()) - 1;
-    sources.push_back({segment->path(), segment->id(), column});
+    sources.push_back({segment->index_file(), segment->id(), column});
   }
   return sources;
 }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "engine/base/result.h"
 #include "engine/io/file_system.h"
@@ -22,10 +23,16 @@ namespace keelson::log {
 /// Where the index of the segment at `segment_path` is.
 [[nodiscard]] std::string index_path(std::string_view segment_path);
 
-/// Opens the index that `seal_segment` wrote for the segment at `path`.
+/// Where the index is once retention has removed the segment.
+[[nodiscard]] std::string past_path(std::string_view segment_path);
+
+/// Opens the index in the file `path`, which `seal_segment` wrote for `segment`.
 /// @error not_found, corruption, unsupported_format  it is to be built again.
 [[nodiscard]] Result<std::shared_ptr<const SealedIndex>> load_index(io::FileSystem& files,
                                                                     const std::string& path,
                                                                     const SegmentId& segment);
+/// The same of a segment that nothing else is known of.
+[[nodiscard]] Result<std::pair<SegmentId, std::shared_ptr<const SealedIndex>>> load_past_index(
+    io::FileSystem& files, const std::string& path);
 
 }  // namespace keelson::log

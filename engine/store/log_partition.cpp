@@ -1,5 +1,6 @@
 #include "engine/store/log_partition.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -13,6 +14,10 @@
 namespace keelson {
 
 namespace {
+
+/// How often retention by age is looked at when nothing is written.
+constexpr std::chrono::nanoseconds kRetentionCheckMin = std::chrono::milliseconds(250);
+constexpr std::chrono::nanoseconds kRetentionCheckMax = std::chrono::minutes(1);
 
 /// Appends the control batch that starts `epoch`, so that no two runs write in one epoch.
 Result<void> start_epoch(log::PartitionLog& log, Epoch epoch, TimeUs now) {
@@ -89,7 +94,10 @@ Result<std::shared_ptr<LogPartition>> LogPartition::open(Environment environment
   KEELSON_TRY(start_epoch(*log, epoch, environment.clock.now()));
   auto partition = std::shared_ptr<LogPartition>(
       new LogPartition(environment, std::move(log), options, epoch, std::move(maintenance)));
-  partition->strand_->dispatch([partition] { partition->maintain(); });
+  partition->strand_->dispatch([partition] {
+    partition->maintain();
+    partition->wait_for_age();
+  });
   return partition;
 }
 
@@ -232,16 +240,44 @@ void LogPartition::on_written(Result<BatchNo> written) {
 }
 
 void LogPartition::maintain() {
-  if (closing_ || maintaining_ || !log_->maintenance_due()) return;
+  if (closing_ || maintaining_) return;
+  const TimeUs now = environment_.clock.now();
+  if (!log_->maintenance_due() && !log_->retention_due(now)) return;
   maintaining_ = true;
-  maintenance_->post([self = shared_from_this()] {
+  maintenance_->post([self = shared_from_this(), now] {
     // What fails here is tried again after a later batch, or by the append that needs it, which
-    // reports it.
-    const bool done = self->log_->maintain().has_value();
+    // reports it. Retention first: it makes room for the rest.
+    const bool retained = self->log_->retain(now).has_value();
+    const bool done = self->log_->maintain().has_value() && retained;
     self->strand_->dispatch([self, done] {
       self->maintaining_ = false;
       if (done) self->maintain();
     });
+  });
+}
+
+/// Events grow old although nothing is written.
+void LogPartition::wait_for_age() {
+  const std::chrono::seconds age = options_.retention.age;
+  if (closing_ || waiting_for_age_ || age.count() == 0) return;
+  waiting_for_age_ = true;
+  const auto wait =
+      std::clamp<std::chrono::nanoseconds>(age / 4, kRetentionCheckMin, kRetentionCheckMax);
+  strand_->post_after(wait, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->waiting_for_age_ = false;
+    self->maintain();
+    self->wait_for_age();
+  });
+}
+
+void LogPartition::set_retention(const log::Retention& retention) {
+  strand_->dispatch([self = shared_from_this(), retention] {
+    self->options_.retention = retention;
+    self->log_->set_retention(retention);
+    self->maintain();
+    self->wait_for_age();
   });
 }
 

@@ -18,6 +18,7 @@ struct LogPartitionOptions {
   PartitionId id;
   std::size_t partitions = 1;  ///< of the topic
   Durability durability = Durability::fsync;
+  log::Retention retention;
   Limits limits;
   std::uint64_t pending_bytes_max = 64u << 20;
   std::uint32_t batch_bytes_max = 1u << 20;
@@ -64,6 +65,8 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   void commit_group_offset(std::string group, Offset next, Completion completion) override;
   [[nodiscard]] Result<std::optional<Offset>> group_offset(std::string_view group) const override;
 
+  /// From any thread.
+  void set_retention(const log::Retention& retention);
   /// Refuses new commits as `closed`; calls `done` on the strand when all staged are answered.
   void close(Task done);
   /// Calls `done` when the workers have let go of all they were given; to follow `close`.
@@ -89,6 +92,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   void discard(const Error& error);
   void maybe_closed();
   void maintain();
+  void wait_for_age();
 
   // On the worker.
   void write_batches();
@@ -105,6 +109,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   std::function<void()> on_discard_;
   bool closing_ = false;
   bool maintaining_ = false;
+  bool waiting_for_age_ = false;
   Task on_closed_;
   std::shared_ptr<Strand> strand_;
   std::shared_ptr<Strand> writer_;

@@ -69,8 +69,9 @@ class LogStore final : public Store {
     made_.wait(lock, [&] { return !making_.contains(name); });
     if (closed_) return fail(Errc::closed, "the store is shutting down");
     if (const auto found = topics_.find(name); found != topics_.end()) {
-      if (found->second->options() == options) return found->second.get();
-      return other_options(name);
+      LogTopic* const topic = found->second.get();
+      lock.unlock();
+      return change(*topic, options);
     }
     for (const Damage& damage : damaged_) {
       if (damage.topic == name) return std::unexpected(damage.error);
@@ -132,6 +133,16 @@ class LogStore final : public Store {
   }
 
  private:
+  /// Gives an existing topic the retention of `options`, if that is all that differs.
+  [[nodiscard]] static Result<Topic*> change(LogTopic& topic, const TopicOptions& options) {
+    TopicOptions now = topic.options();
+    if (now == options) return &topic;
+    now.retention = options.retention;
+    if (now != options) return other_options(topic.name());
+    KEELSON_TRY(topic.set_retention(options.retention));
+    return &topic;
+  }
+
   [[nodiscard]] Result<std::unique_ptr<LogTopic>> make_topic(const std::string& name,
                                                              const TopicOptions& options) {
     const TopicFolder folder = folder_of(name);

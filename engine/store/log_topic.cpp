@@ -24,7 +24,8 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(
     Environment environment, const StoreOptions& store,
     const std::shared_ptr<log::OpenSegments>& open_segments, std::string folder, std::string name,
     TopicRecord record, log::Opening opening) {
-  auto topic = std::unique_ptr<LogTopic>(new LogTopic(std::move(name), std::move(record)));
+  auto topic = std::unique_ptr<LogTopic>(
+      new LogTopic(TopicFolder(environment.files, folder), std::move(name), std::move(record)));
   const auto maintenance = environment.scheduler.make_worker("maintain");
   for (std::uint32_t p = 0; p < topic->options().partitions; ++p) {
     const PartitionId id(p);
@@ -33,6 +34,7 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(
                                        partition_identity(topic->id(), id),
                                        {.segment_bytes = topic->options().segment_bytes,
                                         .opening = opening,
+                                        .retention = topic->options().retention,
                                         .open_segments = open_segments});
     if (!log && is_damage(log.error().code)) {
       topic->partitions_.push_back(std::make_shared<CorruptPartition>(id, log.error()));
@@ -46,6 +48,7 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(
     options.id = id;
     options.partitions = topic->options().partitions;
     options.durability = topic->options().durability;
+    options.retention = topic->options().retention;
     options.limits = store.limits;
     options.pending_bytes_max = store.pending_bytes_max;
     options.batch_bytes_max = store.batch_bytes_max;
@@ -57,8 +60,29 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(
   return topic;
 }
 
+TopicOptions LogTopic::options() const {
+  const std::lock_guard lock(mutex_);
+  return record_.options;
+}
+
+Result<void> LogTopic::set_retention(const log::Retention& retention) {
+  const std::lock_guard lock(mutex_);
+  TopicRecord changed = record_;
+  changed.options.retention = retention;
+  KEELSON_TRY(check_topic_options(changed.options));
+  KEELSON_TRY(folder_.finish(changed));
+  record_ = std::move(changed);
+  for (const auto& partition : open_) partition->set_retention(retention);
+  return {};
+}
+
 void LogTopic::close() {
-  for (const auto& partition : open_) {
+  std::vector<std::shared_ptr<LogPartition>> open;
+  {
+    const std::lock_guard lock(mutex_);
+    open.swap(open_);
+  }
+  for (const auto& partition : open) {
     std::promise<void> closed;
     partition->close([&closed] { closed.set_value(); });
     closed.get_future().wait();
@@ -67,7 +91,6 @@ void LogTopic::close() {
     partition->when_idle([&idle] { idle.set_value(); });
     idle.get_future().wait();
   }
-  open_.clear();
 }
 
 }  // namespace keelson

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "engine/store/log_partition.h"
 #include "engine/store/store.h"
+#include "engine/store/topic_folder.h"
 #include "engine/store/topic_record.h"
 
 namespace keelson {
@@ -24,20 +26,27 @@ class LogTopic final : public Topic {
       TopicRecord record, log::Opening opening);
 
   [[nodiscard]] const std::string& name() const override { return name_; }
-  [[nodiscard]] const TopicOptions& options() const override { return record_.options; }
+  [[nodiscard]] TopicOptions options() const override;
   [[nodiscard]] const Uuid& id() const override { return record_.id; }
   [[nodiscard]] std::size_t partition_count() const override { return partitions_.size(); }
   [[nodiscard]] Partition& partition(PartitionId id) override { return *partitions_.at(id.value); }
+
+  /// Durable on return. Thread-safe.
+  /// @error bad_request  out of range. @error io_error, disk_full  nothing has changed.
+  [[nodiscard]] Result<void> set_retention(const log::Retention& retention);
 
   [[nodiscard]] const std::vector<RecoveryReport>& recovered() const { return recovered_; }
   /// Closes every partition and waits until all that was staged is answered.
   void close();
 
  private:
-  LogTopic(std::string name, TopicRecord record)
-      : name_(std::move(name)), record_(std::move(record)) {}
+  LogTopic(TopicFolder folder, std::string name, TopicRecord record)
+      : folder_(std::move(folder)), name_(std::move(name)), record_(std::move(record)) {}
 
-  std::string name_;
+  const TopicFolder folder_;
+  const std::string name_;
+  mutable std::mutex
+      mutex_;  ///< of the record's options, held while they are written, and of `open_`
   TopicRecord record_;
   std::vector<std::shared_ptr<Partition>> partitions_;
   std::vector<std::shared_ptr<LogPartition>> open_;  ///< those that are not damaged

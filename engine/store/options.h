@@ -7,6 +7,7 @@
 
 #include "engine/base/random.h"
 #include "engine/base/result.h"
+#include "engine/log/retention.h"
 
 namespace keelson {
 
@@ -26,10 +27,16 @@ struct Limits {
   std::uint32_t name_bytes_max = 256;
 };
 
+/// Fixed when the topic is made, but for `retention`.
 struct TopicOptions {
-  std::uint32_t partitions = 1;  ///< 1…1024; fixed at creation
+  std::uint32_t partitions = 1;  ///< 1…1024
   Durability durability = Durability::fsync;
   std::uint64_t segment_bytes = 64u << 20;  ///< preallocated size of a segment; 1 MiB…1 GiB
+  /// For each partition, by whole segments; may be changed later. Events that are gone stay known
+  /// to have been: streams keep their versions and command ids stay used, but whatever needs what
+  /// is gone is refused as `below_start`. A read model that is made later has not seen them. What
+  /// stays of them takes about a tenth of their room.
+  log::Retention retention = {};
   bool operator==(const TopicOptions&) const = default;
 };
 

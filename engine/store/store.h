@@ -21,7 +21,7 @@ class Topic {
  public:
   virtual ~Topic() = default;
   [[nodiscard]] virtual const std::string& name() const = 0;
-  [[nodiscard]] virtual const TopicOptions& options() const = 0;
+  [[nodiscard]] virtual TopicOptions options() const = 0;
   [[nodiscard]] virtual const Uuid& id() const = 0;
   [[nodiscard]] virtual std::size_t partition_count() const = 0;
   [[nodiscard]] virtual Partition& partition(PartitionId id) = 0;
@@ -77,8 +77,9 @@ class Store {
   /// What has been found damaged so far: topics without a usable record, then partitions.
   [[nodiscard]] virtual std::vector<Damage> damage() = 0;
 
-  /// Makes a topic, durably; returns the existing one when its options are the same. Blocks for
-  /// long with many partitions; nothing else waits for it but who makes the same topic.
+  /// Makes a topic, durably; returns the existing one when its options are the same. Another
+  /// retention is taken over, durably. Blocks for long with many partitions; nothing else waits for
+  /// it but who makes the same topic.
   /// @error already_exists  with other options. @error bad_request  name or options out of range.
   /// @error corruption, unsupported_format  there is one, and its record is damaged or gone.
   [[nodiscard]] virtual Result<Topic*> create_topic(const std::string& name,

@@ -13,6 +13,8 @@ constexpr std::string_view kTitle = "keelson topic 1\n";
 constexpr std::uint32_t kPartitionsMax = 1024;
 constexpr std::uint64_t kSegmentBytesMin = 1u << 20;
 constexpr std::uint64_t kSegmentBytesMax = 1u << 30;
+/// 68 years.
+constexpr std::chrono::seconds kRetentionAgeMax{INT32_MAX};
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
 std::string checksum_of(std::string_view text) {
@@ -40,6 +42,11 @@ Result<void> check_topic_options(const TopicOptions& options) {
   }
   if (options.segment_bytes < kSegmentBytesMin || options.segment_bytes > kSegmentBytesMax) {
     return fail(Errc::bad_request, "segment_bytes must be 1 MiB…1 GiB");
+  }
+  if (options.retention.age.count() < 0 || options.retention.age > kRetentionAgeMax) {
+    return fail(Errc::bad_request, "retention_seconds must be 0…" +
+                                       std::to_string(kRetentionAgeMax.count()) +
+                                       ", 0 to keep all");
   }
   return {};
 }
@@ -80,6 +87,13 @@ std::string encode_topic_record(const TopicRecord& record) {
   text += std::string("durability ") +
           (record.options.durability == Durability::fsync ? "fsync" : "os") + "\n";
   text += "segment_bytes " + std::to_string(record.options.segment_bytes) + "\n";
+  // Only where it is set: what does not need them is readable without.
+  if (const auto age = record.options.retention.age.count(); age != 0) {
+    text += "retention_seconds " + std::to_string(age) + "\n";
+  }
+  if (const auto bytes = record.options.retention.bytes; bytes != 0) {
+    text += "retention_bytes " + std::to_string(bytes) + "\n";
+  }
   return text + "checksum " + checksum_of(text) + "\n";
 }
 
@@ -117,6 +131,15 @@ Result<TopicRecord> decode_topic_record(std::string_view text) {
     record.options.durability = Durability::os;
   } else {
     return damaged("durability");
+  }
+  if (fields.contains("retention_seconds")) {
+    std::chrono::seconds::rep seconds = 0;
+    if (!read_number(fields["retention_seconds"], seconds)) return damaged("retention_seconds");
+    record.options.retention.age = std::chrono::seconds(seconds);
+  }
+  if (fields.contains("retention_bytes") &&
+      !read_number(fields["retention_bytes"], record.options.retention.bytes)) {
+    return damaged("retention_bytes");
   }
   if (const auto fit = check_topic_options(record.options); !fit) {
     return damaged(fit.error().context);

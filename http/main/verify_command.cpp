@@ -56,6 +56,7 @@ void print_json(const StoreReport& report) {
   for (const auto& [topic, partition, log] : report.partitions) {
     nlohmann::json one{{"topic", topic},
                        {"partition", partition.value},
+                       {"start", log.start.value},
                        {"segments", log.segments},
                        {"batches", log.batches},
                        {"events", log.events},

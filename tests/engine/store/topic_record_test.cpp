@@ -48,6 +48,18 @@ TEST_CASE("topic record: read back as it was written") {
   CHECK(encode_topic_record(*decoded) == record(kLines));
 }
 
+TEST_CASE("topic record: retention is in it where there is one") {
+  const std::string lines = kLines + "retention_seconds 60\nretention_bytes 1000\n";
+  const auto decoded = decode_topic_record(record(lines));
+  REQUIRE(decoded);
+  CHECK(decoded->options.retention ==
+        log::Retention{.bytes = 1000, .age = std::chrono::minutes(1)});
+  CHECK(encode_topic_record(*decoded) == record(lines));
+  CHECK(code_of(record(kLines + "retention_seconds 0\n")) == Errc::corruption);
+  CHECK(code_of(record(kLines + "retention_seconds -1\n")) == Errc::corruption);
+  CHECK(code_of(record(kLines + "retention_bytes many\n")) == Errc::corruption);
+}
+
 TEST_CASE("topic record: what this version does not write is refused, under a right checksum too") {
   CHECK(code_of(replaced(kLines, "partitions 4", "partitions 0")) == Errc::corruption);
   CHECK(code_of(replaced(kLines, "partitions 4", "partitions 1025")) == Errc::corruption);

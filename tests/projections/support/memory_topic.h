@@ -199,7 +199,7 @@ class MemoryTopic final : public Topic {
   [[nodiscard]] MemoryPartition& memory(std::size_t p = 0) { return *partitions_.at(p); }
 
   [[nodiscard]] const std::string& name() const override { return name_; }
-  [[nodiscard]] const TopicOptions& options() const override { return options_; }
+  [[nodiscard]] TopicOptions options() const override { return options_; }
   [[nodiscard]] const Uuid& id() const override { return id_; }
   [[nodiscard]] std::size_t partition_count() const override { return partitions_.size(); }
   [[nodiscard]] Partition& partition(PartitionId id) override { return memory(id.value); }

@@ -1,0 +1,350 @@
+// What is left when retention has removed the oldest segments: the rest, and that they were there.
+#include "engine/log/retention.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/log/log_verifier.h"
+#include "engine/log/partition_log.h"
+#include "tests/engine/log/log_model.h"
+#include "tests/support/simulated_file_system.h"
+
+using namespace keelson;
+using namespace keelson::test;
+using log::PartitionLog;
+using log::Retention;
+
+namespace {
+
+const Uuid kIdentity{{std::byte{7}}};
+constexpr std::uint64_t kSegmentBytes = 64u << 10;
+const Version kAllVersions(UINT64_MAX);
+
+/// A log of many small segments beside its model.
+class RetainedLog {
+ public:
+  explicit RetainedLog(Retention retention, std::uint64_t seed = 1)
+      : disk(seed), model(seed), retention_(retention) {
+    open();
+  }
+
+  Result<void> try_open() {
+    log_.reset();
+    auto opened = PartitionLog::open(disk, "log", kIdentity,
+                                     {.segment_bytes = kSegmentBytes, .retention = retention_});
+    if (!opened) return std::unexpected(opened.error());
+    log_ = *std::move(opened);
+    return {};
+  }
+  void open() {
+    const auto opened = try_open();
+    REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
+  }
+  void close() { log_.reset(); }
+
+  Result<void> try_append() {
+    ModelBatch batch = model.make_batch(2000);
+    KEELSON_TRY_ASSIGN(const BatchNo number, log_->append(batch.draft()));
+    KEELSON_TRY(log_->sync());
+    log_->publish(number);
+    model.take(std::move(batch));
+    return {};
+  }
+  /// Until there are so many segment files.
+  void fill(std::size_t segments) {
+    while (files(".seg").size() < segments) {
+      REQUIRE(try_append());
+      while (log_->maintenance_due()) REQUIRE(log_->maintain());
+    }
+  }
+  void retain() {
+    const auto retained = log_->retain(now);
+    REQUIRE_MESSAGE(retained.has_value(), (retained ? "" : retained.error().message()));
+    CHECK_FALSE(log_->retention_due(now));
+  }
+
+  [[nodiscard]] std::vector<std::string> files(std::string_view suffix) {
+    auto names = disk.list("log").value();
+    std::erase_if(names, [&](const std::string& name) { return !name.ends_with(suffix); });
+    for (std::string& name : names) name = "log/" + name;
+    return names;
+  }
+
+  /// CHECKs that all from the start on is read, and all before is known to have been.
+  void check() {
+    const Offset start = log_->start();
+    CHECK(log_->end() == model.end());
+    check_cursor(start);
+    check_streams(start);
+    check_commands(start);
+    const auto report = log::verify_log(disk, "log", kIdentity).value();
+    for (const auto& finding : report.findings) {
+      CHECK_MESSAGE(false, finding.file, ": ", finding.what);
+    }
+    CHECK(report.start == start);
+    CHECK(report.events == model.end() - start);
+  }
+
+  PartitionLog& operator*() { return *log_; }
+  PartitionLog* operator->() { return log_.get(); }
+
+  SimulatedFileSystem disk;
+  LogModel model;
+  TimeUs now{0};
+
+ private:
+  void check_cursor(Offset start) {
+    if (start > Offset(0)) {
+      const auto below = log_->read(Offset(start.value - 1));
+      REQUIRE_FALSE(below.has_value());
+      CHECK(below.error().code == Errc::below_start);
+    }
+    const auto cursor = log_->read(start).value();
+    for (const auto& batch : model.batches()) {
+      for (const auto& commit : batch.commits) {
+        for (const auto& event : commit.events) {
+          if (event.offset < start) continue;
+          const auto found = cursor->next();
+          REQUIRE_MESSAGE(found.has_value(), (found ? "" : found.error().message()));
+          REQUIRE(found->has_value());
+          check_same(**found, event);
+        }
+      }
+    }
+    CHECK_FALSE(cursor->next().value().has_value());
+  }
+
+  void check_streams(Offset start) {
+    std::map<std::string, std::vector<Event>> streams;
+    for (const auto& batch : model.batches()) {
+      for (const auto& commit : batch.commits) {
+        for (const auto& event : commit.events) streams[event.stream].push_back(event);
+      }
+    }
+    for (const auto& [stream, all] : streams) {
+      CAPTURE(stream);
+      CHECK(log_->stream_version(stream, log_->end()).value() == all.back().version);
+      const auto kept =
+          std::ranges::find_if(all, [&](const Event& event) { return event.offset >= start; });
+      const Version first_kept = kept == all.end() ? all.back().version + 1 : kept->version;
+      std::vector<Version> seen;
+      const auto note = [&](const log::FoundEvent& found) {
+        seen.push_back(found.record.version);
+        return true;
+      };
+      const auto rest =
+          log_->read_stream(stream, first_kept, kAllVersions, log_->end(), false, note);
+      REQUIRE_MESSAGE(rest.has_value(), (rest ? "" : rest.error().message()));
+      CHECK(seen.size() == static_cast<std::size_t>(all.end() - kept));
+      if (kept == all.begin()) continue;
+      seen.clear();
+      const auto whole =
+          log_->read_stream(stream, Version(1), kAllVersions, log_->end(), false, note);
+      REQUIRE_FALSE(whole.has_value());
+      CHECK(whole.error().code == Errc::below_start);
+      CHECK(seen.empty());
+      // Backward, what is there comes first.
+      const auto back =
+          log_->read_stream(stream, Version(1), kAllVersions, log_->end(), true, note);
+      REQUIRE_FALSE(back.has_value());
+      CHECK(back.error().code == Errc::below_start);
+      CHECK(seen.size() == static_cast<std::size_t>(all.end() - kept));
+    }
+  }
+
+  void check_commands(Offset start) {
+    std::set<std::array<std::string, 3>> seen;
+    const auto& batches = model.batches();
+    for (auto batch = batches.rbegin(); batch != batches.rend(); ++batch) {
+      for (auto commit = batch->commits.rbegin(); commit != batch->commits.rend(); ++commit) {
+        const std::array key{commit->principal, commit->target, commit->id};
+        if (commit->id.empty() || !seen.insert(key).second) continue;
+        const auto found = log_->find_command({key[0], key[1], key[2]});
+        // A commit without events lies where the next one is.
+        const bool certain = batch->base >= start;
+        if (batch->end() < start || (batch->end() == start && !found)) {
+          REQUIRE_FALSE(found.has_value());
+          CHECK(found.error().code == Errc::below_start);
+        } else if (certain) {
+          REQUIRE_MESSAGE(found.has_value(), (found ? "" : found.error().message()));
+          CHECK(found->has_value());
+        }
+      }
+    }
+    CHECK_FALSE(log_->find_command({"bob", "again", "command-0"}).value().has_value());
+  }
+
+  const Retention retention_;
+  std::unique_ptr<PartitionLog> log_;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "retention: by size, the oldest segments go, and what was in them is known to have been") {
+  RetainedLog log({.bytes = 3 * kSegmentBytes});
+  log.fill(24);  // filters over groups of sixteen among them
+  CHECK(log->start() == Offset(0));
+  CHECK(log->retention_due(log.now));
+  log.retain();
+  CHECK(log->start() > Offset(0));
+  CHECK(log.files(".seg").size() <= 6);
+  CHECK(log.files(".past").size() >= 18);
+  log.check();
+  log.open();
+  CHECK(log->rebuilt_indexes() == 0);
+  log.check();
+  // It goes on: versions follow, and more goes.
+  const Offset before = log->start();
+  log.fill(12);
+  log.retain();
+  CHECK(log->start() > before);
+  log.check();
+  log.open();
+  log.check();
+}
+
+TEST_CASE("retention: by age, what is younger stays, and the segment that is written in any case") {
+  RetainedLog log({.age = std::chrono::seconds(100)});
+  log.fill(6);
+  const TimeUs written = log.model.batches().back().time;
+  log.now = written;
+  CHECK_FALSE(log->retention_due(log.now));
+  log.now = written + 101'000'000;
+  CHECK(log->retention_due(log.now));
+  log.retain();
+  CHECK(log.files(".seg").size() == 1);
+  log.check();
+}
+
+TEST_CASE("retention: without limits nothing goes, ever") {
+  RetainedLog log({});
+  log.fill(5);
+  CHECK_FALSE(log->retention_due(TimeUs(INT64_MAX)));
+  REQUIRE(log->retain(TimeUs(INT64_MAX)));
+  CHECK(log->start() == Offset(0));
+  CHECK(log.files(".past").empty());
+}
+
+TEST_CASE("retention: a limit is a floor: at least so much is kept") {
+  CHECK_FALSE(Retention{.bytes = 100}.expires({60, TimeUs(0), TimeUs(0)}, 159));
+  CHECK(Retention{.bytes = 100}.expires({60, TimeUs(0), TimeUs(0)}, 160));
+  const Retention second{.age = std::chrono::seconds(1)};
+  CHECK_FALSE(second.expires({60, TimeUs(5), TimeUs(1'000'005)}, 160));
+  CHECK(second.expires({60, TimeUs(5), TimeUs(1'000'006)}, 160));
+}
+
+TEST_CASE("retention: whichever call of the disk fails or is the last, nothing kept is lost") {
+  for (const bool power : {false, true}) {
+    for (std::uint64_t nth = 0;; ++nth) {
+      CAPTURE(power);
+      CAPTURE(nth);
+      RetainedLog log({.bytes = 2 * kSegmentBytes}, 1 + nth);
+      log.fill(7);
+      std::uint64_t calls = 0;
+      bool failed = false;
+      log.disk.set_fault([&](DiskCall, const std::string&) -> std::optional<Errc> {
+        if (calls++ < nth) return std::nullopt;
+        failed = true;
+        return Errc::io_error;
+      });
+      const auto retained = log->retain(log.now);
+      log.disk.set_fault(nullptr);
+      CHECK(retained.has_value() == !failed);
+      if (power) {
+        log.disk.cut_power();
+      } else if (failed) {
+        // The process goes on: what it serves must hold, and the next try must come through.
+        log.check();
+        log.retain();
+        log.check();
+        log.disk.kill();
+      } else {
+        log.disk.kill();
+      }
+      log.open();
+      log.check();
+      log.retain();
+      log.check();
+      if (!failed) break;
+    }
+  }
+}
+
+TEST_CASE("retention: frees a disk that is full") {
+  RetainedLog log({.bytes = 2 * kSegmentBytes});
+  log.fill(8);
+  log.disk.set_room(0);
+  while (log.try_append()) {
+  }
+  log.retain();
+  log.disk.set_room(4 * kSegmentBytes);
+  CHECK(log.try_append());
+  log.check();
+}
+
+TEST_CASE(
+    "retention: an index that is damaged is made again while there is something to make it of") {
+  RetainedLog log({.bytes = 2 * kSegmentBytes});
+  log.fill(8);
+  log.disk.flip_bit(log.files(".idx").front(), 8 * 300);
+  log.retain();
+  log.open();
+  log.check();
+}
+
+TEST_CASE(
+    "retention: what is left of a removed segment cannot be made again: damage is corruption") {
+  RetainedLog log({.bytes = 2 * kSegmentBytes});
+  log.fill(8);
+  log.retain();
+  const auto past = log.files(".past");
+  REQUIRE(past.size() >= 3);
+  log.close();
+  SUBCASE("missing") { REQUIRE(log.disk.remove(past[1])); }
+  SUBCASE("the first one missing") { REQUIRE(log.disk.remove(past[0])); }
+  SUBCASE("the last one missing") { REQUIRE(log.disk.remove(past.back())); }
+  SUBCASE("header damaged") { log.disk.flip_bit(past[1], 8 * 50); }
+  SUBCASE("under another name") { REQUIRE(log.disk.rename(past[1], past[0])); }
+  SUBCASE("the oldest kept segment missing") {
+    REQUIRE(log.disk.remove(log.files(".seg").front()));
+  }
+  const auto opened = log.try_open();
+  REQUIRE_FALSE(opened.has_value());
+  CHECK(opened.error().code == Errc::corruption);
+  CHECK(opened.error().context.find("log/") == 0);
+}
+
+TEST_CASE("retention: verify names what is damaged of what is left") {
+  RetainedLog log({.bytes = 2 * kSegmentBytes});
+  log.fill(8);
+  log.retain();
+  const std::string past = log.files(".past").front();
+  log.close();
+  log.disk.flip_bit(past, 8 * 300);
+  const auto report = log::verify_log(log.disk, "log", kIdentity).value();
+  REQUIRE(report.findings.size() == 1);
+  CHECK(report.findings.front().kind == log::LogFinding::Kind::lost);
+  CHECK(report.findings.front().what.find(past) != std::string::npos);
+}
+
+TEST_CASE("retention: who reads a segment when it goes reads on to its end") {
+  RetainedLog log({.bytes = 2 * kSegmentBytes});
+  log.fill(8);
+  const auto cursor = log->read(Offset(0)).value();
+  REQUIRE(cursor->next().value().has_value());
+  log.retain();
+  std::uint64_t seen = 1;
+  auto event = cursor->next();
+  for (; event && *event; event = cursor->next()) ++seen;
+  REQUIRE_FALSE(event.has_value());
+  CHECK(event.error().code == Errc::below_start);
+  CHECK(seen > 1);
+  CHECK(seen < log->start().value);
+}

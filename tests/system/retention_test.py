@@ -1,0 +1,95 @@
+"""A topic that keeps only its newest events: what clients are told of the rest."""
+
+import time
+
+from tools_test import report
+
+MIB = 1 << 20
+EVENT = {"type": "noted", "data": {"text": "x" * 100_000}}
+
+
+def append(client, stream, key=None, events=(EVENT,), topic="notes"):
+    headers = {"Idempotency-Key": key} if key else {}
+    return client.request("POST", f"/v1/topics/{topic}/streams/{stream}", list(events), headers)
+
+
+def partition(client, topic="notes"):
+    return client.get_json(f"/v1/topics/{topic}")["partitions"][0]
+
+
+def fill_until_removed(client):
+    """Appends until retention, which works beside it, has removed events."""
+    deadline = time.monotonic() + 60
+    while partition(client)["start"] == 0:
+        assert time.monotonic() < deadline, "nothing is removed"
+        for i in range(10):
+            assert append(client, f"filler-{i}").status == 200
+    start = None
+    while start != partition(client)["start"]:  # until it has done all there is to do
+        start = partition(client)["start"]
+        time.sleep(0.3)
+
+
+def assert_below_start(answer):
+    assert (answer.status, answer.json()["code"]) == (410, "below-start"), answer.body
+    return answer.json()["detail"]
+
+
+def test_what_is_gone_is_said_to_be_gone(start_bank):
+    server = start_bank()
+    client = server.client()
+    made = client.request("PUT", "/v1/topics/notes",
+                          {"segment_bytes": MIB, "retention_bytes": 2 * MIB})
+    assert made.status == 201
+    assert made.json()["retention_bytes"] == 2 * MIB
+    first = append(client, "note-1", key="first")
+    assert first.status == 200
+    fill_until_removed(client)
+    assert append(client, "note-1", key="second").json()["version"] == 2
+
+    for _ in range(2):
+        start = partition(client)["start"]
+        assert start > 0
+        assert_below_start(client.get("/v1/topics/notes/partitions/0/events", **{"from": 0}))
+        page = client.get_json("/v1/topics/notes/partitions/0/events", limit=1)
+        assert page["events"][0]["offset"] == start
+        # Of a stream: whole, its kept end, and backward down to what is gone.
+        assert "version 2" in assert_below_start(client.get("/v1/topics/notes/streams/note-1"))
+        kept = client.get_json("/v1/topics/notes/streams/note-1", from_version=2)
+        assert [event["version"] for event in kept["events"]] == [2]
+        back = client.get_json("/v1/topics/notes/streams/note-1", direction="backward")
+        assert [event["version"] for event in back["events"]] == [2]
+        assert back["next"] == 1
+        assert_below_start(client.get("/v1/topics/notes/streams/note-1", direction="backward",
+                                      from_version=1))
+        # What was done is not done again, and a stream that was there is not new.
+        assert_below_start(append(client, "note-1", key="first"))
+        assert append(client, "note-1", key="second").replayed
+        taken = client.request("POST", "/v1/topics/notes/streams/note-1", [EVENT],
+                               {"If-None-Match": "*"})
+        assert (taken.status, taken.json()["current"]) == (412, 2)
+        code, verified = report(server)
+        assert code == 0, verified
+        server.kill()
+        server.restart()
+        client = server.client()
+
+
+def test_retention_is_changed_on_a_running_server(start_bank):
+    server = start_bank()
+    client = server.client()
+    assert client.request("PUT", "/v1/topics/notes", {"segment_bytes": MIB}).status == 201
+    for i in range(60):
+        assert append(client, f"note-{i}").status == 200
+    assert partition(client)["start"] == 0
+    changed = client.request("PUT", "/v1/topics/notes", {"retention_seconds": 1})
+    assert (changed.status, changed.json()["retention_seconds"]) == (200, 1)
+    deadline = time.monotonic() + 30
+    while partition(client)["start"] == 0 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert partition(client)["start"] > 0
+    # Every event that is left is read, and all but retention stays as it was made.
+    events = list(client.events(0, first=partition(client)["start"], topic="notes"))
+    assert events[-1]["offset"] == partition(client)["end"] - 1
+    assert client.request("PUT", "/v1/topics/notes", {"durability": "os"}).status == 409
+    assert client.request("PUT", "/v1/topics/notes", {"retention_seconds": -1}).status == 400
