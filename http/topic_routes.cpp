@@ -17,6 +17,8 @@ std::string_view name_of(Durability durability) {
   return durability == Durability::fsync ? "fsync" : "os";
 }
 
+std::string_view name_of(log::Codec codec) { return codec == log::Codec::zstd ? "zstd" : "none"; }
+
 void append_error(std::string& out, const Error& error) {
   out += R"(,"error":)";
   append_json_string(out, error.message());
@@ -51,7 +53,9 @@ void append_topic(std::string& out, Topic& topic) {
   append_number(out, static_cast<std::uint64_t>(options.retention.age.count()));
   out += R"(,"retention_bytes":)";
   append_number(out, options.retention.bytes);
-  out += ',';
+  out += R"(,"sealed_codec":")";
+  out += name_of(options.sealed_codec);
+  out += R"(",)";
   append_partitions(out, topic);
   out += '}';
 }
@@ -80,6 +84,13 @@ Result<Durability> durability_from(JsonReader& reader) {
   return fail(Errc::bad_request, "'durability' must be \"fsync\" or \"os\"");
 }
 
+Result<log::Codec> codec_from(JsonReader& reader) {
+  KEELSON_TRY_ASSIGN(const std::string name, reader.string());
+  if (name == "none") return log::Codec::none;
+  if (name == "zstd") return log::Codec::zstd;
+  return fail(Errc::bad_request, "a codec is \"none\" or \"zstd\"");
+}
+
 Result<std::chrono::seconds> seconds_from(JsonReader& reader) {
   KEELSON_TRY_ASSIGN(const std::uint64_t count, reader.number());
   if (count > INT32_MAX) return fail(Errc::bad_request, "'retention_seconds' is over 68 years");
@@ -105,11 +116,13 @@ Result<TopicOptions> options_from(std::string_view body, TopicOptions options) {
       KEELSON_TRY_ASSIGN(options.retention.age, seconds_from(reader));
     } else if (*name == "retention_bytes") {
       KEELSON_TRY_ASSIGN(options.retention.bytes, reader.number());
+    } else if (*name == "sealed_codec") {
+      KEELSON_TRY_ASSIGN(options.sealed_codec, codec_from(reader));
     } else {
       return fail(Errc::bad_request,
                   "a topic has no option '" + std::string(*name) +
-                      "'; there are partitions, durability, segment_bytes, retention_seconds and "
-                      "retention_bytes");
+                      "'; there are partitions, durability, segment_bytes, retention_seconds, "
+                      "retention_bytes and sealed_codec");
     }
   }
   KEELSON_TRY(reader.finish());

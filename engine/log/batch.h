@@ -10,16 +10,12 @@
 #include "engine/base/random.h"
 #include "engine/base/result.h"
 #include "engine/base/types.h"
+#include "engine/log/codec.h"
 #include "engine/log/log_format.h"
 #include "engine/log/merkle.h"
 #include "engine/log/record.h"
 
 namespace keelson::log {
-
-enum class Codec : std::uint8_t {
-  none = 0,
-  zstd = 1,  ///< reserved: refused as `unsupported_format`
-};
 
 struct BatchHeader {
   BatchKind kind = BatchKind::events;

@@ -107,13 +107,15 @@ Result<Offset> DiskLog::end_at(TimeUs time) const {
 }
 
 bool DiskLog::maintenance_due() const {
-  return sealable_ > 0 || groupable_ || (writer_->nearly_full() && !supply_.ready());
+  return sealable_ > 0 || groupable_ || compressible_ ||
+         (writer_->nearly_full() && !supply_.ready());
 }
 
 Result<void> DiskLog::maintain() {
   if (writer_->nearly_full()) KEELSON_TRY(supply_.prepare(writer_->next_segment_bytes()));
   KEELSON_TRY(seal_full());
-  return group_sealed();
+  KEELSON_TRY(group_sealed());
+  return compress_sealed();
 }
 
 Result<void> DiskLog::seal_full() {
@@ -153,6 +155,7 @@ Result<void> DiskLog::seal(Segment& segment) {
   sealed_bytes_ += segment.used_end();
   --sealable_;
   groupable_ = true;
+  compressible_ = options_.sealed_codec == Codec::zstd;
   return {};
 }
 

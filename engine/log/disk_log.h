@@ -12,6 +12,7 @@
 #include "engine/log/log_writer.h"
 #include "engine/log/partition_log.h"
 #include "engine/log/published_log.h"
+#include "engine/log/segment_files.h"
 #include "engine/log/segment_supply.h"
 
 namespace keelson::log {
@@ -88,15 +89,21 @@ class DiskLog final : public PartitionLog {
   void take_past(const Past& past);
   [[nodiscard]] Result<void> remove_leftovers(const Past& past);
 
+  // Compression, in disk_log_compression.cpp.
+  [[nodiscard]] std::shared_ptr<Segment> next_to_compress() const;
+  [[nodiscard]] Result<void> compress_sealed();
+  [[nodiscard]] Result<void> clean_compressed();
+
   // Opening, in disk_log_open.cpp.
-  [[nodiscard]] Result<std::vector<std::string>> find_segments() const;
   [[nodiscard]] Result<Past> check_not_lost() const;
   [[nodiscard]] Result<Opened> make_first_segment();
-  [[nodiscard]] Result<SegmentHeader> read_header(const std::string& name) const;
-  [[nodiscard]] Result<void> open_sealed(const std::string& name, const SegmentHeader& header,
+  [[nodiscard]] Result<SegmentHeader> read_header(const SegmentOnDisk& segment) const;
+  [[nodiscard]] Result<void> open_sealed(const SegmentOnDisk& segment, const SegmentHeader& header,
                                          const LogPoint& next);
   [[nodiscard]] Result<void> rebuild(const std::string& path, const SegmentHeader& header,
                                      const LogPoint& next);
+  [[nodiscard]] Result<void> rebuild_compressed(const std::string& path,
+                                                const SegmentHeader& header, const LogPoint& next);
   [[nodiscard]] Result<Opened> open_last(const std::string& name, const SegmentHeader& header);
   void continue_from(Opened opened);
 
@@ -119,6 +126,8 @@ class DiskLog final : public PartitionLog {
   std::atomic<std::uint32_t> sealable_ = 0;
   /// There may be segments to be grouped, or a filter to be made again.
   std::atomic<bool> groupable_ = false;
+  /// There may be segments to be compressed.
+  std::atomic<bool> compressible_ = false;
   mutable std::mutex retention_mutex_;
   Retention retention_;
   std::atomic<std::size_t> removed_ = 0;         ///< segments at the front of the list

@@ -20,11 +20,6 @@ Error in_file(Error error, const std::string& path) {
   return error;
 }
 
-Result<std::uint64_t> file_bytes(io::FileSystem& files, const std::string& path) {
-  KEELSON_TRY_ASSIGN(const auto file, files.open(path, io::OpenMode::read));
-  return file->size();
-}
-
 }  // namespace
 
 Result<std::unique_ptr<PartitionLog>> PartitionLog::open(io::FileSystem& files, std::string folder,
@@ -46,28 +41,34 @@ Result<void> DiskLog::open() {
   KEELSON_TRY(files_.sync_folder(folder_));
   KEELSON_TRY(remove_leftovers(past));
   take_past(past);
-  KEELSON_TRY_ASSIGN(const auto names, find_segments());
-  if (names.empty()) {
+  KEELSON_TRY(clean_compressed());
+  KEELSON_TRY_ASSIGN(const auto all_names, files_.list(folder_));
+  const std::vector<SegmentOnDisk> segments = find_segments(all_names);
+  if (segments.empty()) {
     KEELSON_TRY_ASSIGN(Opened opened, make_first_segment());
     continue_from(std::move(opened));
     return {};
   }
-  KEELSON_TRY_ASSIGN(SegmentHeader header, read_header(names.front()));
+  KEELSON_TRY_ASSIGN(SegmentHeader header, read_header(segments.front()));
   if (header.start.point.end != past.end.end) {
-    return fail(Errc::corruption, folder_ + "/" + names.front() + ": it begins at offset " +
+    return fail(Errc::corruption, folder_ + "/" + segments.front().name + ": it begins at offset " +
                                       std::to_string(header.start.point.end.value) +
                                       ", and what was removed ends at " +
                                       std::to_string(past.end.end.value));
   }
-  for (std::size_t i = 0; i + 1 < names.size(); ++i) {
-    KEELSON_TRY_ASSIGN(SegmentHeader next, read_header(names[i + 1]));
-    KEELSON_TRY(open_sealed(names[i], header, next.start.point));
+  for (std::size_t i = 0; i + 1 < segments.size(); ++i) {
+    KEELSON_TRY_ASSIGN(SegmentHeader next, read_header(segments[i + 1]));
+    KEELSON_TRY(open_sealed(segments[i], header, next.start.point));
     header = std::move(next);
   }
-  KEELSON_TRY_ASSIGN(Opened opened, open_last(names.back(), header));
-  KEELSON_TRY_ASSIGN(const auto all_names, files_.list(folder_));
+  if (segments.back().form != SegmentForm::plain) {
+    return fail(Errc::corruption, folder_ + ": the segment after " + segments.back().name +
+                                      " is missing: only one that another follows is compressed");
+  }
+  KEELSON_TRY_ASSIGN(Opened opened, open_last(segments.back().name, header));
   KEELSON_TRY(open_groups(log_, folder_, all_names));
   groupable_ = next_group(log_).has_value();
+  compressible_ = options_.sealed_codec == Codec::zstd && next_to_compress() != nullptr;
   continue_from(std::move(opened));
   return {};
 }
@@ -84,26 +85,18 @@ Result<Past> DiskLog::check_not_lost() const {
   }
   KEELSON_TRY_ASSIGN(const auto all_names, files_.list(folder_));
   KEELSON_TRY_ASSIGN(Past past, read_past(files_, folder_, identity_, all_names));
-  KEELSON_TRY_ASSIGN(auto names, find_segments());
-  std::erase_if(names, [&](const auto& name) { return past.contains(*parse_segment_name(name)); });
+  std::vector<SegmentOnDisk> segments = find_segments(all_names);
+  std::erase_if(segments, [&](const auto& segment) { return past.contains(segment.first_batch); });
   const std::string first = segment_name(past.end.next_batch);
-  if (names.empty() && (expected || !past.segments.empty())) {
+  if (segments.empty() && (expected || !past.segments.empty())) {
     return fail(Errc::corruption,
                 folder_ + " has no segment: " + first + " and all after it are lost");
   }
-  if (!names.empty() && names.front() != first) {
-    return fail(Errc::corruption,
-                folder_ + "/" + first + " is missing: what is left begins with " + names.front());
+  if (!segments.empty() && segments.front().name != first) {
+    return fail(Errc::corruption, folder_ + "/" + first + " is missing: what is left begins with " +
+                                      segments.front().name);
   }
   return past;
-}
-
-/// Names of the segment files, oldest first.
-Result<std::vector<std::string>> DiskLog::find_segments() const {
-  KEELSON_TRY_ASSIGN(auto names, files_.list(folder_));
-  std::erase_if(names, [](const std::string& name) { return !parse_segment_name(name); });
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 Result<DiskLog::Opened> DiskLog::make_first_segment() {
@@ -116,37 +109,37 @@ Result<DiskLog::Opened> DiskLog::make_first_segment() {
   return Opened{LogState{}, {std::move(file), kSegmentHeaderBytes}, std::nullopt};
 }
 
-Result<SegmentHeader> DiskLog::read_header(const std::string& name) const {
-  const std::string path = folder_ + "/" + name;
-  KEELSON_TRY_ASSIGN(const auto file, files_.open(path, io::OpenMode::read));
-  KEELSON_TRY_ASSIGN(const auto size, file->size());
-  KEELSON_TRY_ASSIGN(const auto bytes,
-                     file->read_at(0, std::min<std::uint64_t>(size, kSegmentHeaderBytes)));
-  auto header = decode_segment_header(bytes, identity_);
+Result<SegmentHeader> DiskLog::read_header(const SegmentOnDisk& segment) const {
+  const std::string path = folder_ + "/" + segment.name;
+  KEELSON_TRY_ASSIGN(const auto file, SegmentFile::open_form(files_, path, segment.form, {}));
+  KEELSON_TRY(file->need(0, kSegmentHeaderBytes));
+  auto header = decode_segment_header(file->bytes.substr(0, kSegmentHeaderBytes), identity_);
   if (!header) return std::unexpected(in_file(std::move(header).error(), path + " at byte 0"));
-  if (header->start.point.next_batch != parse_segment_name(name)) {
+  if (header->start.point.next_batch != segment.first_batch) {
     return fail(Errc::corruption, path + ": the header is of a segment that starts with batch " +
                                       std::to_string(header->start.point.next_batch.value));
   }
   return header;
 }
 
-Result<void> DiskLog::open_sealed(const std::string& name, const SegmentHeader& header,
+Result<void> DiskLog::open_sealed(const SegmentOnDisk& segment, const SegmentHeader& header,
                                   const LogPoint& next) {
-  const std::string path = folder_ + "/" + name;
+  const std::string path = folder_ + "/" + segment.name;
   const LogPoint& start = header.start.point;
-  KEELSON_TRY_ASSIGN(const std::uint64_t bytes, file_bytes(files_, path));
+  KEELSON_TRY_ASSIGN(const auto file, SegmentFile::open_form(files_, path, segment.form, {}));
+  const std::uint64_t bytes = file->bytes.size();
   auto index =
       load_index(files_, index_path(path), {identity_, start.next_batch, start.end, bytes});
   // An index that does not reach the next segment is as good as none: the scan tells what is wrong.
   if (index && start.next_batch + (*index)->batch_count() == next.next_batch &&
       start.end + (*index)->event_count() == next.end) {
-    log_.segments.add(std::make_shared<Segment>(log_.context, start, path, bytes));
+    log_.segments.add(std::make_shared<Segment>(log_.context, start, path, bytes, segment.form));
     sealed_bytes_ += bytes;
     return {};
   }
   if (!index && index.error().code == Errc::io_error) return std::unexpected(index.error());
-  return rebuild(path, header, next);
+  return segment.form == SegmentForm::plain ? rebuild(path, header, next)
+                                            : rebuild_compressed(path, header, next);
 }
 
 /// Scans the whole segment and makes its index again. Memory: that of one segment's index.
@@ -169,6 +162,25 @@ Result<void> DiskLog::rebuild(const std::string& path, const SegmentHeader& head
   if (auto sealed = seal(*segment); !sealed && sealed.error().code != Errc::disk_full) {
     return sealed;
   }
+  return {};
+}
+
+/// Makes the index of a compressed segment again. It was sealed before it was compressed.
+Result<void> DiskLog::rebuild_compressed(const std::string& path, const SegmentHeader& header,
+                                         const LogPoint& next) {
+  const LogPoint& start = header.start.point;
+  std::uint64_t bytes = 0;
+  {
+    KEELSON_TRY_ASSIGN(const auto file,
+                       SegmentFile::open_form(files_, path, SegmentForm::compressed, {}));
+    bytes = file->bytes.size();
+  }
+  auto segment =
+      std::make_shared<Segment>(log_.context, start, path, bytes, SegmentForm::compressed);
+  KEELSON_TRY(repair_index(*segment, next));
+  log_.segments.add(std::move(segment));
+  sealed_bytes_ += bytes;
+  ++rebuilt_indexes_;
   return {};
 }
 

@@ -31,20 +31,23 @@ Result<bool> DiskLog::repair_indexes(std::uint64_t repairs_before) {
 /// Who uses the damaged index still goes on with it. Crash: the index file is replaced as a whole.
 Result<void> DiskLog::repair_index(Segment& segment, const LogPoint& next) {
   const LogPoint& start = segment.start();
-  KEELSON_TRY_ASSIGN(const SegmentHeader header, read_header(segment_name(start.next_batch)));
+  const SegmentForm form = segment.form();
+  KEELSON_TRY_ASSIGN(const SegmentHeader header,
+                     read_header({segment_name(start.next_batch), start.next_batch, form}));
   KEELSON_TRY_ASSIGN(const auto file,
-                     SegmentFile::open(files_, segment.path(), io::OpenMode::read));
+                     SegmentFile::open_form(files_, segment.path(), form, log_.context.open));
+  KEELSON_TRY(file->need(0, file->bytes.size()));
   const auto index = std::make_shared<TailIndex>(file->bytes.size());
   const auto end = scan_sealed(file->bytes, header.start, next, log_.seed, [&](const auto& batch) {
     return add_to_index(*index, log_.hasher, start, batch);
   });
   if (!end) {
-    return fail(end.error().code, segment.path() + ": " + end.error().context);
+    return fail(end.error().code, file->path + ": " + end.error().context);
   }
   const auto batches = static_cast<std::uint32_t>(next.next_batch - start.next_batch);
   index->publish(batches);
   // When it cannot be written (a full disk), the one in memory serves until the next start.
-  if (seal_segment(files_, segment.path(), *index, segment.id())) {
+  if (write_index(files_, segment.path(), *index, segment.id())) {
     segment.seal();
   } else {
     segment.hold(std::make_shared<OpenSegment>(file, index, batches));

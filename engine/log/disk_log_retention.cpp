@@ -63,21 +63,22 @@ Result<void> DiskLog::remove(Segment& segment, const LogPoint& next) {
     KEELSON_TRY(check());
   }
   KEELSON_TRY(files_.rename(index_file, past_path(segment.path())));
-  segment.remove();
+  const std::string file = segment_file(segment.path(), segment.form());
+  segment.change(SegmentForm::removed);
   sealed_bytes_ -= segment.used_end();
   ++removed_;
   log_.start_offset.store(next.end.value, std::memory_order_release);
   // Before the segment's own name goes. If it fails, a start after a crash finds the segment as it
   // was, or finishes this.
   KEELSON_TRY(files_.sync_folder(folder_));
-  return files_.remove(segment.path());
+  return files_.remove(file);
 }
 
 /// Puts what is removed in front of the list of segments.
 void DiskLog::take_past(const Past& past) {
   for (const PastSegment& segment : past.segments) {
     log_.segments.add(std::make_shared<Segment>(log_.context, segment.start, segment.path,
-                                                segment.used_end, Segment::Kept::index));
+                                                segment.used_end, SegmentForm::removed));
   }
   removed_ = past.segments.size();
   log_.start_offset = past.end.end.value;
@@ -85,11 +86,11 @@ void DiskLog::take_past(const Past& past) {
 
 /// Finishes what a crash cut short.
 Result<void> DiskLog::remove_leftovers(const Past& past) {
-  KEELSON_TRY_ASSIGN(const auto names, find_segments());
+  KEELSON_TRY_ASSIGN(const auto names, files_.list(folder_));
   bool removed = false;
-  for (const std::string& name : names) {
-    if (!past.contains(*parse_segment_name(name))) continue;
-    KEELSON_TRY(files_.remove(folder_ + "/" + name));
+  for (const SegmentOnDisk& segment : find_segments(names)) {
+    if (!past.contains(segment.first_batch)) continue;
+    KEELSON_TRY(files_.remove(folder_ + "/" + segment_file(segment.name, segment.form)));
     removed = true;
   }
   return removed ? files_.sync_folder(folder_) : Result<void>();

@@ -32,6 +32,19 @@ inline constexpr std::size_t kSegmentNameDigits = 20;
 /// The segment made ahead of need, before it has a name of its own.
 inline constexpr std::string_view kNextSegmentName = "next.tmp";
 
+// --- compressed segment: frames of zstd, then a table of them; docs/log-format.md, "Compressed"
+// ---
+inline constexpr std::string_view kCompressedSuffix = ".seg.zst";
+/// The first frame is the segment's header alone, so that a start decompresses little.
+inline constexpr std::uint64_t kFirstFrameBytes = kSegmentHeaderBytes;
+/// Of the segment, in every other frame but the last.
+inline constexpr std::uint64_t kFrameBytes = 1u << 20;
+inline constexpr std::uint32_t kSkippableMagic = 0x184D2A5E;
+inline constexpr std::uint32_t kSeekTableMagic = 0x8F92EAB1;
+inline constexpr std::size_t kSkippableHeadBytes = 8;
+inline constexpr std::size_t kSeekEntryBytes = 8;
+inline constexpr std::size_t kSeekFootBytes = 9;
+
 /// Smaller ones only cost; tests use the smallest.
 inline constexpr std::uint64_t kSegmentBytesMin = 64u << 10;
 inline constexpr std::uint64_t kSegmentBytesMax = 1u << 30;

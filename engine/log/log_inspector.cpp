@@ -83,19 +83,20 @@ Result<std::vector<SegmentInfo>> LogInspector::segments() const {
   KEELSON_TRY_ASSIGN(const auto names, files_.list(folder_));
   KEELSON_TRY_ASSIGN(const Past past, read_past(files_, folder_, identity_, names));
   std::vector<SegmentInfo> segments;
-  for (const std::string& name : names) {
-    const auto first = parse_segment_name(name);
-    if (!first || past.contains(*first)) continue;
+  for (const SegmentOnDisk& segment : find_segments(names)) {
+    if (past.contains(segment.first_batch)) continue;
+    const std::string path = folder_ + "/" + segment.name;
     SegmentInfo info;
-    info.file = folder_ + "/" + name;
+    info.form = segment.form;
+    info.plain_file = path;
+    info.file = segment_file(path, segment.form);
     KEELSON_TRY_ASSIGN(const auto file, files_.open(info.file, io::OpenMode::read));
     KEELSON_TRY_ASSIGN(info.bytes, file->size());
-    KEELSON_TRY_ASSIGN(const std::string bytes,
-                       file->read_at(0, std::min<std::uint64_t>(info.bytes, kSegmentHeaderBytes)));
+    KEELSON_TRY_ASSIGN(const std::string bytes, segment_head(files_, path, segment.form));
     auto header = decode_segment_header(bytes, identity_);
     if (!header) return std::unexpected(in_file(std::move(header).error(), info.file, 0));
     info.start = header->start.point;
-    KEELSON_TRY_ASSIGN(info.indexed, files_.exists(index_path(info.file)));
+    KEELSON_TRY_ASSIGN(info.indexed, files_.exists(index_path(path)));
     segments.push_back(std::move(info));
   }
   return segments;
@@ -106,7 +107,8 @@ Result<std::vector<BatchInfo>> LogInspector::batches(BatchNo from, std::size_t l
   std::vector<BatchInfo> found;
   for (std::size_t i = 0; i < all.size() && found.size() < limit; ++i) {
     if (i + 1 < all.size() && all[i + 1].start.next_batch <= from) continue;
-    KEELSON_TRY_ASSIGN(const std::string bytes, segment_bytes(files_, all[i].file));
+    KEELSON_TRY_ASSIGN(const std::string bytes,
+                       segment_bytes(files_, all[i].plain_file, all[i].form));
     KEELSON_TRY(walk(bytes, all[i].file, checksum_seed(identity_), [&](const StoredBatch& batch) {
       if (batch.header.batch_no >= from) {
         found.push_back({batch.header, all[i].file, batch.position});
@@ -126,7 +128,8 @@ Result<std::optional<EventInfo>> LogInspector::event(Offset offset) const {
   std::optional<EventInfo> found;
   for (std::size_t i = 0; i < all.size() && !found; ++i) {
     if (i + 1 < all.size() && all[i + 1].start.end <= offset) continue;
-    KEELSON_TRY_ASSIGN(const std::string bytes, segment_bytes(files_, all[i].file));
+    KEELSON_TRY_ASSIGN(const std::string bytes,
+                       segment_bytes(files_, all[i].plain_file, all[i].form));
     const auto take = [&](const StoredBatch& batch) -> Result<bool> {
       if (batch.header.end_offset() <= offset) return true;
       auto event = event_in(batch, all[i].file, offset);

@@ -11,11 +11,14 @@
 #include "engine/io/file_system.h"
 #include "engine/log/batch.h"
 #include "engine/log/log_state.h"
+#include "engine/log/segment_files.h"
 
 namespace keelson::log {
 
 struct SegmentInfo {
   std::string file;
+  std::string plain_file;  ///< the same unless it is compressed
+  SegmentForm form = SegmentForm::plain;
   LogPoint start;
   std::uint64_t bytes = 0;  ///< of the file
   bool indexed = false;     ///< there is an index file beside it: it is sealed

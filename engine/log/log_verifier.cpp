@@ -10,6 +10,7 @@
 #include "engine/log/past_segments.h"
 #include "engine/log/sealed_index_writer.h"
 #include "engine/log/segment_bytes.h"
+#include "engine/log/segment_files.h"
 #include "engine/log/segment_group.h"
 #include "engine/log/segment_header.h"
 #include "engine/log/segment_scan.h"
@@ -47,17 +48,16 @@ class LogVerifier {
     }
     KEELSON_TRY_ASSIGN(const auto names, files_.list(folder_));
     KEELSON_TRY(verify_past(names));
-    std::vector<std::string> segments;
-    for (const std::string& name : names) {
-      const auto first = parse_segment_name(name);
-      if (first && !(past_ && past_->contains(*first))) segments.push_back(name);
-    }
+    std::vector<SegmentOnDisk> segments = find_segments(names);
+    std::erase_if(segments, [&](const SegmentOnDisk& segment) {
+      return past_ && past_->contains(segment.first_batch);
+    });
     if (segments.empty()) found(Kind::lost, folder_, "there is no segment");
     for (std::size_t i = 0; i < segments.size(); ++i) {
       const std::uint64_t before = report_.bytes;
       auto verified = i + 1 < segments.size() ? verify_sealed(segments[i], segments[i + 1])
                                               : verify_last(segments[i]);
-      if (!verified) KEELSON_TRY(removed_meanwhile(segments[i], std::move(verified).error()));
+      if (!verified) KEELSON_TRY(removed_meanwhile(segments[i].name, std::move(verified).error()));
       if (read_bytes) read_bytes(report_.bytes - before);
     }
     KEELSON_TRY(verify_groups(names));
@@ -71,6 +71,18 @@ class LogVerifier {
   }
 
   [[nodiscard]] std::string path_of(const std::string& name) const { return folder_ + "/" + name; }
+  [[nodiscard]] std::string path_of(const SegmentOnDisk& segment) const {
+    return segment_file(path_of(segment.name), segment.form);
+  }
+
+  /// All of a segment, or nothing after a finding.
+  Result<std::optional<std::string>> bytes_of(const SegmentOnDisk& segment) {
+    auto bytes = segment_bytes(files_, path_of(segment.name), segment.form);
+    if (bytes) return *std::move(bytes);
+    if (!is_damage(bytes.error())) return std::unexpected(std::move(bytes).error());
+    found(Kind::lost, path_of(segment), bytes.error().context);
+    return std::nullopt;
+  }
 
   /// What is left of removed segments. Nothing could make it again.
   Result<void> verify_past(const std::vector<std::string>& names) {
@@ -100,17 +112,18 @@ class LogVerifier {
   }
 
   /// The header of a segment, or nothing after a finding.
-  Result<std::optional<SegmentHeader>> header_of(const std::string& name, std::string_view bytes) {
+  Result<std::optional<SegmentHeader>> header_of(const SegmentOnDisk& segment,
+                                                 std::string_view bytes) {
     auto header = decode_segment_header(bytes.substr(0, kSegmentHeaderBytes), identity_);
     if (!header && !is_damage(header.error())) return std::unexpected(header.error());
-    if (header && header->start.point.next_batch == parse_segment_name(name)) return *header;
-    found(Kind::lost, path_of(name),
+    if (header && header->start.point.next_batch == segment.first_batch) return *header;
+    found(Kind::lost, path_of(segment),
           header ? "the header is of another segment" : header.error().context + ", at byte 0");
     return std::nullopt;
   }
 
   /// Whether a segment begins where the one before it ended; unknown when that one is damaged.
-  void check_continues(const std::string& name, const SegmentHeader& header) {
+  void check_continues(const SegmentOnDisk& segment, const SegmentHeader& header) {
     const bool first = report_.segments == 0;
     LogState expected = state_.value_or(header.start);
     if (first && past_ && past_->segments.empty()) expected = LogState();
@@ -122,7 +135,7 @@ class LogVerifier {
     if (header.start.point == expected.point && header.start.tree.root() == expected.tree.root()) {
       return;
     }
-    found(Kind::lost, path_of(name),
+    found(Kind::lost, path_of(segment),
           "it begins at batch " + std::to_string(header.start.point.next_batch.value) +
               ", and what is before it ends at batch " +
               std::to_string(expected.point.next_batch.value) +
@@ -130,12 +143,14 @@ class LogVerifier {
   }
 
   /// A segment that another one follows.
-  Result<void> verify_sealed(const std::string& name, const std::string& next_name) {
-    KEELSON_TRY_ASSIGN(const std::string bytes, segment_bytes(files_, path_of(name)));
-    KEELSON_TRY_ASSIGN(const auto header, header_of(name, bytes));
+  Result<void> verify_sealed(const SegmentOnDisk& segment, const SegmentOnDisk& following) {
+    KEELSON_TRY_ASSIGN(const auto read, bytes_of(segment));
+    if (!read) return pass_over({});
+    const std::string_view bytes = *read;
+    KEELSON_TRY_ASSIGN(const auto header, header_of(segment, bytes));
     if (!header) return pass_over(bytes);
-    check_continues(name, *header);
-    KEELSON_TRY_ASSIGN(const auto next, start_of(next_name));
+    check_continues(segment, *header);
+    KEELSON_TRY_ASSIGN(const auto next, start_of(following));
     // Without the next one's header all that is known of the end is that something follows.
     if (!next) return pass_over(bytes);
     TailIndex index(bytes.size());
@@ -147,35 +162,36 @@ class LogVerifier {
         });
     if (!end && !is_damage(end.error())) return std::unexpected(end.error());
     if (!end) {
-      found(Kind::lost, path_of(name), end.error().context);
+      found(Kind::lost, path_of(segment), end.error().context);
       return pass_over(bytes);
     }
     count(bytes, batches, next->point.end - header->start.point.end);
     state_ = *next;
-    return verify_index(name, index,
+    return verify_index(segment.name, index,
                         {identity_, header->start.point.next_batch, header->start.point.end, *end});
   }
 
   /// Where a segment begins, by its header; nothing when that is damaged, which is found later.
-  Result<std::optional<LogState>> start_of(const std::string& name) {
-    KEELSON_TRY_ASSIGN(const auto file, files_.open(path_of(name), io::OpenMode::read));
-    KEELSON_TRY_ASSIGN(const std::uint64_t size, file->size());
-    KEELSON_TRY_ASSIGN(const std::string bytes,
-                       file->read_at(0, std::min<std::uint64_t>(size, kSegmentHeaderBytes)));
-    auto header = decode_segment_header(bytes, identity_);
+  Result<std::optional<LogState>> start_of(const SegmentOnDisk& segment) {
+    const auto bytes = segment_head(files_, path_of(segment.name), segment.form);
+    if (!bytes && is_damage(bytes.error())) return std::nullopt;
+    if (!bytes) return std::unexpected(bytes.error());
+    auto header = decode_segment_header(*bytes, identity_);
     if (header) return std::move(header->start);
     if (is_damage(header.error())) return std::nullopt;
     return std::unexpected(std::move(header).error());
   }
 
   /// The segment that is written, or was when the server ended.
-  Result<void> verify_last(const std::string& name) {
+  Result<void> verify_last(const SegmentOnDisk& segment) {
     for (int tries = 1;; ++tries) {
-      KEELSON_TRY_ASSIGN(const std::string bytes, segment_bytes(files_, path_of(name)));
       const std::size_t findings = report_.findings.size();
-      KEELSON_TRY_ASSIGN(const auto header, header_of(name, bytes));
+      KEELSON_TRY_ASSIGN(const auto read, bytes_of(segment));
+      if (!read) return pass_over({});
+      const std::string_view bytes = *read;
+      KEELSON_TRY_ASSIGN(const auto header, header_of(segment, bytes));
       if (!header) return pass_over(bytes);
-      check_continues(name, *header);
+      check_continues(segment, *header);
       std::uint64_t batches = 0;
       auto scan = scan_tail(bytes, header->start, seed_, [&](const StoredBatch&) -> Result<void> {
         ++batches;
@@ -188,11 +204,11 @@ class LogVerifier {
         continue;
       }
       if (!scan) {
-        found(Kind::lost, path_of(name), scan.error().context);
+        found(Kind::lost, path_of(segment), scan.error().context);
         return pass_over(bytes);
       }
       if (scan->torn) {
-        found(Kind::torn, path_of(name),
+        found(Kind::torn, path_of(segment),
               std::to_string(scan->torn->bytes) + " bytes of a write that was cut short, at byte " +
                   std::to_string(scan->torn->position));
       }
@@ -223,7 +239,7 @@ class LogVerifier {
       found(Kind::derived, path, "it is missing");
       return {};
     }
-    KEELSON_TRY_ASSIGN(const std::string stored, segment_bytes(files_, path));
+    KEELSON_TRY_ASSIGN(const std::string stored, file_bytes(files_, path));
     const std::string made = seal_index(index, id);
     if (stored == made) return {};
     const auto [at, of_made] = std::ranges::mismatch(stored, made);

@@ -13,27 +13,50 @@
 #include "engine/base/random.h"
 #include "engine/base/result.h"
 #include "engine/io/file_system.h"
+#include "engine/log/compressed_segment.h"
+#include "engine/log/segment_files.h"
 #include "engine/log/segment_index.h"
 #include "engine/log/verified_batches.h"
 
 namespace keelson::log {
 
+class OpenSegments;
+
 /// An open segment file, mapped. Whoever holds it may read it, also after retention has removed the
 /// file's name.
 struct SegmentFile {
   std::string path;
-  std::unique_ptr<io::File> file;
-  std::string_view bytes;  ///< all of it; unused bytes are zero
+  std::unique_ptr<io::File> file;  ///< nullptr when it is compressed
+  std::unique_ptr<const CompressedSegment> compressed;
+  std::string_view bytes;                     ///< all of it; unused bytes are zero. See `need`
+  std::weak_ptr<OpenSegments> open_segments;  ///< bound what is decompressed; perhaps none
 
   [[nodiscard]] static Result<std::shared_ptr<SegmentFile>> open(io::FileSystem& files,
                                                                  std::string path,
                                                                  io::OpenMode mode);
+  /// For reading, whatever its form; `path` is that of the plain file.
+  /// @param open_segments  bound what is decompressed, together with all others; perhaps none.
+  [[nodiscard]] static Result<std::shared_ptr<SegmentFile>> open_form(
+      io::FileSystem& files, const std::string& path, SegmentForm form,
+      std::weak_ptr<OpenSegments> open_segments);
+
+  /// Before bytes of [position, position + length) are read: a compressed segment is decompressed
+  /// in parts. What has been needed once stays readable as long as this object.
+  /// @error corruption  that part is damaged; context has the file.
+  [[nodiscard]] Result<void> need(std::uint64_t position, std::uint64_t length) const {
+    return compressed == nullptr ? Result<void>() : decompress(position, length);
+  }
+
+ private:
+  [[nodiscard]] Result<void> decompress(std::uint64_t position, std::uint64_t length) const;
 };
 
 /// Something opened for reading that `OpenSegments` can hold.
 class Opened {
  public:
   virtual ~Opened() = default;
+  /// What it holds of memory that is not a mapped file.
+  [[nodiscard]] virtual std::uint64_t memory_bytes() const { return 0; }
 
  private:
   friend class OpenSegments;
@@ -54,6 +77,9 @@ class OpenSegment final : public Opened {
   /// Of one that has not been removed.
   [[nodiscard]] const SegmentFile& file() const { return *file_; }
   [[nodiscard]] const SegmentIndex& index() const { return *index_; }
+  [[nodiscard]] std::uint64_t memory_bytes() const override {
+    return removed() || !file_->compressed ? 0 : file_->compressed->inflated_bytes();
+  }
 
   mutable VerifiedBatches verified;
 
@@ -64,8 +90,9 @@ class OpenSegment final : public Opened {
 
 /// Holds the sealed segments, and the filters of groups of them, that were read last, so that a
 /// reader seldom has to open one. What it holds is bounded, however many there are: for each at
-/// most two descriptors, two mappings, a bit for each batch and one for each 4 KiB of index. Shared
-/// by all partitions of a store. Thread-safe.
+/// most two descriptors, two mappings, a bit for each batch and one for each 4 KiB of index. And of
+/// all together so many bytes of decompressed segments. Shared by all partitions of a store.
+/// Thread-safe.
 ///
 /// What falls out is closed when its last reader lets go of it, and opened again when it
 /// is read again: then its checksums are verified anew.
@@ -73,8 +100,11 @@ class OpenSegments {
  public:
   static constexpr std::size_t kSegmentsDefault = 256;
 
+  static constexpr std::uint64_t kMemoryBytesDefault = 256u << 20;
+
   /// @param segments_max  at least 1.
-  explicit OpenSegments(std::size_t segments_max = kSegmentsDefault);
+  explicit OpenSegments(std::size_t segments_max = kSegmentsDefault,
+                        std::uint64_t memory_bytes_max = kMemoryBytesDefault);
 
   /// Holds `opened`, in place of the one that has not been used for longest.
   void keep(std::shared_ptr<const Opened> opened);
@@ -85,10 +115,15 @@ class OpenSegments {
       opened.used_.store(now, std::memory_order_relaxed);
     }
   }
+  /// Something held takes more memory than before: lets go of what has not been used for longest,
+  /// as long as all of it takes too much.
+  void shrink();
   [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] std::uint64_t memory_bytes() const;
 
  private:
   const std::size_t segments_max_;
+  const std::uint64_t memory_bytes_max_;
   std::atomic<std::uint64_t> clock_{1};
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<const Opened>> held_;

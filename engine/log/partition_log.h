@@ -13,6 +13,7 @@
 #include "engine/base/result.h"
 #include "engine/base/types.h"
 #include "engine/io/file_system.h"
+#include "engine/log/codec.h"
 #include "engine/log/record.h"
 #include "engine/log/retention.h"
 
@@ -32,6 +33,8 @@ struct LogOptions {
   std::uint64_t segment_bytes = 64u << 20;
   Opening opening = Opening::make_if_missing;
   Retention retention = {};
+  /// Of sealed segments but the newest two, each compressed as a whole, in the background.
+  Codec sealed_codec = Codec::none;
   /// Bounds the sealed segments that are open at a time; shared by the partitions of a store.
   /// Nullptr: one of its own, of the default size.
   std::shared_ptr<OpenSegments> open_segments = nullptr;

@@ -18,12 +18,14 @@ std::unexpected<Error> removed(const PublishedLog& log, const std::string& what)
 
 Result<StoredBatch> batch_at(const SegmentFile& file, std::uint64_t position, ChecksumSeed seed) {
   const auto rest = file.bytes.substr(std::min<std::size_t>(position, file.bytes.size()));
+  KEELSON_TRY(file.need(position, kBatchHeaderBytes));
   auto header = decode_batch_header(rest, seed);
   if (!header) return std::unexpected(located(std::move(header).error(), file, position));
   if (header->padded_bytes() > rest.size()) {
     return std::unexpected(
         located({Errc::corruption, "batch is longer than the segment's rest", {}}, file, position));
   }
+  KEELSON_TRY(file.need(position, header->padded_bytes()));
   return StoredBatch{*header, position, rest.substr(0, header->padded_bytes())};
 }
 

@@ -20,8 +20,8 @@ Segment::Segment(const SegmentContext& context, LogPoint start,
                                           file->bytes.size() / kBatchHeaderBytes)) {}
 
 Segment::Segment(const SegmentContext& context, LogPoint start, std::string path,
-                 std::uint64_t used_end, Kept kept)
-    : context_(context), start_(start), path_(std::move(path)), used_end_(used_end), kept_(kept) {}
+                 std::uint64_t used_end, SegmentForm form)
+    : context_(context), start_(start), path_(std::move(path)), used_end_(used_end), form_(form) {}
 
 std::shared_ptr<TailIndex> Segment::tail_index() const {
   const std::lock_guard lock(mutex_);
@@ -35,13 +35,14 @@ Result<std::shared_ptr<const OpenSegment>> Segment::open() const {
     context_.open->touch(*open);
     return open;
   }
-  const bool whole = kept_ == Kept::all;
+  const bool whole = form_ != SegmentForm::removed;
   std::shared_ptr<const SegmentFile> file;
   if (whole) {
-    KEELSON_TRY_ASSIGN(file, SegmentFile::open(context_.files, path_, io::OpenMode::read));
+    KEELSON_TRY_ASSIGN(file, SegmentFile::open_form(context_.files, path_, form_, context_.open));
     if (file->bytes.size() < used_end()) {
-      return fail(Errc::corruption, path_ + " ends at byte " + std::to_string(file->bytes.size()) +
-                                        ", its batches at " + std::to_string(used_end()));
+      return fail(Errc::corruption, file->path + " ends at byte " +
+                                        std::to_string(file->bytes.size()) + ", its batches at " +
+                                        std::to_string(used_end()));
     }
   }
   const std::string index_file = whole ? index_path(path_) : past_path(path_);
@@ -66,17 +67,17 @@ void Segment::seal() {
   index_damaged_ = false;
 }
 
-bool Segment::removed() const {
+SegmentForm Segment::form() const {
   const std::lock_guard lock(mutex_);
-  return kept_ == Kept::index;
+  return form_;
 }
 
 std::string Segment::index_file() const { return removed() ? past_path(path_) : index_path(path_); }
 
-void Segment::remove() {
+void Segment::change(SegmentForm form) {
   const std::lock_guard lock(mutex_);
   KEELSON_ASSERT(tail_index_ == nullptr);
-  kept_ = Kept::index;
+  form_ = form;
   held_.reset();
   opened_.reset();
 }

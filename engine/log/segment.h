@@ -12,6 +12,7 @@
 #include "engine/log/log_state.h"
 #include "engine/log/open_segment.h"
 #include "engine/log/sealed_index.h"
+#include "engine/log/segment_files.h"
 #include "engine/log/tail_index.h"
 
 namespace keelson::log {
@@ -21,17 +22,15 @@ namespace keelson::log {
 /// It is open for writing at first, with its file and its index held. Once the next segment has
 /// taken over, `used_end` is fixed and nothing of it changes any more. When it is sealed it lets go
 /// of both: from then on it is opened when it is read, and takes a few hundred bytes of memory.
-/// Retention may remove it later: its index stays, so that what was in it is still known to have
-/// been.
+/// Later it may be compressed, or removed by retention: then its index stays, so that what was in
+/// it is still known to have been.
 class Segment {
  public:
-  /// What there is of a segment that is not written any more.
-  enum class Kept { all, index };
   /// The segment that is written, with an empty index.
   Segment(const SegmentContext& context, LogPoint start, std::shared_ptr<const SegmentFile> file);
   /// A sealed segment, with its index beside it.
   Segment(const SegmentContext& context, LogPoint start, std::string path, std::uint64_t used_end,
-          Kept kept = Kept::all);
+          SegmentForm form);
 
   [[nodiscard]] const LogPoint& start() const { return start_; }
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -44,7 +43,8 @@ class Segment {
   [[nodiscard]] Result<std::shared_ptr<const OpenSegment>> open() const;
 
   [[nodiscard]] bool sealed() const { return tail_index() == nullptr; }
-  [[nodiscard]] bool removed() const;
+  [[nodiscard]] SegmentForm form() const;
+  [[nodiscard]] bool removed() const { return form() == SegmentForm::removed; }
   /// Where its index is, once it is sealed.
   [[nodiscard]] std::string index_file() const;
   /// What its index belongs to. Once `used_end` is fixed.
@@ -59,8 +59,8 @@ class Segment {
   void fix_end(std::uint64_t used_end) { used_end_.store(used_end, std::memory_order_release); }
   /// Its index has been written: lets go of the one in memory, and of one that was read before.
   void seal();
-  /// Its index is there under the name of a removed segment's. Who has it open may read on.
-  void remove();
+  /// It is there in another form from now on. Who has it open may read on.
+  void change(SegmentForm form);
   /// Whether a reader has found its index damaged.
   [[nodiscard]] bool index_damaged() const;
   /// Serves `open` in place of what is on disk, until it is sealed or the log closed.
@@ -76,7 +76,7 @@ class Segment {
   std::shared_ptr<const OpenSegment> held_;  ///< until it is sealed
   mutable std::weak_ptr<const OpenSegment> opened_;
   mutable bool index_damaged_ = false;  ///< so badly that it could not be opened
-  Kept kept_ = Kept::all;
+  SegmentForm form_ = SegmentForm::plain;
 };
 
 /// The segments of a log, oldest first. Thread-safe; its lock is held for a copy of a pointer, and

@@ -57,6 +57,11 @@ Result<void> seal_segment(io::FileSystem& files, const std::string& path, const 
     KEELSON_TRY(file->truncate(segment.used_end));
     KEELSON_TRY(file->sync());
   }
+  return write_index(files, path, tail, segment);
+}
+
+Result<void> write_index(io::FileSystem& files, const std::string& path, const TailIndex& tail,
+                         const SegmentId& segment) {
   return io::replace_file(files, index_path(path), seal_index(tail, segment));
 }
 

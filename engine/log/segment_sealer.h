@@ -20,6 +20,10 @@ namespace keelson::log {
 [[nodiscard]] Result<void> seal_segment(io::FileSystem& files, const std::string& path,
                                         const TailIndex& tail, const SegmentId& segment);
 
+/// The second half of that alone.
+[[nodiscard]] Result<void> write_index(io::FileSystem& files, const std::string& path,
+                                       const TailIndex& tail, const SegmentId& segment);
+
 /// Where the index of the segment at `segment_path` is.
 [[nodiscard]] std::string index_path(std::string_view segment_path);
 

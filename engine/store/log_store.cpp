@@ -38,7 +38,8 @@ class LogStore final : public Store {
       : environment_(environment),
         options_(std::move(options)),
         lock_(std::move(lock)),
-        open_segments_(std::make_shared<log::OpenSegments>(options_.open_segments_max)) {}
+        open_segments_(std::make_shared<log::OpenSegments>(options_.open_segments_max,
+                                                           options_.decompressed_bytes_max)) {}
 
   ~LogStore() override { close(); }
 

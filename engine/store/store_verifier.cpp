@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/log/segment_header.h"
+#include "engine/log/open_segment.h"
+#include "engine/log/segment_files.h"
 #include "engine/store/topic_folder.h"
 
 namespace keelson {
@@ -51,11 +52,10 @@ Result<std::uint64_t> segment_bytes(io::FileSystem& files, const std::string& fo
   if (!there) return 0;
   KEELSON_TRY_ASSIGN(const auto names, files.list(folder));
   std::uint64_t bytes = 0;
-  for (const std::string& name : names) {
-    if (!log::parse_segment_name(name)) continue;
-    KEELSON_TRY_ASSIGN(const auto file, files.open(folder + "/" + name, io::OpenMode::read));
-    KEELSON_TRY_ASSIGN(const std::uint64_t size, file->size());
-    bytes += size;
+  for (const log::SegmentOnDisk& segment : log::find_segments(names)) {
+    const auto file =
+        log::SegmentFile::open_form(files, folder + "/" + segment.name, segment.form, {});
+    if (file) bytes += (*file)->bytes.size();  // what cannot be opened is found by who verifies it
   }
   return bytes;
 }

@@ -94,6 +94,7 @@ std::string encode_topic_record(const TopicRecord& record) {
   if (const auto bytes = record.options.retention.bytes; bytes != 0) {
     text += "retention_bytes " + std::to_string(bytes) + "\n";
   }
+  if (record.options.sealed_codec != log::Codec::none) text += "sealed_codec zstd\n";
   return text + "checksum " + checksum_of(text) + "\n";
 }
 
@@ -140,6 +141,10 @@ Result<TopicRecord> decode_topic_record(std::string_view text) {
   if (fields.contains("retention_bytes") &&
       !read_number(fields["retention_bytes"], record.options.retention.bytes)) {
     return damaged("retention_bytes");
+  }
+  if (fields.contains("sealed_codec")) {
+    if (fields["sealed_codec"] != "zstd") return damaged("sealed_codec");
+    record.options.sealed_codec = log::Codec::zstd;
   }
   if (const auto fit = check_topic_options(record.options); !fit) {
     return damaged(fit.error().context);

@@ -48,12 +48,14 @@ TEST_CASE("topic record: read back as it was written") {
   CHECK(encode_topic_record(*decoded) == record(kLines));
 }
 
-TEST_CASE("topic record: retention is in it where there is one") {
-  const std::string lines = kLines + "retention_seconds 60\nretention_bytes 1000\n";
+TEST_CASE("topic record: retention and codec are in it where they are set") {
+  const std::string lines =
+      kLines + "retention_seconds 60\nretention_bytes 1000\nsealed_codec zstd\n";
   const auto decoded = decode_topic_record(record(lines));
   REQUIRE(decoded);
   CHECK(decoded->options.retention ==
         log::Retention{.bytes = 1000, .age = std::chrono::minutes(1)});
+  CHECK(decoded->options.sealed_codec == log::Codec::zstd);
   CHECK(encode_topic_record(*decoded) == record(lines));
   CHECK(code_of(record(kLines + "retention_seconds 0\n")) == Errc::corruption);
   CHECK(code_of(record(kLines + "retention_seconds -1\n")) == Errc::corruption);
@@ -69,7 +71,8 @@ TEST_CASE("topic record: what this version does not write is refused, under a ri
   CHECK(code_of(replaced(kLines, "durability os", "durability none")) == Errc::corruption);
   // A line twice: which one would count? And one that is not known: it may change what a topic is.
   CHECK(code_of(record(kLines + "partitions 8\n")) == Errc::corruption);
-  CHECK(code_of(record(kLines + "codec zstd\n")) == Errc::corruption);
+  CHECK(code_of(record(kLines + "color blue\n")) == Errc::corruption);
+  CHECK(code_of(record(kLines + "sealed_codec none\n")) == Errc::corruption);
   CHECK(code_of(replaced(kLines, "topic 1", "topic 2")) == Errc::unsupported_format);
 }
 

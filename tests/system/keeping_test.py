@@ -1,5 +1,6 @@
-"""A topic that keeps only its newest events: what clients are told of the rest."""
+"""A topic that keeps only its newest events, or has less room for the others: what clients see."""
 
+import subprocess
 import time
 
 from tools_test import report
@@ -93,3 +94,34 @@ def test_retention_is_changed_on_a_running_server(start_bank):
     assert events[-1]["offset"] == partition(client)["end"] - 1
     assert client.request("PUT", "/v1/topics/notes", {"durability": "os"}).status == 409
     assert client.request("PUT", "/v1/topics/notes", {"retention_seconds": -1}).status == 400
+
+
+def test_compressed_segments_are_read_as_if_nothing_had_happened(start_bank):
+    server = start_bank()
+    client = server.client()
+    made = client.request("PUT", "/v1/topics/notes",
+                          {"segment_bytes": MIB, "sealed_codec": "zstd"})
+    assert (made.status, made.json()["sealed_codec"]) == (201, "zstd")
+    answers = [append(client, f"note-{i % 7}", key=f"k{i}").json() for i in range(80)]
+    folder = server.folder / "data" / "log" / "topics" / "notes" / "0"
+    deadline = time.monotonic() + 30
+    while len(list(folder.glob("*.seg.zst"))) < 5:
+        assert time.monotonic() < deadline, sorted(folder.iterdir())
+        time.sleep(0.05)
+    for _ in range(2):
+        events = list(client.events(0, topic="notes"))
+        assert [event["offset"] for event in events] == list(range(80))
+        assert all(event["data"] == EVENT["data"] for event in events)
+        again = append(client, "note-3", key="k3")
+        assert again.replayed and again.json() == answers[3]
+        page = client.get_json("/v1/topics/notes/streams/note-0")
+        assert [event["version"] for event in page["events"]] == list(range(1, 13))
+        code, verified = report(server)
+        assert code == 0, verified
+        server.kill()
+        server.restart()
+        client = server.client()
+    # Any tool makes the segment of it, byte by byte.
+    for compressed in folder.glob("*.seg.zst"):
+        plain = subprocess.run(["zstd", "-dcq", compressed], capture_output=True, check=True).stdout
+        assert plain.startswith(b"KEELSEG\n") and len(plain) > MIB // 2

@@ -1,0 +1,303 @@
+// Sealed segments in less room: the same log.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/log/compressed_segment.h"
+#include "engine/log/log_inspector.h"
+#include "engine/log/log_verifier.h"
+#include "engine/log/open_segment.h"
+#include "engine/log/partition_log.h"
+#include "tests/engine/log/log_model.h"
+#include "tests/support/simulated_file_system.h"
+
+using namespace keelson;
+using namespace keelson::test;
+using log::CompressedSegment;
+using log::PartitionLog;
+
+namespace {
+
+const Uuid kIdentity{{std::byte{7}}};
+constexpr std::uint64_t kSegmentBytes = 64u << 10;
+
+/// A log whose sealed segments are compressed, beside its model.
+class CompressedLog {
+ public:
+  explicit CompressedLog(std::uint64_t seed = 1) : disk(seed), model(seed) { open(); }
+
+  Result<void> try_open() {
+    log_.reset();
+    auto opened = PartitionLog::open(disk, "log", kIdentity, options);
+    if (!opened) return std::unexpected(opened.error());
+    log_ = *std::move(opened);
+    return {};
+  }
+  void open() {
+    const auto opened = try_open();
+    REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
+  }
+  void close() { log_.reset(); }
+
+  void append() {
+    ModelBatch batch = model.make_batch(2000);
+    const auto number = log_->append(batch.draft());
+    REQUIRE(number.has_value());
+    REQUIRE(log_->sync());
+    log_->publish(*number);
+    model.take(std::move(batch));
+  }
+  void maintain() {
+    while (log_->maintenance_due()) REQUIRE(log_->maintain());
+  }
+  void fill(std::size_t segments) {
+    while (files(".idx").size() < segments) {
+      append();
+      maintain();
+    }
+  }
+
+  [[nodiscard]] std::vector<std::string> files(std::string_view suffix) {
+    auto names = disk.list("log").value();
+    std::erase_if(names, [&](const std::string& name) { return !name.ends_with(suffix); });
+    for (std::string& name : names) name = "log/" + name;
+    return names;
+  }
+  [[nodiscard]] std::string bytes_of(const std::string& path) {
+    const auto file = disk.open(path, io::OpenMode::read).value();
+    return file->read_at(0, file->size().value()).value();
+  }
+
+  /// CHECKs that the log answers as its model does, and that nothing on the disk is amiss.
+  void check() {
+    model.check_equal(*log_);
+    const auto report = log::verify_log(disk, "log", kIdentity).value();
+    for (const auto& finding : report.findings) {
+      CHECK_MESSAGE(false, finding.file, ": ", finding.what);
+    }
+    CHECK(report.events == model.end().value);
+  }
+
+  PartitionLog* operator->() { return log_.get(); }
+
+  SimulatedFileSystem disk;
+  LogModel model;
+  log::LogOptions options{.segment_bytes = kSegmentBytes, .sealed_codec = log::Codec::zstd};
+
+ private:
+  std::unique_ptr<PartitionLog> log_;
+};
+
+}  // namespace
+
+TEST_CASE("compression: the log is the same, before and after a start, and takes less room") {
+  CompressedLog log;
+  log.fill(20);
+  CHECK(log.files(".seg.zst").size() == 18);
+  CHECK(log.files(".seg").size() == 3);
+  std::uint64_t stored = 0;
+  for (const auto& file : log.files(".seg.zst")) stored += log.bytes_of(file).size();
+  CHECK(stored < 18 * kSegmentBytes / 2);
+  log.check();
+  log.open();
+  CHECK(log->rebuilt_indexes() == 0);
+  log.check();
+  log.fill(22);
+  log.check();
+}
+
+TEST_CASE("compression: each segment is what it was, byte by byte") {
+  CompressedLog log;
+  log.options.sealed_codec = log::Codec::none;
+  log.open();
+  log.fill(6);
+  log.close();
+  std::vector<std::string> plain;
+  for (const auto& file : log.files(".seg")) plain.push_back(log.bytes_of(file));
+  log.options.sealed_codec = log::Codec::zstd;
+  log.open();
+  log.maintain();
+  const auto compressed = log.files(".seg.zst");
+  REQUIRE(compressed.size() == 4);
+  for (std::size_t i = 0; i < compressed.size(); ++i) {
+    const auto opened =
+        CompressedSegment::open(log.disk.open(compressed[i], io::OpenMode::read).value()).value();
+    REQUIRE(opened->need(0, UINT64_MAX));
+    CHECK(opened->bytes() == plain[i]);
+  }
+}
+
+TEST_CASE("compression: a part of a segment is decompressed when it is needed, and no more") {
+  SimulatedFileSystem disk(1);
+  REQUIRE(disk.create_folders("log"));
+  const auto plain = disk.open("log/plain", io::OpenMode::create_new).value();
+  std::string bytes;
+  for (std::uint64_t i = 0; bytes.size() < (5u << 20) + 77; ++i) bytes += std::to_string(i * i);
+  bytes.resize((5u << 20) + 77);
+  REQUIRE(plain->write_at(0, bytes));
+  REQUIRE(log::compress_segment(*plain, bytes.size(),
+                                *disk.open("log/it", io::OpenMode::create_new).value()));
+  const auto open = [&] {
+    return CompressedSegment::open(disk.open("log/it", io::OpenMode::read).value()).value();
+  };
+  const auto segment = open();
+  CHECK(segment->bytes().size() == bytes.size());
+  CHECK(segment->inflated_bytes() == 0);
+  REQUIRE(segment->need(0, 4096));
+  CHECK(segment->inflated_bytes() == 4096);
+  for (const std::uint64_t at : {std::uint64_t{4095}, std::uint64_t{(1u << 20) + 4095},
+                                 std::uint64_t{3'000'000}, std::uint64_t{bytes.size() - 2}}) {
+    CAPTURE(at);
+    const auto part = open();
+    REQUIRE(part->need(at, 2));
+    CHECK(part->bytes().substr(at, 2) == bytes.substr(at, 2));
+    CHECK(part->inflated_bytes() <= (2u << 20));
+  }
+  REQUIRE(segment->need(bytes.size(), 1));  // nothing is there: nothing is needed
+  REQUIRE(segment->need(0, UINT64_MAX));
+  CHECK(segment->bytes() == bytes);
+}
+
+TEST_CASE("compression: whichever call of the disk fails or is the last, the log is whole") {
+  for (const bool power : {false, true}) {
+    for (std::uint64_t nth = 0;; ++nth) {
+      CAPTURE(power);
+      CAPTURE(nth);
+      CompressedLog log(1 + nth);
+      log.options.sealed_codec = log::Codec::none;
+      log.open();
+      log.fill(5);
+      log.options.sealed_codec = log::Codec::zstd;
+      log.open();
+      std::uint64_t calls = 0;
+      bool failed = false;
+      log.disk.set_fault([&](DiskCall, const std::string&) -> std::optional<Errc> {
+        if (calls++ < nth) return std::nullopt;
+        failed = true;
+        return Errc::disk_full;
+      });
+      while (log->maintenance_due() && log->maintain()) {
+      }
+      log.disk.set_fault(nullptr);
+      if (power) {
+        log.disk.cut_power();
+      } else {
+        if (failed) log.check();
+        log.disk.kill();
+      }
+      log.open();
+      log.check();
+      log.maintain();
+      log.check();
+      CHECK(log.files(".seg.zst").size() == 3);
+      CHECK(log.files(".tmp").size() <= 1);  // the next segment
+      if (!failed) break;
+    }
+  }
+}
+
+TEST_CASE("compression: a damaged frame is named by whoever reads it, and by verify") {
+  CompressedLog log;
+  log.fill(6);
+  log.close();
+  const std::string file = log.files(".seg.zst")[1];
+  log.disk.flip_bit(file, 8 * log.bytes_of(file).size() / 2);
+  log.open();
+  const auto cursor = log->read(Offset(0)).value();
+  auto event = cursor->next();
+  while (event && *event) event = cursor->next();
+  REQUIRE_FALSE(event.has_value());
+  CHECK(event.error().code == Errc::corruption);
+  CHECK(event.error().context.find(file) != std::string::npos);
+  const auto report = log::verify_log(log.disk, "log", kIdentity).value();
+  REQUIRE(report.findings.size() >= 1);
+  CHECK(report.findings.front().kind == log::LogFinding::Kind::lost);
+  CHECK(report.findings.front().file == file);
+}
+
+TEST_CASE("compression: every flipped bit of the table, and every cut, is damage or does no harm") {
+  SimulatedFileSystem disk(1);
+  REQUIRE(disk.create_folders("log"));
+  CompressedLog log;
+  log.fill(4);
+  const std::string good = log.bytes_of(log.files(".seg.zst").front());
+  const auto whole = [&](const std::string& bytes) -> Result<std::string> {
+    [[maybe_unused]] const auto removed = disk.remove("log/it");
+    const auto file = disk.open("log/it", io::OpenMode::create_new).value();
+    REQUIRE(file->write_at(0, bytes));
+    KEELSON_TRY_ASSIGN(const auto opened,
+                       CompressedSegment::open(disk.open("log/it", io::OpenMode::read).value()));
+    KEELSON_TRY(opened->need(0, UINT64_MAX));
+    return std::string(opened->bytes());
+  };
+  const std::string plain = whole(good).value();
+  for (std::size_t bit = 8 * (good.size() - 200); bit < 8 * good.size(); ++bit) {
+    std::string bytes = good;
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << bit % 8);
+    const auto read = whole(bytes);
+    if (read) CHECK(*read == plain);
+  }
+  for (std::size_t length = 0; length < good.size(); length += 1 + length / 50) {
+    CHECK_FALSE(whole(good.substr(0, length)).has_value());
+  }
+}
+
+TEST_CASE(
+    "compression: an index of a compressed segment is made again when it is gone or damaged") {
+  CompressedLog log;
+  log.fill(6);
+  SUBCASE("gone") {
+    log.close();
+    REQUIRE(log.disk.remove(log.files(".idx").front()));
+    log.open();
+    CHECK(log->rebuilt_indexes() == 1);
+  }
+  SUBCASE("damaged, found by a look-up") {
+    log.close();
+    log.disk.flip_bit(log.files(".idx").front(), 8 * 300);
+    log.open();
+  }
+  log.check();
+  log.open();
+  CHECK(log->rebuilt_indexes() == 0);
+  log.check();
+}
+
+TEST_CASE("compression: retention removes compressed segments as well") {
+  CompressedLog log;
+  log.options.retention.bytes = 4 * kSegmentBytes;
+  log.open();
+  log.fill(10);
+  REQUIRE(log->retain(TimeUs(0)));
+  CHECK(log->start() > Offset(0));
+  CHECK(log.files(".seg.zst").size() <= 4);
+  log.open();
+  CHECK(log->read(log->start()).value()->next().value().has_value());
+  CHECK(log::verify_log(log.disk, "log", kIdentity).value().findings.empty());
+}
+
+TEST_CASE("compression: the memory that decompressed segments take is bounded") {
+  CompressedLog log;
+  const auto bound = std::make_shared<log::OpenSegments>(256, 3 * kSegmentBytes);
+  log.options.open_segments = bound;
+  log.open();
+  log.fill(12);
+  log.check();
+  CHECK(bound->memory_bytes() > 0);
+  CHECK(bound->memory_bytes() <= 3 * kSegmentBytes);
+}
+
+TEST_CASE("compression: what is compressed can be inspected") {
+  CompressedLog log;
+  log.fill(5);
+  const log::LogInspector inspector(log.disk, "log", kIdentity);
+  const auto segments = inspector.segments().value();
+  REQUIRE(segments.size() == 6);
+  CHECK(segments.front().file.ends_with(".seg.zst"));
+  CHECK(inspector.batches(BatchNo(0), 3).value().size() == 3);
+  CHECK(inspector.event(Offset(0)).value()->version == Version(1));
+}
