@@ -11,15 +11,15 @@ std::unexpected<Error> DiskCursor::failed(Error error) const {
   return std::unexpected(located(std::move(error), open_->file(), position_));
 }
 
-Result<std::optional<FoundEvent>> DiskCursor::next() {
+Result<const FoundEvent*> DiskCursor::next() {
   if (failed_) return std::unexpected(*failed_);
-  if (next_ >= log_.end()) return std::nullopt;
+  if (next_ >= log_.end()) return nullptr;
   auto event = read_event();
   if (!event) failed_ = event.error();
   return event;
 }
 
-Result<std::optional<FoundEvent>> DiskCursor::read_event() {
+Result<const FoundEvent*> DiskCursor::read_event() {
   if (segment_ == nullptr) KEELSON_TRY(repairing(log_, [this] { return locate(); }));
   while (true) {
     if (!batch_) KEELSON_TRY(enter_batch());
@@ -31,7 +31,8 @@ Result<std::optional<FoundEvent>> DiskCursor::read_event() {
         ++event_offset_;
         if (offset < next_) continue;
         ++next_;
-        return FoundEvent{offset, (*event)->record, commit_->header.key.id};
+        event_ = {offset, (*event)->record, commit_->header.key.id};
+        return &event_;
       }
     }
     auto commit = body_->next_commit();

@@ -19,14 +19,14 @@ class DiskCursor final : public LogCursor {
   /// @param from  not past the end; found when the first event is asked for.
   DiskCursor(const PublishedLog& log, Offset from) : log_(log), next_(from) {}
 
-  [[nodiscard]] Result<std::optional<FoundEvent>> next() override;
+  [[nodiscard]] Result<const FoundEvent*> next() override;
   [[nodiscard]] Offset offset() const override { return next_; }
 
  private:
   [[nodiscard]] Result<void> locate();
   [[nodiscard]] Result<void> enter_batch();
   [[nodiscard]] Result<void> next_segment();
-  [[nodiscard]] Result<std::optional<FoundEvent>> read_event();
+  [[nodiscard]] Result<const FoundEvent*> read_event();
   [[nodiscard]] std::unexpected<Error> failed(Error error) const;
 
   const PublishedLog& log_;
@@ -39,6 +39,7 @@ class DiskCursor final : public LogCursor {
   std::optional<BodyReader> body_;
   const DecodedCommit* commit_ = nullptr;
   Offset event_offset_;  ///< of the next event in the batch
+  FoundEvent event_;     ///< the last one handed out
   std::optional<Error> failed_;
 };
 

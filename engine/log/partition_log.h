@@ -70,8 +70,8 @@ struct TornTail {
 class LogCursor {
  public:
   virtual ~LogCursor() = default;
-  /// Nothing at the published end. The record is valid until the next call.
-  [[nodiscard]] virtual Result<std::optional<FoundEvent>> next() = 0;
+  /// nullptr at the published end. The event is valid until the next call.
+  [[nodiscard]] virtual Result<const FoundEvent*> next() = 0;
   [[nodiscard]] virtual Offset offset() const = 0;
 };
 

@@ -60,6 +60,44 @@ class Fields {
   std::string_view rest_;
 };
 
+/// Reads the event at `position` into `event`, where it is to be used: a replay decodes millions a
+/// second, and each copy of what was just written waits for the writes.
+/// @return what is wrong with it, when something is; `event` is then not changed.
+const char* parse_event(std::string_view body, std::size_t position, DecodedEvent& event) {
+  if (position > body.size() || body.size() - position < kEventFramingBytes + kLeafHeadBytes) {
+    return "event head past the end";
+  }
+  const std::string_view frame = body.substr(position);
+  const auto leaf_bytes = get<std::uint32_t>(frame, kEventLeafLength);
+  const auto distance = get<std::uint32_t>(frame, kEventCommitDistance);
+  if (leaf_bytes < kLeafHeadBytes || leaf_bytes > frame.size() - kEventFramingBytes) {
+    return "event length out of range";
+  }
+  if (distance < kCommitHeadBytes || distance > position) {
+    return "event's distance to its commit is wrong";
+  }
+  const std::string_view leaf = frame.substr(kEventFramingBytes, leaf_bytes);
+  const std::size_t data = get<std::uint32_t>(leaf, kLeafDataLength);
+  const std::size_t metadata = get<std::uint32_t>(leaf, kLeafMetadataLength);
+  const std::size_t stream = get<std::uint16_t>(leaf, kLeafStreamLength);
+  const std::size_t type = get<std::uint16_t>(leaf, kLeafTypeLength);
+  if (kLeafHeadBytes + stream + type + data + metadata != leaf.size()) {
+    return "event's fields do not add up to its length";
+  }
+  event.leaf = leaf;
+  event.position = position;
+  event.commit_position = position - distance;
+  event.end = position + kEventFramingBytes + leaf_bytes;
+  event.record.version = Version(get<std::uint64_t>(leaf, kLeafVersion));
+  event.record.time = TimeUs(get<std::int64_t>(leaf, kLeafTime));
+  Fields fields(leaf.substr(kLeafHeadBytes));
+  event.record.stream = fields.take(stream);
+  event.record.type = fields.take(type);
+  event.record.data = fields.take(data);
+  event.record.metadata = fields.take(metadata);
+  return nullptr;
+}
+
 std::uint16_t name_length(std::string_view name) {
   KEELSON_ASSERT(name.size() <= UINT16_MAX);
   return static_cast<std::uint16_t>(name.size());
@@ -212,38 +250,10 @@ Result<std::string_view> decode_command_id(std::string_view body, std::size_t po
 }
 
 Result<DecodedEvent> decode_event(std::string_view body, std::size_t position) {
-  if (position > body.size() || body.size() - position < kEventFramingBytes + kLeafHeadBytes) {
-    return malformed("event head past the end", position);
+  Result<DecodedEvent> event;
+  if (const char* const wrong = parse_event(body, position, *event)) {
+    event = malformed(wrong, position);
   }
-  const std::string_view frame = body.substr(position);
-  const auto leaf_bytes = get<std::uint32_t>(frame, kEventLeafLength);
-  const auto distance = get<std::uint32_t>(frame, kEventCommitDistance);
-  if (leaf_bytes < kLeafHeadBytes || leaf_bytes > frame.size() - kEventFramingBytes) {
-    return malformed("event length out of range", position);
-  }
-  if (distance < kCommitHeadBytes || distance > position) {
-    return malformed("event's distance to its commit is wrong", position);
-  }
-  const std::string_view leaf = frame.substr(kEventFramingBytes, leaf_bytes);
-  const std::size_t data = get<std::uint32_t>(leaf, kLeafDataLength);
-  const std::size_t metadata = get<std::uint32_t>(leaf, kLeafMetadataLength);
-  const std::size_t stream = get<std::uint16_t>(leaf, kLeafStreamLength);
-  const std::size_t type = get<std::uint16_t>(leaf, kLeafTypeLength);
-  if (kLeafHeadBytes + stream + type + data + metadata != leaf.size()) {
-    return malformed("event's fields do not add up to its length", position);
-  }
-  DecodedEvent event;
-  event.leaf = leaf;
-  event.position = position;
-  event.commit_position = position - distance;
-  event.end = position + kEventFramingBytes + leaf_bytes;
-  event.record.version = Version(get<std::uint64_t>(leaf, kLeafVersion));
-  event.record.time = TimeUs(get<std::int64_t>(leaf, kLeafTime));
-  Fields fields(leaf.substr(kLeafHeadBytes));
-  event.record.stream = fields.take(stream);
-  event.record.type = fields.take(type);
-  event.record.data = fields.take(data);
-  event.record.metadata = fields.take(metadata);
   return event;
 }
 
@@ -275,7 +285,10 @@ Result<const DecodedCommit*> BodyReader::next_commit() {
 Result<const DecodedEvent*> BodyReader::next_event() {
   if (commit_events_left_ == 0) return nullptr;
   // Cut at the commit's end: an event cannot reach into the next commit.
-  KEELSON_TRY_ASSIGN(event_, decode_event(body_.substr(0, commit_.end), event_.end));
+  const std::size_t position = event_.end;
+  if (const char* const wrong = parse_event(body_.substr(0, commit_.end), position, event_)) {
+    return malformed(wrong, position);
+  }
   if (event_.commit_position != commit_.position) {
     return malformed("event's distance to its commit is wrong", event_.position);
   }

@@ -23,8 +23,8 @@ class PartitionCursor final : public Cursor {
       : partition_(partition), cursor_(std::move(cursor)), health_(std::move(health)) {}
 
   Result<std::optional<EventView>> next() override {
-    KEELSON_TRY_ASSIGN(const auto found, health_->noted(cursor_->next()));
-    if (!found) return std::nullopt;
+    KEELSON_TRY_ASSIGN(const log::FoundEvent* const found, health_->noted(cursor_->next()));
+    if (found == nullptr) return std::nullopt;
     return as_event(partition_, *found);
   }
 

@@ -153,7 +153,7 @@ void LogModel::check_cursor(const log::PartitionLog& log, const std::vector<Even
   }
   const auto past = (*cursor)->next();
   REQUIRE(past);
-  CHECK_FALSE(past->has_value());
+  CHECK(*past == nullptr);
 }
 
 void LogModel::check_streams(const log::PartitionLog& log, const std::vector<Event>& events) {
