@@ -32,7 +32,7 @@ struct Limits {
 struct TopicOptions {
   std::uint32_t partitions = 1;  ///< 1…1024
   Durability durability = Durability::fsync;
-  std::uint64_t segment_bytes = 64u << 20;  ///< preallocated size of a segment; 1 MiB…1 GiB
+  std::uint64_t segment_bytes = 64u << 20;  ///< preallocated size of a segment; 64 KiB…1 GiB
   /// For each partition, by whole segments; may be changed later. Events that are gone stay known
   /// to have been: streams keep their versions and command ids stay used, but whatever needs what
   /// is gone is refused as `below_start`. A read model that is made later has not seen them. What

@@ -5,14 +5,14 @@
 #include <charconv>
 #include <map>
 
+#include "engine/log/log_format.h"
+
 namespace keelson {
 
 namespace {
 
 constexpr std::string_view kTitle = "keelson topic 1\n";
 constexpr std::uint32_t kPartitionsMax = 1024;
-constexpr std::uint64_t kSegmentBytesMin = 1u << 20;
-constexpr std::uint64_t kSegmentBytesMax = 1u << 30;
 /// 68 years.
 constexpr std::chrono::seconds kRetentionAgeMax{INT32_MAX};
 constexpr std::string_view kHexDigits = "0123456789abcdef";
@@ -40,8 +40,9 @@ Result<void> check_topic_options(const TopicOptions& options) {
   if (options.partitions < 1 || options.partitions > kPartitionsMax) {
     return fail(Errc::bad_request, "partitions must be 1…" + std::to_string(kPartitionsMax));
   }
-  if (options.segment_bytes < kSegmentBytesMin || options.segment_bytes > kSegmentBytesMax) {
-    return fail(Errc::bad_request, "segment_bytes must be 1 MiB…1 GiB");
+  if (options.segment_bytes < log::kSegmentBytesMin ||
+      options.segment_bytes > log::kSegmentBytesMax) {
+    return fail(Errc::bad_request, "segment_bytes must be 64 KiB…1 GiB");
   }
   if (options.retention.age.count() < 0 || options.retention.age > kRetentionAgeMax) {
     return fail(Errc::bad_request, "retention_seconds must be 0…" +

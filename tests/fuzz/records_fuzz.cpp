@@ -36,7 +36,7 @@ void topic_record(std::string_view text) {
     if (!decoded) continue;
     KEELSON_ASSERT(encode_topic_record(*decoded) == record);
     KEELSON_ASSERT(decoded->options.partitions >= 1 && decoded->options.partitions <= 1024);
-    KEELSON_ASSERT(decoded->options.segment_bytes >= 1u << 20);
+    KEELSON_ASSERT(decoded->options.segment_bytes >= 64u << 10);
     KEELSON_ASSERT(decoded->options.segment_bytes <= 1u << 30);
   }
 }
