@@ -207,6 +207,13 @@ class LogVerifier {
         found(Kind::lost, path_of(segment), scan.error().context);
         return pass_over(bytes);
       }
+      KEELSON_TRY_ASSIGN(const bool whole, has_its_length(bytes, *header, scan->end.point));
+      if (!whole) {
+        found(Kind::lost, path_of(name),
+              "it has been cut at byte " + std::to_string(bytes.size()) + " of " +
+                  std::to_string(header->capacity));
+        return pass_over(bytes);
+      }
       if (scan->torn) {
         found(Kind::torn, path_of(segment),
               std::to_string(scan->torn->bytes) + " bytes of a write that was cut short, at byte " +
@@ -216,6 +223,15 @@ class LogVerifier {
       state_ = std::move(scan->end);
       return {};
     }
+  }
+
+  /// A segment has its full length until it is sealed: then, with the names listed before, it is
+  /// followed by one that begins at `end`.
+  Result<bool> has_its_length(std::string_view bytes, const SegmentHeader& header,
+                              const LogPoint& end) {
+    if (bytes.size() >= header.capacity) return true;
+    if (end == header.start.point) return false;  // what it would be followed by is itself
+    return files_.exists(path_of(segment_name(end.next_batch)));
   }
 
   void count(std::string_view bytes, std::uint64_t batches, std::uint64_t events) {
