@@ -81,6 +81,15 @@ class SimulatedFileSystem::Inode {
     size_ = durable_.size();
   }
 
+  /// Makes `bytes` all there is, shown and durable.
+  void assign(std::string_view bytes) {
+    if (unsynced_.empty() && shown() == bytes) return;
+    truncate(bytes.size());
+    std::memcpy(shown_, bytes.data(), bytes.size());
+    durable_ = bytes;
+    unsynced_.clear();
+  }
+
   void flip_bit(std::uint64_t bit) {
     KEELSON_ASSERT(bit / 8 < size_);
     shown_[bit / 8] = static_cast<char>(shown_[bit / 8] ^ (1 << (bit % 8)));
@@ -137,13 +146,11 @@ class SimulatedFileSystem::OpenFile final : public io::File {
   Result<void> write_zeros(std::uint64_t position, std::uint64_t length) override {
     const std::lock_guard lock(disk_.mutex_);
     KEELSON_TRY(alive());
-    KEELSON_TRY(disk_.check(DiskCall::allocate, path_));
-    const std::uint64_t grown =
-        position + length > inode_->size() ? position + length - inode_->size() : 0;
-    if (grown > disk_.room_) return fail(Errc::disk_full, "allocate " + path_);
-    disk_.room_ -= grown;
-    inode_->write(position, std::string(length, '\0'));
-    return {};
+    if (auto good = disk_.check(DiskCall::allocate, path_); !good) {
+      [[maybe_unused]] const auto part = fill(position, disk_.random_() % (length + 1));
+      return good;
+    }
+    return fill(position, length);
   }
 
   Result<void> truncate(std::uint64_t length) override {
@@ -174,6 +181,15 @@ class SimulatedFileSystem::OpenFile final : public io::File {
     if (process_ != disk_.generation_) {
       return fail(Errc::io_error, path_ + ": opened by a process that is gone");
     }
+    return disk_.running(path_);
+  }
+
+  Result<void> fill(std::uint64_t position, std::uint64_t length) {
+    const std::uint64_t grown =
+        position + length > inode_->size() ? position + length - inode_->size() : 0;
+    if (grown > disk_.room_) return fail(Errc::disk_full, "allocate " + path_);
+    disk_.room_ -= grown;
+    inode_->write(position, std::string(length, '\0'));
     return {};
   }
 
@@ -217,13 +233,33 @@ void SimulatedFileSystem::cut_power() {
 
 void SimulatedFileSystem::kill() {
   const std::lock_guard lock(mutex_);
+  end_process();
+}
+
+void SimulatedFileSystem::halt() {
+  const std::lock_guard lock(mutex_);
+  halted_ = true;
+}
+
+void SimulatedFileSystem::halt_after(std::uint64_t calls) {
+  const std::lock_guard lock(mutex_);
+  halt_at_ = calls_ + calls;
+}
+
+bool SimulatedFileSystem::halted() const {
+  const std::lock_guard lock(mutex_);
+  return halted_;
+}
+
+void SimulatedFileSystem::end_process() {
   ++generation_;
   locks_.clear();
+  halted_ = false;
+  halt_at_ = UINT64_MAX;
 }
 
 void SimulatedFileSystem::start_anew(Names names) {
-  ++generation_;
-  locks_.clear();
+  end_process();
   changes_.clear();
   shown_ = names;
   durable_ = std::move(names);
@@ -249,8 +285,37 @@ std::uint64_t SimulatedFileSystem::calls() const {
   return calls_;
 }
 
+SimulatedFileSystem::Image SimulatedFileSystem::image() const {
+  const std::lock_guard lock(mutex_);
+  Image image;
+  for (const auto& [path, inode] : shown_) image.emplace(path, inode->shown());
+  return image;
+}
+
+void SimulatedFileSystem::restore(const Image& image) {
+  const std::lock_guard lock(mutex_);
+  Names names;
+  for (const auto& [path, bytes] : image) {
+    const auto known = shown_.find(path);
+    const InodePtr inode = known != shown_.end() ? known->second : std::make_shared<Inode>();
+    inode->assign(bytes);
+    names[path] = inode;
+    add_folders(folder_of(path));
+  }
+  start_anew(std::move(names));
+}
+
+Result<void> SimulatedFileSystem::running(const std::string& path) const {
+  if (halted_) return fail(Errc::io_error, path + ": the process is gone");
+  return {};
+}
+
 Result<void> SimulatedFileSystem::check(DiskCall call, const std::string& path) const {
-  ++calls_;
+  KEELSON_TRY(running(path));
+  if (++calls_ == halt_at_) {
+    halted_ = true;
+    return running(path);
+  }
   if (!fault_) return {};
   if (const auto error = fault_(call, path)) return fail(*error, "injected fault: " + path);
   return {};
@@ -280,11 +345,13 @@ Result<std::unique_ptr<io::File>> SimulatedFileSystem::open(const std::string& p
 
 Result<bool> SimulatedFileSystem::exists(const std::string& path) const {
   const std::lock_guard lock(mutex_);
+  KEELSON_TRY(running(path));
   return shown_.contains(path) || folders_.contains(path);
 }
 
 Result<std::vector<std::string>> SimulatedFileSystem::list(const std::string& folder) const {
   const std::lock_guard lock(mutex_);
+  KEELSON_TRY(running(folder));
   if (!folders_.contains(folder)) return fail(Errc::not_found, "list " + folder);
   std::vector<std::string> names;
   const auto add = [&](const std::string& path) {
@@ -298,10 +365,15 @@ Result<std::vector<std::string>> SimulatedFileSystem::list(const std::string& fo
 
 Result<void> SimulatedFileSystem::create_folders(const std::string& folder) {
   const std::lock_guard lock(mutex_);
-  for (std::string path = folder; path != "." && !path.empty(); path = folder_of(path)) {
-    folders_[path] = true;  // durable at once, as the interface promises
-  }
+  KEELSON_TRY(running(folder));
+  add_folders(folder);  // durable at once, as the interface promises
   return {};
+}
+
+void SimulatedFileSystem::add_folders(const std::string& folder) {
+  for (std::string path = folder; path != "." && !path.empty(); path = folder_of(path)) {
+    folders_[path] = true;
+  }
 }
 
 Result<void> SimulatedFileSystem::rename(const std::string& from, const std::string& to) {
@@ -351,6 +423,7 @@ Result<void> SimulatedFileSystem::sync_folder(const std::string& folder) {
 Result<std::unique_ptr<io::FolderLock>> SimulatedFileSystem::lock(const std::string& folder,
                                                                   std::string_view name) {
   const std::lock_guard lock(mutex_);
+  KEELSON_TRY(running(folder));
   const std::string path = folder + "/" + std::string(name);
   if (locks_.contains(path)) return fail(Errc::locked, path);
   locks_[path] = generation_;

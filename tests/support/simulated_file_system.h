@@ -29,22 +29,34 @@ enum class DiskCall { open, write, allocate, truncate, sync, rename, remove, syn
 /// nothing but errors, as they belong to a process that is gone.
 ///
 /// Faults: `set_fault` sees each call before it happens and may fail it; `set_room` bounds the
-/// bytes that can be allocated. Thread-safe, but one seed means one outcome only with one thread.
+/// bytes that can be allocated. `halt` ends the process in the middle of what it does: nothing has
+/// an effect or an answer any more until `kill` or `cut_power` says what came with it.
+/// Thread-safe, but one seed means one outcome only with one thread.
 class SimulatedFileSystem final : public io::FileSystem {
  public:
   using Fault = std::function<std::optional<Errc>(DiskCall call, const std::string& path)>;
+  using Image = std::map<std::string, std::string>;  ///< the bytes of each file, by path
 
   explicit SimulatedFileSystem(std::uint64_t seed);
   ~SimulatedFileSystem() override;
 
   void cut_power();
   void kill();
+  void halt();
+  /// Halts when `calls` more calls have been made: the last of them fails, but for a part of what
+  /// it was to write.
+  void halt_after(std::uint64_t calls);
+  [[nodiscard]] bool halted() const;
   void set_fault(Fault fault);
   void set_room(std::uint64_t bytes);
   /// Changes one bit of the file, shown and on disk.
   void flip_bit(const std::string& path, std::uint64_t bit);
   /// Calls made so far that `set_fault` could fail.
   [[nodiscard]] std::uint64_t calls() const;
+  /// All that is shown.
+  [[nodiscard]] Image image() const;
+  /// Puts the files of `image`, and no others, on the disk, durably. Ends the process.
+  void restore(const Image& image);
 
   [[nodiscard]] Result<std::unique_ptr<io::File>> open(const std::string& path,
                                                        io::OpenMode mode) override;
@@ -71,14 +83,20 @@ class SimulatedFileSystem final : public io::FileSystem {
     std::function<void(Names&)> apply;
   };
 
+  // With the mutex held.
+  [[nodiscard]] Result<void> running(const std::string& path) const;
   [[nodiscard]] Result<void> check(DiskCall call, const std::string& path) const;
+  void add_folders(const std::string& folder);
   void change_names(const std::string& folder, std::function<void(Names&)> apply);
+  void end_process();
   void start_anew(Names names);
 
   mutable std::mutex mutex_;
   std::mt19937_64 random_;
   Fault fault_;
   mutable std::uint64_t calls_ = 0;
+  std::uint64_t halt_at_ = UINT64_MAX;  ///< the call to halt in
+  mutable bool halted_ = false;
   std::uint64_t room_ = UINT64_MAX;
   std::uint64_t generation_ = 0;  ///< of the process using the disk
   Names shown_;
