@@ -1,8 +1,6 @@
 #include "engine/store/log_partition.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -19,26 +17,22 @@ namespace {
 constexpr std::chrono::nanoseconds kRetentionCheckMin = std::chrono::milliseconds(250);
 constexpr std::chrono::nanoseconds kRetentionCheckMax = std::chrono::minutes(1);
 
-/// Appends the control batch that starts `epoch`, so that no two runs write in one epoch.
-Result<void> start_epoch(log::PartitionLog& log, Epoch epoch, TimeUs now) {
+/// A control batch to follow all that `log` has; all of it must be published.
+log::BatchDraft control_batch(const log::PartitionLog& log, Epoch epoch, TimeUs now) {
   log::BatchDraft draft;
   draft.kind = log::BatchKind::control;
   draft.epoch = epoch;
   draft.base_offset = log.end();
   draft.time = std::max(now, log.last_time());
-  KEELSON_TRY_ASSIGN(const BatchNo batch, log.append(draft));
+  return draft;
+}
+
+/// Appends the control batch that starts `epoch`, so that no two runs write in one epoch.
+Result<void> start_epoch(log::PartitionLog& log, Epoch epoch, TimeUs now) {
+  KEELSON_TRY_ASSIGN(const BatchNo batch, log.append(control_batch(log, epoch, now)));
   KEELSON_TRY(log.sync());
   log.publish(batch);
   return {};
-}
-
-/// A failed fdatasync is never retried: the kernel may have dropped the pages and report success
-/// next time. What was acknowledged is on disk; what was not is decided by the next start.
-[[noreturn]] void end_process(const Error& error) {
-  std::fprintf(stderr, "keelson: cannot make the log durable, ending the process: %s\n",
-               error.message().c_str());
-  std::fflush(stderr);
-  std::_Exit(70);  // EX_SOFTWARE, without running destructors that might write
 }
 
 void answer(StagedCommit& commit, Result<CommitOutcome> outcome) {
@@ -223,14 +217,29 @@ void LogPartition::write_batches() {
 Result<BatchNo> LogPartition::write(const log::BatchDraft& draft) {
   auto batch_no = log_->append(draft);
   // After a failed append as well: it may have been a sync that failed.
-  if (!batch_no || options_.durability == Durability::fsync) {
-    if (auto synced = log_->sync(); !synced) end_process(synced.error());
-  }
+  if (!batch_no || options_.durability == Durability::fsync) KEELSON_TRY(make_durable());
+  return batch_no;
+}
+
+/// A failed fdatasync is never retried: the kernel may have dropped the pages and report success
+/// next time. What was acknowledged is on disk; what was not is decided by the next start.
+Result<void> LogPartition::make_durable() {
+  auto synced = log_->sync();
+  if (!synced) environment_.end_process(synced.error());
+  return synced;
+}
+
+Result<BatchNo> LogPartition::write_witness(TimeUs now) {
+  // First what it is to testify to.
+  if (options_.durability == Durability::os) KEELSON_TRY(make_durable());
+  auto batch_no = log_->append(control_batch(*log_, epoch_, now));
+  KEELSON_TRY(make_durable());
   return batch_no;
 }
 
 void LogPartition::on_written(Result<BatchNo> written) {
   if (!written) return discard(written.error());
+  witnessed_ = false;
   log_->publish(*written);
   const std::unique_ptr<StagedBatch> batch = staging_.finish_writing();
   for (auto& commit : batch->commits) answer(commit, std::move(commit.outcome));
@@ -282,6 +291,8 @@ void LogPartition::set_retention(const log::Retention& retention) {
 }
 
 void LogPartition::discard(const Error& error) {
+  // The next append would turn the remains of this one into zeros: let it be that of the witness.
+  if (error.code == Errc::outcome_unknown) witnessed_ = false;
   auto batches = staging_.discard(log_->end());
   if (on_discard_) on_discard_();
   for (auto& batch : batches) {
@@ -326,7 +337,17 @@ void LogPartition::when_idle(Task done) {
 
 void LogPartition::maybe_closed() {
   if (!closing_ || !on_closed_ || !staging_.empty()) return;
-  std::exchange(on_closed_, nullptr)();
+  Task done = std::exchange(on_closed_, nullptr);
+  if (witnessed_) return done();
+  writer_->post([self = shared_from_this(), now = environment_.clock.now(),
+                 done = std::move(done)]() mutable {
+    // Without one (a full disk) all that was acknowledged is there all the same.
+    auto written = self->write_witness(now);
+    self->strand_->dispatch([self, written = std::move(written), done = std::move(done)]() mutable {
+      if (written) self->log_->publish(*written);
+      done();
+    });
+  });
 }
 
 }  // namespace keelson

@@ -34,9 +34,11 @@ struct LogPartitionOptions {
 /// thread.
 ///
 /// Crash: before the sync returns, the batch may or may not be found whole at the next start and
-/// nobody has been answered; afterwards it is there. A failed write (a full disk) takes back
-/// everything staged, since later commits may have been decided on it; a failed sync ends the
-/// process, since the kernel may have dropped what it could not write.
+/// nobody has been answered; afterwards it is there. A batch that is written last and rots looks as
+/// if a crash had torn it: `close` writes one more, so that after a clean shutdown it does not. A
+/// failed write (a full disk) takes back everything staged, since later commits may have been
+/// decided on it; a failed sync ends the process, since the kernel may have dropped what it could
+/// not write.
 class LogPartition final : public Partition, public std::enable_shared_from_this<LogPartition> {
  public:
   /// Starts a new epoch in `log`, durably, and serves it.
@@ -67,7 +69,8 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
 
   /// From any thread.
   void set_retention(const log::Retention& retention);
-  /// Refuses new commits as `closed`; calls `done` on the strand when all staged are answered.
+  /// Refuses new commits as `closed`; calls `done` on the strand when all staged are answered and
+  /// the log ends with a witness that they are durable, if it can be written.
   void close(Task done);
   /// Calls `done` when the workers have let go of all they were given; to follow `close`.
   void when_idle(Task done);
@@ -97,6 +100,9 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   // On the worker.
   void write_batches();
   [[nodiscard]] Result<BatchNo> write(const log::BatchDraft& draft);
+  [[nodiscard]] Result<void> make_durable();
+  /// Appends a control batch that says that all before it is durable, and makes that durable too.
+  [[nodiscard]] Result<BatchNo> write_witness(TimeUs now);
 
   Environment environment_;
   LogPartitionOptions options_;
@@ -107,6 +113,8 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   std::shared_ptr<LogHealth> health_ = std::make_shared<LogHealth>();  ///< cursors have it too
   std::shared_ptr<TailWaiters> waiters_ = std::make_shared<TailWaiters>();
   std::function<void()> on_discard_;
+  /// The log ends with a control batch: whatever rots before it was durable, and is corruption.
+  bool witnessed_ = true;
   bool closing_ = false;
   bool maintaining_ = false;
   bool waiting_for_age_ = false;

@@ -83,13 +83,16 @@ void LogTopic::close() {
     const std::lock_guard lock(mutex_);
     open.swap(open_);
   }
-  for (const auto& partition : open) {
-    std::promise<void> closed;
-    partition->close([&closed] { closed.set_value(); });
-    closed.get_future().wait();
+  // All at once: each has something to sync.
+  std::vector<std::promise<void>> closed(open.size());
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    open[i]->close([&done = closed[i]] { done.set_value(); });
+  }
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    closed[i].get_future().wait();
     // The worker may still be on its way out of the call that answered the last commit.
     std::promise<void> idle;
-    partition->when_idle([&idle] { idle.set_value(); });
+    open[i]->when_idle([&idle] { idle.set_value(); });
     idle.get_future().wait();
   }
 }

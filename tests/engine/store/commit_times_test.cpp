@@ -6,20 +6,13 @@
 #include <atomic>
 #include <future>
 
-#include "tests/support/simulated_file_system.h"
+#include "tests/support/simulated_environment.h"
 #include "tests/support/test_store.h"
 
 using namespace keelson;
 using namespace keelson::test;
 
 namespace {
-
-class SetClock final : public Clock {
- public:
-  [[nodiscard]] TimeUs now() const override { return TimeUs(time); }
-  [[nodiscard]] std::chrono::nanoseconds monotonic() const override { return {}; }
-  std::atomic<std::int64_t> time{1'000'000};
-};
 
 /// A partition on a simulated disk, under a clock that is set by hand.
 struct Timed {
