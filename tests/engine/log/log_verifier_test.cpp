@@ -146,6 +146,20 @@ TEST_CASE("verify: bytes after the last batch are a torn write") {
   CHECK(report.events == log.events());
 }
 
+TEST_CASE("verify: a last segment that was cut is lost, wherever it was cut") {
+  for (const std::uint64_t length : {60'000u, 5000u, 4096u, 100u}) {
+    CAPTURE(length);
+    VerifiedLog log;
+    log.close();
+    const std::string path = log.segments().back();
+    REQUIRE(log.disk.open(path, io::OpenMode::read_write).value()->truncate(length));
+    const auto report = log.verify();
+    REQUIRE(report.findings.size() == 1);
+    CHECK(report.findings.front().kind == Kind::lost);
+    CHECK(report.findings.front().file == path);
+  }
+}
+
 TEST_CASE("verify: a log that is gone is lost") {
   VerifiedLog log;
   log.close();
