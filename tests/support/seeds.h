@@ -21,6 +21,17 @@ inline std::uint64_t only_seed() {
   return value == nullptr ? 0 : std::strtoull(value, nullptr, 10);
 }
 
+/// The seed that `for_each_seed` is at; 0 for none.
+inline std::uint64_t running_seed = 0;
+
+class RunningSeed {
+ public:
+  explicit RunningSeed(std::uint64_t seed) { running_seed = seed; }
+  ~RunningSeed() { running_seed = 0; }
+  RunningSeed(const RunningSeed&) = delete;
+  RunningSeed& operator=(const RunningSeed&) = delete;
+};
+
 /// The command that runs the current test case with this seed alone.
 inline std::string replay_command(std::uint64_t seed) {
   const doctest::ContextOptions& run = *doctest::getContextOptions();
@@ -37,6 +48,7 @@ void for_each_seed(std::uint64_t count, Run run) {
   const std::uint64_t last = only != 0 ? only : count;
   for (std::uint64_t seed = only != 0 ? only : 1; seed <= last; ++seed) {
     INFO("to run this seed again: " << replay_command(seed));
+    const RunningSeed running(seed);
     run(seed);
   }
 }

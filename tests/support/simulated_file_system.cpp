@@ -134,9 +134,11 @@ class SimulatedFileSystem::OpenFile final : public io::File {
     const std::lock_guard lock(disk_.mutex_);
     KEELSON_TRY(alive());
     if (auto good = disk_.check(DiskCall::write, path_); !good) {
-      // A failed write may have written a part.
-      const std::string_view part = bytes.substr(0, disk_.random_() % (bytes.size() + 1));
-      inode_->write(position, part);
+      // A failed write may have written nothing, a part or all.
+      const std::size_t all = bytes.size();
+      const std::size_t written[] = {0, disk_.random_() % (all + 1), disk_.random_() % (all + 1),
+                                     all};
+      inode_->write(position, bytes.substr(0, written[disk_.random_() % 4]));
       return good;
     }
     inode_->write(position, bytes);
@@ -263,6 +265,8 @@ void SimulatedFileSystem::start_anew(Names names) {
   changes_.clear();
   shown_ = names;
   durable_ = std::move(names);
+  // A file that is there again has a folder that is.
+  for (const auto& [path, inode] : durable_) add_folders(folder_of(path));
 }
 
 void SimulatedFileSystem::set_fault(Fault fault) {
@@ -300,7 +304,6 @@ void SimulatedFileSystem::restore(const Image& image) {
     const InodePtr inode = known != shown_.end() ? known->second : std::make_shared<Inode>();
     inode->assign(bytes);
     names[path] = inode;
-    add_folders(folder_of(path));
   }
   start_anew(std::move(names));
 }

@@ -44,7 +44,7 @@ class SimulatedFileSystem final : public io::FileSystem {
   void kill();
   void halt();
   /// Halts when `calls` more calls have been made: the last of them fails, but for a part of what
-  /// it was to write.
+  /// it was to write. 0: not any more.
   void halt_after(std::uint64_t calls);
   [[nodiscard]] bool halted() const;
   void set_fault(Fault fault);

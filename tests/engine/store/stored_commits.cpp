@@ -144,7 +144,8 @@ class Asking {
         continue;
       }
       if (!*found) FAIL("command '", stored.stamp->id, "' is unknown");
-      check_same_outcome(**found, stored.outcome);
+      const std::string differs = difference(**found, stored.outcome);
+      if (!differs.empty()) FAIL("command '", stored.stamp->id, "': ", differs);
     }
   }
 
@@ -219,7 +220,7 @@ std::size_t check_answers(Partition& partition, const StoredCommits& expected,
   return Asking(partition, expected, tolerance).run();
 }
 
-void check_same_outcome(const CommitOutcome& found, const CommitOutcome& expected) {
+std::string difference(const CommitOutcome& found, const CommitOutcome& expected) {
   const auto same_write = [](const CommitOutcome::Written& a, const CommitOutcome::Written& b) {
     return a.stream == b.stream && a.first == b.first && a.end == b.end &&
            a.first_offset == b.first_offset;
@@ -229,11 +230,12 @@ void check_same_outcome(const CommitOutcome& found, const CommitOutcome& expecte
       found.time == expected.time && found.detail == expected.detail &&
       std::ranges::equal(found.written, expected.written, same_write) &&
       (expected.rejected || (found.first == expected.first && found.end == expected.end));
-  if (!same) {
-    FAIL("the outcome was [", expected.first.value, ", ", expected.end.value, ") '",
-         expected.detail, "' at ", expected.time.value, ", and now is [", found.first.value, ", ",
-         found.end.value, ") '", found.detail, "' at ", found.time.value);
-  }
+  if (same) return {};
+  const auto text = [](const CommitOutcome& outcome) {
+    return "[" + std::to_string(outcome.first.value) + ", " + std::to_string(outcome.end.value) +
+           ") '" + outcome.detail + "' at " + std::to_string(outcome.time.value);
+  };
+  return "the outcome was " + text(expected) + " and is " + text(found);
 }
 
 }  // namespace keelson::test

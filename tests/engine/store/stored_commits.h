@@ -41,8 +41,8 @@ struct Tolerance {
 std::size_t check_answers(Partition& partition, const StoredCommits& expected,
                           const Tolerance& tolerance = {});
 
-/// FAILs unless both say the same to the caller. Of a refusal where it lies is not compared: it has
-/// no place of its own.
-void check_same_outcome(const CommitOutcome& found, const CommitOutcome& expected);
+/// What two outcomes tell their callers differently; empty when nothing. Of a refusal where it lies
+/// is not compared: it has no place of its own.
+[[nodiscard]] std::string difference(const CommitOutcome& found, const CommitOutcome& expected);
 
 }  // namespace keelson::test
