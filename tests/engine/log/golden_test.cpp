@@ -55,6 +55,24 @@ f4f5f6f7f8f9fafbfcfdfeff616c6963656163636f756e742d34326465706f73
 6163636f756e742d37772d32696e73756666696369656e745f66756e64730000
 )";
 
+/// Of the segment that holds these two batches. docs/index-format.md.
+constexpr const char* kIndexV1 = R"(
+4b45454c4944580a01000000020000000200000001000000020000000a000000
+101112131415161718191a1b1c1d1e1f00000000000000000000000000000000
+2012000000000000000000000000000000000000000000000000000000000000
+000000000000000000000000000000002207701ea5b06834e798cf43f77604f2
+0000000000000000000000000000000000000000000000000000000000000000
+0000000000200000000000040000000000080000000001400000000000400010
+0040200010000000001000000000000000802000000800000000000000000080
+0000000104000108000000000000000200000000000040000000000000000000
+7bf5df97f2b83ea301000000000000000000000002000000000000000a000000
+001000000000000000401e18240a06008010000000000000f4411e18240a0600
+3f00b08bd8f1423d01000000000000002865f7af6961546e01000000d4000000
+0000000001000000440000000100000001000000870000000000000000000000
+010000000000000002000000020000006163636f756e742d34327851a55a6ec2
+5a6c
+)";
+
 log::BatchDraft control_draft() {
   log::BatchDraft draft;
   draft.kind = log::BatchKind::control;
@@ -90,6 +108,23 @@ log::BatchDraft events_draft() {
   return draft;
 }
 
+/// A batch that no longer fits moves on to a second segment.
+log::BatchDraft large_draft() {
+  log::BodyWriter writer;
+  log::CommitHeader header;
+  header.event_count = 1;
+  writer.begin_commit(header);
+  const std::string large(kSmall.segment_bytes, 'x');
+  writer.add_event({"s", Version(1), "t", TimeUs(1'700'000'000'000'500), large, ""});
+  writer.end_commit();
+  log::BatchDraft draft;
+  draft.epoch = Epoch(1);
+  draft.base_offset = Offset(2);
+  draft.time = TimeUs(1'700'000'000'000'500);
+  draft.body = writer.take();
+  return draft;
+}
+
 std::string read(SimulatedFileSystem& disk, const std::string& path, std::uint64_t position,
                  std::size_t length) {
   return disk.open(path, io::OpenMode::read).value()->read_at(position, length).value();
@@ -111,20 +146,7 @@ TEST_CASE("golden: version 1 is written byte for byte") {
   at += control.size();
   CHECK(to_hex(read(disk, first, at, events.size())) == to_hex(events));
 
-  // A batch that no longer fits moves on to a second segment.
-  log::BodyWriter writer;
-  log::CommitHeader header;
-  header.event_count = 1;
-  writer.begin_commit(header);
-  const std::string large(kSmall.segment_bytes, 'x');
-  writer.add_event({"s", Version(1), "t", TimeUs(1'700'000'000'000'500), large, ""});
-  writer.end_commit();
-  log::BatchDraft draft;
-  draft.epoch = Epoch(1);
-  draft.base_offset = Offset(2);
-  draft.time = TimeUs(1'700'000'000'000'500);
-  draft.body = writer.take();
-  REQUIRE(log->append(draft));
+  REQUIRE(log->append(large_draft()));
   const std::string second = "log/00000000000000000002.seg";
   const std::string segment = from_hex(kSegmentHeaderV1);
   CHECK(to_hex(read(disk, second, 0, 104)) == to_hex(segment));
@@ -157,4 +179,29 @@ TEST_CASE("golden: version 1 is read") {
   CHECK(rejected->header.kind == log::CommitKind::rejected);
   CHECK(rejected->header.detail == "insufficient_funds");
   CHECK(rejected->first == Offset(2));
+}
+
+TEST_CASE("golden: the index of version 1 is written byte for byte, and is read") {
+  SimulatedFileSystem disk(1);
+  {
+    const auto log = PartitionLog::open(disk, "log", kIdentity, kSmall).value();
+    REQUIRE(log->append(control_draft()));
+    REQUIRE(log->append(events_draft()));
+    log::BatchDraft draft = large_draft();
+    const BatchNo last = log->append(draft).value();
+    REQUIRE(log->sync());
+    log->publish(last);
+    REQUIRE(log->maintain());
+  }
+  const std::string path = "log/00000000000000000000.idx";
+  CHECK(to_hex(io::read_file(disk, path, 1u << 20).value()) == to_hex(from_hex(kIndexV1)));
+
+  // Names and command ids are found by their hashes in it.
+  REQUIRE(io::replace_file(disk, path, from_hex(kIndexV1)));
+  const auto log = PartitionLog::open(disk, "log", kIdentity, kSmall).value();
+  CHECK(log->rebuilt_indexes() == 0);
+  CHECK(log->stream_version("account-42", Offset(2)).value() == Version(2));
+  CHECK(log->find_command({"alice", "account-42", "deposit-1"}).value()->events.size() == 2);
+  CHECK(log->find_command({"", "account-7", "w-2"}).value()->events.empty());
+  CHECK(log->rebuilt_indexes() == 0);
 }

@@ -76,6 +76,25 @@ TEST_CASE("topic record: what this version does not write is refused, under a ri
   CHECK(code_of(replaced(kLines, "topic 1", "topic 2")) == Errc::unsupported_format);
 }
 
+TEST_CASE("topic record: version 1 is this text, and names its partitions so") {
+  TopicRecord topic;
+  for (std::size_t i = 0; i < 16; ++i) topic.id.bytes[i] = static_cast<std::byte>(i);
+  topic.options = {.partitions = 4, .durability = Durability::os, .segment_bytes = 1u << 20};
+  const std::string golden =
+      "keelson topic 1\n"
+      "id 000102030405060708090a0b0c0d0e0f\n"
+      "partitions 4\n"
+      "durability os\n"
+      "segment_bytes 1048576\n"
+      "checksum 5d6202b83e0d78d7\n";
+  CHECK(encode_topic_record(topic) == golden);
+  REQUIRE(decode_topic_record(golden));
+  CHECK(to_hex(partition_identity(topic.id, PartitionId(0))) == to_hex(topic.id));
+  CHECK(to_hex(partition_identity(topic.id, PartitionId(0x01020304))) ==
+        "04020002"
+        "0405060708090a0b0c0d0e0f");
+}
+
 TEST_CASE("topic record: a flip of any bit is noticed") {
   const std::string good = record(kLines);
   for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
