@@ -209,7 +209,7 @@ class LogVerifier {
       }
       KEELSON_TRY_ASSIGN(const bool whole, has_its_length(bytes, *header, scan->end.point));
       if (!whole) {
-        found(Kind::lost, path_of(name),
+        found(Kind::lost, path_of(segment),
               "it has been cut at byte " + std::to_string(bytes.size()) + " of " +
                   std::to_string(header->capacity));
         return pass_over(bytes);

@@ -276,7 +276,7 @@ TEST_CASE("compression: retention removes compressed segments as well") {
   CHECK(log->start() > Offset(0));
   CHECK(log.files(".seg.zst").size() <= 4);
   log.open();
-  CHECK(log->read(log->start()).value()->next().value().has_value());
+  CHECK(log->read(log->start()).value()->next().value() != nullptr);
   CHECK(log::verify_log(log.disk, "log", kIdentity).value().findings.empty());
 }
 
