@@ -53,7 +53,9 @@ void append_topic(std::string& out, Topic& topic) {
   append_number(out, static_cast<std::uint64_t>(options.retention.age.count()));
   out += R"(,"retention_bytes":)";
   append_number(out, options.retention.bytes);
-  out += R"(,"sealed_codec":")";
+  out += R"(,"codec":")";
+  out += name_of(options.codec);
+  out += R"(","sealed_codec":")";
   out += name_of(options.sealed_codec);
   out += R"(",)";
   append_partitions(out, topic);
@@ -116,13 +118,15 @@ Result<TopicOptions> options_from(std::string_view body, TopicOptions options) {
       KEELSON_TRY_ASSIGN(options.retention.age, seconds_from(reader));
     } else if (*name == "retention_bytes") {
       KEELSON_TRY_ASSIGN(options.retention.bytes, reader.number());
+    } else if (*name == "codec") {
+      KEELSON_TRY_ASSIGN(options.codec, codec_from(reader));
     } else if (*name == "sealed_codec") {
       KEELSON_TRY_ASSIGN(options.sealed_codec, codec_from(reader));
     } else {
       return fail(Errc::bad_request,
                   "a topic has no option '" + std::string(*name) +
                       "'; there are partitions, durability, segment_bytes, retention_seconds, "
-                      "retention_bytes and sealed_codec");
+                      "retention_bytes, codec and sealed_codec");
     }
   }
   KEELSON_TRY(reader.finish());

@@ -1,7 +1,7 @@
 #include "engine/log/batch.h"
 
-// xxHash by itself asks memory for 384 bytes ahead. These few cache lines do not cover the time that
-// memory takes to answer: hashing a mapped segment took 2.5 times as long as with these.
+// xxHash by itself asks memory for 384 bytes ahead. These few cache lines do not cover the time
+// that memory takes to answer: hashing a mapped segment took 2.5 times as long as with these.
 #define XXH_PREFETCH_DIST 1024
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -87,7 +87,7 @@ Result<BatchHeader> decode_batch_header(std::string_view bytes, ChecksumSeed see
     return fail(Errc::unsupported_format, "batch of kind " + std::to_string(kind));
   }
   const auto codec = get<std::uint8_t>(bytes, kCodec);
-  if (codec != static_cast<std::uint8_t>(Codec::none)) {
+  if (codec > static_cast<std::uint8_t>(Codec::zstd)) {
     return fail(Errc::unsupported_format, "batch with codec " + std::to_string(codec));
   }
   const auto reserved_tail = bytes.substr(kReservedTail, kReservedTailBytes);
@@ -108,13 +108,19 @@ Result<BatchHeader> decode_batch_header(std::string_view bytes, ChecksumSeed see
   header.durable_batches = BatchNo(get<std::uint64_t>(bytes, kDurableBatches));
   std::memcpy(header.tree_root.data(), bytes.data() + kTreeRoot, kHashBytes);
   header.body_checksum = get<std::uint64_t>(bytes, kBodyChecksum);
-  if (header.kind == BatchKind::control && (header.event_count != 0 || header.commit_count != 0)) {
-    return fail(Errc::unsupported_format, "control batch with events or commits");
+  const bool empty =
+      header.event_count == 0 && header.commit_count == 0 && header.codec == Codec::none;
+  if (header.kind == BatchKind::control && !empty) {
+    return fail(Errc::unsupported_format, "control batch with events, commits or a codec");
   }
   if (header.length < kBatchHeaderBytes || header.length > kBatchBytesMax) {
     return fail(Errc::corruption, "batch length out of range");
   }
   return header;
+}
+
+bool is_compressed(std::string_view batch) {
+  return get<std::uint8_t>(batch, kCodec) != static_cast<std::uint8_t>(Codec::none);
 }
 
 std::string_view batch_bytes(std::string_view bytes) {

@@ -106,7 +106,7 @@ Result<DiskLog::Opened> DiskLog::make_first_segment() {
   KEELSON_TRY_ASSIGN(auto file, supply_.take(header));
   KEELSON_TRY(files_.sync_folder(folder_));
   log_.segments.add(std::make_shared<Segment>(log_.context, LogPoint{}, file));
-  return Opened{LogState{}, {std::move(file), kSegmentHeaderBytes}, std::nullopt};
+  return Opened{LogState{}, {std::move(file), kSegmentHeaderBytes, Offset(0)}, std::nullopt};
 }
 
 Result<SegmentHeader> DiskLog::read_header(const SegmentOnDisk& segment) const {
@@ -200,7 +200,7 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
     return add_to_index(*index, log_.hasher, start, batch);
   });
   if (!scanned) return std::unexpected(in_file(std::move(scanned).error(), path));
-  Opened opened{std::move(scanned->end), {file, scanned->position}, std::nullopt};
+  Opened opened{std::move(scanned->end), {file, scanned->position, start.end}, std::nullopt};
   if (const auto& torn = scanned->torn) {
     KEELSON_TRY(file->file->write_zeros(torn->position, torn->bytes));
     opened.torn_tail = TornTail{path, torn->position, torn->bytes};
@@ -222,9 +222,9 @@ void DiskLog::continue_from(Opened opened) {
   publishing_.next_batch = point.next_batch;
   log_.end_offset = point.end.value;
   torn_tail_ = std::move(opened.torn_tail);
-  writer_ =
-      std::make_unique<LogWriter>(log_.context, folder_, options_.segment_bytes, log_.segments,
-                                  supply_, std::move(opened.state), std::move(opened.place));
+  writer_ = std::make_unique<LogWriter>(
+      log_.context, folder_, LogWriter::Options{options_.segment_bytes, options_.codec},
+      log_.segments, supply_, std::move(opened.state), std::move(opened.place));
 }
 
 }  // namespace keelson::log

@@ -8,8 +8,9 @@ Result<void> add_to_index(TailIndex& index, const KeyHasher& hasher, const LogPo
   entry.file_position = static_cast<std::uint32_t>(batch.position);
   entry.relative_offset = static_cast<std::uint32_t>(batch.header.base_offset - segment.end);
   entry.time = batch.header.time;
+  KEELSON_TRY_ASSIGN(const OpenBody body, open_body(batch));
   index.add_batch(entry, batch.header.event_count);
-  BodyReader reader(batch.body(), batch.header.event_count, batch.header.commit_count);
+  BodyReader reader(body.bytes, batch.header.event_count, batch.header.commit_count);
   while (true) {
     KEELSON_TRY_ASSIGN(const DecodedCommit* const commit, reader.next_commit());
     if (commit == nullptr) return {};

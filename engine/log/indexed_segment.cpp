@@ -28,10 +28,10 @@ std::uint64_t IndexedSegment::relative(Offset offset) const {
   return offset <= start_.end ? 0 : offset - start_.end;
 }
 
-std::unexpected<Error> IndexedSegment::failed(Error error, std::string_view body) const {
-  const SegmentFile& file = open_->file();
-  const auto position = static_cast<std::uint64_t>(body.data() - file.bytes.data());
-  return std::unexpected(located(std::move(error), file, position - kBatchHeaderBytes));
+std::unexpected<Error> IndexedSegment::failed(Error error, std::uint32_t ordinal) const {
+  const auto at = position(ordinal);
+  if (!at) return std::unexpected(at.error());
+  return std::unexpected(located(std::move(error), open_->file(), *at));
 }
 
 Result<std::uint32_t> IndexedSegment::position(std::uint32_t ordinal) const {
@@ -49,11 +49,11 @@ Result<StoredBatch> IndexedSegment::verify(std::uint32_t ordinal, std::uint32_t 
   const BatchNo batch_no = start_.next_batch + ordinal;
   if (batch.header.batch_no != batch_no) {
     return failed({Errc::corruption, "the index says batch " + std::to_string(batch_no.value), {}},
-                  batch.body());
+                  ordinal);
   }
   if (!open_->verified.contains(ordinal)) {
     if (auto good = check_batch_body(batch.header, batch.bytes, seed_); !good) {
-      return failed(std::move(good).error(), batch.body());
+      return failed(std::move(good).error(), ordinal);
     }
     open_->verified.add(ordinal);
   }
@@ -71,11 +71,23 @@ Result<std::string_view> IndexedSegment::body(std::uint32_t ordinal, std::uint32
     // The header's checksum held when the batch was verified, so the length is right, unless the
     // index says another place than it said then: the length is checked against the file.
     if (const auto batch = batch_bytes(file.substr(position)); !batch.empty()) {
-      return batch.substr(kBatchHeaderBytes);
+      return is_compressed(batch) ? std::string_view() : batch.substr(kBatchHeaderBytes);
     }
   }
   KEELSON_TRY_ASSIGN(const StoredBatch batch, verify(ordinal, position));
-  return batch.body();
+  return batch.header.codec == Codec::none ? batch.stored_body() : std::string_view();
+}
+
+Result<OpenBody> IndexedSegment::opened_body(std::uint32_t ordinal) const {
+  if (decompressed_ordinal_ == ordinal) return decompressed_;
+  KEELSON_TRY_ASSIGN(const StoredBatch stored, batch(ordinal));
+  auto body = open_body(stored);
+  if (!body) return failed(std::move(body).error(), ordinal);
+  if (body->decompressed) {
+    decompressed_ = *body;
+    decompressed_ordinal_ = ordinal;
+  }
+  return body;
 }
 
 Result<void> IndexedSegment::bodies(std::span<const Posting> postings,
@@ -97,17 +109,21 @@ Result<void> IndexedSegment::bodies(std::span<const Posting> postings,
 }
 
 Result<FoundEvent> IndexedSegment::event(const Posting& posting, std::string_view body) const {
+  if (body.empty()) {
+    KEELSON_TRY_ASSIGN(const OpenBody opened, opened_body(posting.batch));
+    body = opened.bytes;
+  }
   auto event = decode_event(body, posting.body_position);
-  if (!event) return failed(std::move(event).error(), body);
+  if (!event) return failed(std::move(event).error(), posting.batch);
   auto command_id = decode_command_id(body, event->commit_position);
-  if (!command_id) return failed(std::move(command_id).error(), body);
+  if (!command_id) return failed(std::move(command_id).error(), posting.batch);
   return FoundEvent{start_.end + posting.relative_offset, event->record, *command_id};
 }
 
 Result<DecodedCommit> IndexedSegment::commit(const CommitPlace& place) const {
-  KEELSON_TRY_ASSIGN(const StoredBatch stored, batch(place.batch));
-  auto commit = decode_commit(stored.body(), place.body_position);
-  if (!commit) return failed(std::move(commit).error(), stored.body());
+  KEELSON_TRY_ASSIGN(const OpenBody body, opened_body(place.batch));
+  auto commit = decode_commit(body.bytes, place.body_position);
+  if (!commit) return failed(std::move(commit).error(), place.batch);
   return commit;
 }
 

@@ -37,22 +37,27 @@ class IndexedSegment {
   /// The batch with this ordinal.
   /// @error corruption  context has file and byte.
   [[nodiscard]] Result<StoredBatch> batch(std::uint32_t ordinal) const;
-  /// Fills `bodies` with the body of each posting's batch, padding included, and asks the processor
+  /// Fills `bodies` with the body of each posting's batch, padding included, or nothing where it is
+  /// compressed: those are decompressed one at a time, by `event`. And asks the processor
   /// for the bytes of all the events before the first of them is needed: they lie far apart, so the
   /// time to read them is the time of waiting for memory, and this way they are waited for
   /// together.
   [[nodiscard]] Result<void> bodies(std::span<const Posting> postings,
                                     std::span<std::string_view> bodies) const;
 
-  /// The event at `posting` in `body`, with the id of its command.
+  /// The body of the batch with this ordinal. The last one that was decompressed is kept.
+  [[nodiscard]] Result<OpenBody> opened_body(std::uint32_t ordinal) const;
+
+  /// The event at `posting` in `body`, as `bodies` gave it, with the id of its command. Valid until
+  /// an event or a commit of another batch is asked for.
   [[nodiscard]] Result<FoundEvent> event(const Posting& posting, std::string_view body) const;
-  /// The commit at `place`.
+  /// The commit at `place`. Valid as an event is.
   [[nodiscard]] Result<DecodedCommit> commit(const CommitPlace& place) const;
 
   /// Keeps the bytes that have been read.
   [[nodiscard]] std::shared_ptr<const OpenSegment> pin() const { return open_; }
-  /// `error` with the file and the byte at which the batch with `body` begins.
-  [[nodiscard]] std::unexpected<Error> failed(Error error, std::string_view body) const;
+  /// `error` with the file and the byte at which the batch with this ordinal begins.
+  [[nodiscard]] std::unexpected<Error> failed(Error error, std::uint32_t ordinal) const;
 
  private:
   IndexedSegment(const PublishedLog& log, const LogPoint& start,
@@ -66,6 +71,9 @@ class IndexedSegment {
   LogPoint start_;
   ChecksumSeed seed_;
   std::shared_ptr<const OpenSegment> open_;
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+  mutable std::uint32_t decompressed_ordinal_ = kNone;
+  mutable OpenBody decompressed_;
 };
 
 }  // namespace keelson::log

@@ -74,9 +74,12 @@ Result<void> DiskCursor::enter_batch() {
   }
   open_->verified.add(
       static_cast<std::uint32_t>(batch.header.batch_no - segment_->start().next_batch));
+  auto body = open_body(batch);
+  if (!body) return failed(std::move(body).error());
+  decompressed_ = std::move(body->decompressed);
   point_.advance(batch.header);
   batch_ = batch.header;
-  body_.emplace(batch.body(), batch.header.event_count, batch.header.commit_count);
+  body_.emplace(body->bytes, batch.header.event_count, batch.header.commit_count);
   commit_ = nullptr;
   event_offset_ = batch.header.base_offset;
   return {};

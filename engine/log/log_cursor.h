@@ -35,7 +35,8 @@ class DiskCursor final : public LogCursor {
   std::shared_ptr<const OpenSegment> open_;
   std::uint64_t position_ = 0;  ///< of the current batch, or of the next one when there is none
   LogPoint point_;              ///< what the next batch must continue from
-  std::optional<BatchHeader> batch_;  ///< the current one
+  std::optional<BatchHeader> batch_;                 ///< the current one
+  std::shared_ptr<const std::string> decompressed_;  ///< its body, if it is compressed
   std::optional<BodyReader> body_;
   const DecodedCommit* commit_ = nullptr;
   Offset event_offset_;  ///< of the next event in the batch

@@ -48,7 +48,8 @@ Result<bool> walk(std::string_view bytes, const std::string& path, ChecksumSeed 
 
 /// The event at `offset` of `batch`, which holds it.
 Result<EventInfo> event_in(const StoredBatch& batch, const std::string& path, Offset offset) {
-  BodyReader reader(batch.body(), batch.header.event_count, batch.header.commit_count);
+  KEELSON_TRY_ASSIGN(const OpenBody body, open_body(batch));
+  BodyReader reader(body.bytes, batch.header.event_count, batch.header.commit_count);
   Offset next = batch.header.base_offset;
   while (true) {
     KEELSON_TRY_ASSIGN(const DecodedCommit* const commit, reader.next_commit());

@@ -87,13 +87,13 @@ class PartFinder {
 
 /// Whether `event`, found where the index has `version` of `stream`, is that.
 Result<void> check_event(const FoundEvent& event, std::string_view stream, Version version,
-                         const IndexedSegment& segment, std::string_view body) {
+                         const IndexedSegment& segment, std::uint32_t batch) {
   if (event.record.stream == stream && event.record.version == version) return {};
   return segment.failed({Errc::corruption,
                          "the index says version " + std::to_string(version.value) + " of '" +
                              std::string(stream) + "' is here",
                          {}},
-                        body);
+                        batch);
 }
 
 /// Visits `part`, which is open. False when the visitor has had enough.
@@ -113,7 +113,7 @@ Result<bool> visit_part(const StreamPart& part, const StreamSlice& slice,
       const std::size_t n = slice.backward ? count - 1 - i : i;
       const auto event = segment.event(chosen[n], bodies[n]);
       if (!event) return std::unexpected(event.error());
-      KEELSON_TRY(check_event(*event, slice.stream, chunk + n, segment, bodies[n]));
+      KEELSON_TRY(check_event(*event, slice.stream, chunk + n, segment, chosen[n].batch));
       if (!visit(*event)) return false;
     }
     (slice.backward ? end : first) = slice.backward ? chunk : chunk + count;
@@ -165,6 +165,7 @@ bool same_key(const CommandKey& a, const CommandKey& b) {
 Result<FoundCommit> read_commit(const IndexedSegment& segment, const CommitPlace& place) {
   KEELSON_TRY_ASSIGN(const DecodedCommit commit, segment.commit(place));
   KEELSON_TRY_ASSIGN(const StoredBatch batch, segment.batch(place.batch));
+  KEELSON_TRY_ASSIGN(const OpenBody body, segment.opened_body(place.batch));
   FoundCommit found;
   found.header = commit.header;
   found.time = batch.header.time;
@@ -172,12 +173,16 @@ Result<FoundCommit> read_commit(const IndexedSegment& segment, const CommitPlace
   found.events.reserve(commit.header.event_count);
   std::size_t position = commit.events_position;
   for (std::uint32_t i = 0; i < commit.header.event_count; ++i) {
-    auto event = decode_event(batch.body().substr(0, commit.end), position);
-    if (!event) return segment.failed(std::move(event).error(), batch.body());
+    auto event = decode_event(body.bytes.substr(0, commit.end), position);
+    if (!event) return segment.failed(std::move(event).error(), place.batch);
     found.events.push_back({found.first + i, event->record, commit.header.key.id});
     position = event->end;
   }
-  found.pin = segment.pin();
+  if (body.decompressed) {
+    found.pin = body.decompressed;
+  } else {
+    found.pin = segment.pin();
+  }
   return found;
 }
 

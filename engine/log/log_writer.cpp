@@ -9,9 +9,13 @@ namespace keelson::log {
 
 namespace {
 
+/// Events that a segment holds for each byte of its size: as many as it could if they were not
+/// compressed, so that the memory of its index is bounded by its size in any case.
+constexpr std::uint64_t kBytesPerEvent = kCommitHeadBytes + kEventFramingBytes + kLeafHeadBytes;
+
 /// Checks the frames and counts of `body`.
-Result<void> check_frames(const BatchBody& body, std::string_view padded_body) {
-  BodyReader reader(padded_body, body.event_count(), body.commit_count);
+Result<void> check_frames(const BatchBody& body) {
+  BodyReader reader(body.bytes, body.event_count(), body.commit_count);
   while (true) {
     KEELSON_TRY_ASSIGN(const DecodedCommit* const commit, reader.next_commit());
     if (commit == nullptr) return {};
@@ -24,26 +28,27 @@ Result<void> check_frames(const BatchBody& body, std::string_view padded_body) {
 
 }  // namespace
 
-LogWriter::LogWriter(const SegmentContext& context, std::string folder, std::uint64_t segment_bytes,
+LogWriter::LogWriter(const SegmentContext& context, std::string folder, Options options,
                      SegmentList& segments, SegmentSupply& supply, LogState state, Place place)
     : context_(context),
       folder_(std::move(folder)),
       seed_(checksum_seed(context.identity)),
-      segment_bytes_(segment_bytes),
+      options_(options),
       segments_(segments),
       supply_(supply),
       state_(std::move(state)),
       durable_batches_(state_.point.next_batch),
       last_time_(state_.point.last_time.value),
       last_epoch_(state_.point.last_epoch.value) {
-  enter(std::move(place.file), place.position);
+  enter(std::move(place));
 }
 
-void LogWriter::enter(std::shared_ptr<SegmentFile> file, std::uint64_t position) {
-  file_ = std::move(file);
-  position_ = position;
+void LogWriter::enter(Place place) {
+  file_ = std::move(place.file);
+  file_start_ = place.start;
+  position_ = place.position;
   nearly_full_ = false;
-  next_segment_bytes_ = std::min(segment_bytes_, file_->bytes.size() * kSegmentGrowth);
+  next_segment_bytes_ = std::min(options_.segment_bytes, file_->bytes.size() * kSegmentGrowth);
 }
 
 Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
@@ -56,7 +61,7 @@ Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
                 "a batch of " + std::to_string(draft.body.bytes.size()) + " bytes");
   }
   KEELSON_TRY_ASSIGN(LogState next, encode(draft));
-  KEELSON_TRY(make_room(buffer_.size()));
+  KEELSON_TRY(make_room(buffer_.size(), draft.body.event_count()));
   if (auto written = file_->file->write_at(position_, buffer_); !written) {
     dirty_end_ = position_ + buffer_.size();
     // At once, so that a crash does not find the batch whole after its writer was told otherwise.
@@ -74,19 +79,23 @@ Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
 
 /// Fills `buffer_` with the batch. Changes nothing else: the batch may yet fail to be written.
 Result<LogState> LogWriter::encode(const BatchDraft& draft) {
-  buffer_.assign(kBatchHeaderBytes, '\0');
-  buffer_ += draft.body.bytes;
-  buffer_.resize(align_batch(buffer_.size()), '\0');
-  const auto padded_body = std::string_view(buffer_).substr(kBatchHeaderBytes);
-  if (auto checked = check_frames(draft.body, padded_body); !checked) {
+  if (auto checked = check_frames(draft.body); !checked) {
     return fail(Errc::internal,
                 "a malformed batch was about to be written: " + checked.error().context);
   }
+  std::optional<std::string_view> compressed;
+  if (options_.codec == Codec::zstd) compressed = compressor_.compress(draft.body.bytes);
+  buffer_.assign(kBatchHeaderBytes, '\0');
+  buffer_ += compressed ? *compressed : draft.body.bytes;
+  const std::size_t length = buffer_.size();
+  buffer_.resize(align_batch(length), '\0');
+  const auto padded_body = std::string_view(buffer_).substr(kBatchHeaderBytes);
   LogState next = state_;
   for (const Hash& leaf : draft.body.leaves) next.tree.add_hash(leaf);
   BatchHeader header;
   header.kind = draft.kind;
-  header.length = static_cast<std::uint32_t>(kBatchHeaderBytes + draft.body.bytes.size());
+  header.codec = compressed ? Codec::zstd : Codec::none;
+  header.length = static_cast<std::uint32_t>(length);
   header.event_count = draft.body.event_count();
   header.commit_count = draft.body.commit_count;
   header.batch_no = state_.point.next_batch;
@@ -102,9 +111,11 @@ Result<LogState> LogWriter::encode(const BatchDraft& draft) {
   return next;
 }
 
-Result<void> LogWriter::make_room(std::uint64_t bytes) {
+Result<void> LogWriter::make_room(std::uint64_t bytes, std::uint64_t events) {
   if (dirty_end_ != 0) KEELSON_TRY(clean_rest());
-  if (bytes <= file_->bytes.size() - position_) return {};
+  const std::uint64_t here = state_.point.end - file_start_;
+  const bool few = here == 0 || here + events <= file_->bytes.size() / kBytesPerEvent;
+  if (few && bytes <= file_->bytes.size() - position_) return {};
   return roll(bytes);
 }
 
@@ -133,7 +144,7 @@ Result<void> LogWriter::roll(std::uint64_t bytes) {
   auto segment = std::make_shared<Segment>(context_, state_.point, next);
   segments_.all()->back()->fix_end(position_);
   segments_.add(std::move(segment));
-  enter(std::move(next), kSegmentHeaderBytes);
+  enter({std::move(next), kSegmentHeaderBytes, state_.point.end});
   return {};
 }
 

@@ -25,9 +25,16 @@ class LogWriter {
   struct Place {
     std::shared_ptr<SegmentFile> file;  ///< the last segment
     std::uint64_t position = 0;         ///< where its batches end; all before is durable
+    Offset start;                       ///< of its first event
   };
 
-  LogWriter(const SegmentContext& context, std::string folder, std::uint64_t segment_bytes,
+  /// What the log's options say of writing.
+  struct Options {
+    std::uint64_t segment_bytes = 0;
+    Codec codec = Codec::none;  ///< of batches
+  };
+
+  LogWriter(const SegmentContext& context, std::string folder, Options options,
             SegmentList& segments, SegmentSupply& supply, LogState state, Place place);
 
   /// As `PartitionLog` says.
@@ -44,21 +51,22 @@ class LogWriter {
 
  private:
   [[nodiscard]] Result<LogState> encode(const BatchDraft& draft);
-  [[nodiscard]] Result<void> make_room(std::uint64_t bytes);
+  [[nodiscard]] Result<void> make_room(std::uint64_t bytes, std::uint64_t events);
   [[nodiscard]] Result<void> roll(std::uint64_t bytes);
   [[nodiscard]] Result<void> clean_rest();
   void accept(LogState state);
-  void enter(std::shared_ptr<SegmentFile> file, std::uint64_t position);
+  void enter(Place place);
 
   const SegmentContext& context_;
   const std::string folder_;
   const ChecksumSeed seed_;
-  const std::uint64_t segment_bytes_;
+  const Options options_;
   SegmentList& segments_;
   SegmentSupply& supply_;
 
   LogState state_;  ///< after the last appended batch
   std::shared_ptr<SegmentFile> file_;
+  Offset file_start_;  ///< of its first event
   std::uint64_t position_ = 0;
   BatchNo durable_batches_;
   /// A failed write may have left bytes in [position_, dirty_end_); 0: none.
@@ -66,6 +74,7 @@ class LogWriter {
   /// A sync failed: nothing can be trusted to be written any more.
   std::optional<Error> failed_;
   std::string buffer_;  ///< the batch being written
+  BodyCompressor compressor_;
 
   std::atomic<std::int64_t> last_time_;
   std::atomic<std::uint64_t> last_epoch_;

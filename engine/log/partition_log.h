@@ -33,6 +33,8 @@ struct LogOptions {
   std::uint64_t segment_bytes = 64u << 20;
   Opening opening = Opening::make_if_missing;
   Retention retention = {};
+  /// Of batches, where it makes them smaller.
+  Codec codec = Codec::none;
   /// Of sealed segments but the newest two, each compressed as a whole, in the background.
   Codec sealed_codec = Codec::none;
   /// Bounds the sealed segments that are open at a time; shared by the partitions of a store.

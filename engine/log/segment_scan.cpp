@@ -63,7 +63,8 @@ class Scan {
 
   /// The frames and the Merkle root of a batch that passed its checksum.
   Result<void> verify() {
-    BodyReader reader(batch_.body(), batch_.header.event_count, batch_.header.commit_count);
+    KEELSON_TRY_ASSIGN(const OpenBody body, open_body(batch_));
+    BodyReader reader(body.bytes, batch_.header.event_count, batch_.header.commit_count);
     while (true) {
       KEELSON_TRY_ASSIGN(const DecodedCommit* const commit, reader.next_commit());
       if (commit == nullptr) break;

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <string_view>
 
+#include "engine/base/result.h"
 #include "engine/log/batch.h"
 
 namespace keelson::log {
@@ -14,7 +17,20 @@ struct StoredBatch {
   std::uint64_t position = 0;
   std::string_view bytes;  ///< header, body and padding
 
-  [[nodiscard]] std::string_view body() const { return bytes.substr(kBatchHeaderBytes); }
+  /// As it is stored: compressed or not, padding included.
+  [[nodiscard]] std::string_view stored_body() const { return bytes.substr(kBatchHeaderBytes); }
 };
+
+/// The commits of a batch: where they lie, or decompressed.
+struct OpenBody {
+  std::string_view bytes;  ///< may be followed by padding
+  std::shared_ptr<const std::string>
+      decompressed;  ///< what `bytes` is in, unless they lie in the log
+};
+
+/// @error corruption  it is compressed, and not what its codec makes; the checksum, which is
+/// checked
+///                    before, was right.
+[[nodiscard]] Result<OpenBody> open_body(const StoredBatch& batch);
 
 }  // namespace keelson::log

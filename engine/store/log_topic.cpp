@@ -35,6 +35,7 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(
                                        {.segment_bytes = topic->options().segment_bytes,
                                         .opening = opening,
                                         .retention = topic->options().retention,
+                                        .codec = topic->options().codec,
                                         .sealed_codec = topic->options().sealed_codec,
                                         .open_segments = open_segments});
     if (!log && is_damage(log.error().code)) {

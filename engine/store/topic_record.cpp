@@ -34,6 +34,15 @@ bool read_number(std::string_view text, Number& number) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
+Result<void> read_codec(const std::map<std::string_view, std::string_view>& fields,
+                        std::string_view name, log::Codec& codec) {
+  const auto field = fields.find(name);
+  if (field == fields.end()) return {};
+  if (field->second != "zstd") return damaged(name);
+  codec = log::Codec::zstd;
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_topic_options(const TopicOptions& options) {
@@ -95,6 +104,7 @@ std::string encode_topic_record(const TopicRecord& record) {
   if (const auto bytes = record.options.retention.bytes; bytes != 0) {
     text += "retention_bytes " + std::to_string(bytes) + "\n";
   }
+  if (record.options.codec != log::Codec::none) text += "codec zstd\n";
   if (record.options.sealed_codec != log::Codec::none) text += "sealed_codec zstd\n";
   return text + "checksum " + checksum_of(text) + "\n";
 }
@@ -143,10 +153,8 @@ Result<TopicRecord> decode_topic_record(std::string_view text) {
       !read_number(fields["retention_bytes"], record.options.retention.bytes)) {
     return damaged("retention_bytes");
   }
-  if (fields.contains("sealed_codec")) {
-    if (fields["sealed_codec"] != "zstd") return damaged("sealed_codec");
-    record.options.sealed_codec = log::Codec::zstd;
-  }
+  KEELSON_TRY(read_codec(fields, "codec", record.options.codec));
+  KEELSON_TRY(read_codec(fields, "sealed_codec", record.options.sealed_codec));
   if (const auto fit = check_topic_options(record.options); !fit) {
     return damaged(fit.error().context);
   }

@@ -100,7 +100,7 @@ def test_compressed_segments_are_read_as_if_nothing_had_happened(start_bank):
     server = start_bank()
     client = server.client()
     made = client.request("PUT", "/v1/topics/notes",
-                          {"segment_bytes": MIB, "sealed_codec": "zstd"})
+                          {"segment_bytes": MIB, "codec": "none", "sealed_codec": "zstd"})
     assert (made.status, made.json()["sealed_codec"]) == (201, "zstd")
     answers = [append(client, f"note-{i % 7}", key=f"k{i}").json() for i in range(80)]
     folder = server.folder / "data" / "log" / "topics" / "notes" / "0"
@@ -125,3 +125,23 @@ def test_compressed_segments_are_read_as_if_nothing_had_happened(start_bank):
     for compressed in folder.glob("*.seg.zst"):
         plain = subprocess.run(["zstd", "-dcq", compressed], capture_output=True, check=True).stdout
         assert plain.startswith(b"KEELSEG\n") and len(plain) > MIB // 2
+
+
+def test_a_topic_of_compressed_batches(start_bank):
+    server = start_bank()
+    client = server.client()
+    assert client.request("PUT", "/v1/topics/notes", {"codec": "zstd"}).json()["codec"] == "zstd"
+    assert client.request("PUT", "/v1/topics/notes", {"codec": "gzip"}).status == 400
+    for i in range(20):
+        assert append(client, f"note-{i % 3}", key=f"k{i}").status == 200
+    for _ in range(2):
+        events = list(client.events(0, topic="notes"))
+        assert [event["data"] for event in events] == [EVENT["data"]] * 20
+        assert append(client, "note-1", key="k4").replayed
+        code, verified = report(server)
+        assert code == 0, verified
+        notes = next(p for p in verified["partitions"] if p["topic"] == "notes")
+        assert notes["events"] == 20
+        server.kill()
+        server.restart()
+        client = server.client()

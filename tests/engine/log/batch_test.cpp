@@ -87,7 +87,7 @@ TEST_CASE("batch: a header cut short is corruption") {
 TEST_CASE("batch: what a later version has written is unsupported, not corrupt") {
   CHECK(code_of(rewritten(4, 2)) == Errc::unsupported_format);    // format version
   CHECK(code_of(rewritten(6, 2)) == Errc::unsupported_format);    // kind
-  CHECK(code_of(rewritten(7, 1)) == Errc::unsupported_format);    // codec: zstd is reserved
+  CHECK(code_of(rewritten(7, 2)) == Errc::unsupported_format);    // codec
   CHECK(code_of(rewritten(20, 1)) == Errc::unsupported_format);   // reserved
   CHECK(code_of(rewritten(119, 1)) == Errc::unsupported_format);  // reserved
 }

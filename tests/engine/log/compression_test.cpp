@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engine/log/codec.h"
 #include "engine/log/compressed_segment.h"
 #include "engine/log/log_inspector.h"
 #include "engine/log/log_verifier.h"
@@ -300,4 +302,109 @@ TEST_CASE("compression: what is compressed can be inspected") {
   CHECK(segments.front().file.ends_with(".seg.zst"));
   CHECK(inspector.batches(BatchNo(0), 3).value().size() == 3);
   CHECK(inspector.event(Offset(0)).value()->version == Version(1));
+}
+
+// --- batches ---
+
+TEST_CASE("compression: a log of compressed batches answers as its model does") {
+  for (const bool sealed : {false, true}) {
+    CAPTURE(sealed);
+    CompressedLog log(7);
+    log.options.codec = log::Codec::zstd;
+    log.options.sealed_codec = sealed ? log::Codec::zstd : log::Codec::none;
+    log.open();
+    log.fill(8);
+    const log::LogInspector inspector(log.disk, "log", kIdentity);
+    const auto batches = inspector.batches(BatchNo(0), 200).value();
+    const auto compressed = std::ranges::count_if(batches, [](const log::BatchInfo& batch) {
+      return batch.header.codec == log::Codec::zstd;
+    });
+    CHECK(compressed > 10);
+    CHECK(compressed < std::ssize(batches));  // small ones and control batches are left alone
+    log.check();
+    log.open();
+    log.check();
+    // The codec can be another one with each batch.
+    log.options.codec = log::Codec::none;
+    log.open();
+    log.fill(11);
+    log.check();
+  }
+}
+
+TEST_CASE("compression: a bit flipped in a compressed batch is found as in any other") {
+  CompressedLog log(7);
+  log.options.codec = log::Codec::zstd;
+  log.options.sealed_codec = log::Codec::none;
+  log.open();
+  log.fill(3);
+  const log::LogInspector inspector(log.disk, "log", kIdentity);
+  const auto batches = inspector.batches(BatchNo(0), 50).value();
+  const auto batch = std::ranges::find_if(
+      batches, [](const log::BatchInfo& found) { return found.header.codec == log::Codec::zstd; });
+  REQUIRE(batch != batches.end());
+  log.close();
+  log.disk.flip_bit(batch->file, 8 * (batch->position + batch->header.length - 10));
+  log.open();
+  const auto cursor = log->read(Offset(0)).value();
+  auto event = cursor->next();
+  while (event && *event != nullptr) event = cursor->next();
+  REQUIRE_FALSE(event.has_value());
+  CHECK(event.error().code == Errc::corruption);
+  CHECK(event.error().context.find("at byte " + std::to_string(batch->position)) !=
+        std::string::npos);
+}
+
+TEST_CASE("compression: a body is decompressed to what it was, and nothing else is taken for one") {
+  log::BodyCompressor compressor;
+  std::string body;
+  for (int i = 0; i < 500; ++i) body += "event number " + std::to_string(i);
+  const std::string good(compressor.compress(body).value());
+  CHECK(good.size() < body.size() / 3);
+  CHECK(log::decompress_body(good, body.size()).value() == body);
+  CHECK(log::decompress_body(good + std::string(7, '\0'), body.size()).value() == body);
+  CHECK(log::decompress_body(good, body.size() - 1).error().code == Errc::corruption);
+  CHECK(log::decompress_body("", 1000).error().code == Errc::corruption);
+  CHECK(log::decompress_body(body, 1000).error().code == Errc::corruption);
+  for (std::size_t length = 0; length < good.size(); length += 7) {
+    CHECK_FALSE(log::decompress_body(good.substr(0, length), body.size()).has_value());
+  }
+  CHECK_FALSE(compressor.compress("short").has_value());
+  std::mt19937_64 random(1);
+  std::string noise(4096, '\0');
+  for (char& c : noise) c = static_cast<char>(random());
+  CHECK_FALSE(compressor.compress(noise).has_value());
+}
+
+TEST_CASE("compression: a segment holds no more events than would fit uncompressed") {
+  CompressedLog log(8);
+  log.options.codec = log::Codec::zstd;
+  log.options.sealed_codec = log::Codec::none;
+  log.open();
+  // As compressible as can be.
+  Offset end;
+  for (int i = 0; i < 60; ++i) {
+    log::BodyWriter body;
+    log::CommitHeader header;
+    header.event_count = 100;
+    body.begin_commit(header);
+    for (std::uint64_t n = 1; n <= 100; ++n) {
+      body.add_event({"s", Version(end.value + n), "t", TimeUs(1), "{}", ""});
+    }
+    body.end_commit();
+    log::BatchDraft draft;
+    draft.epoch = Epoch(1);
+    draft.base_offset = end;
+    draft.time = TimeUs(1);
+    draft.body = body.take();
+    const auto number = log->append(draft);
+    REQUIRE_MESSAGE(number.has_value(), (number ? "" : number.error().message()));
+    REQUIRE(log->sync());
+    log->publish(*number);
+    end = Offset(end.value + 100);
+  }
+  CHECK(log.files(".seg").size() >= 6000 / (kSegmentBytes / 80));
+  CHECK(log->stream_version("s", log->end()).value() == Version(6000));
+  log.open();
+  CHECK(log->stream_version("s", log->end()).value() == Version(6000));
 }

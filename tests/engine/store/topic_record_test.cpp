@@ -50,11 +50,12 @@ TEST_CASE("topic record: read back as it was written") {
 
 TEST_CASE("topic record: retention and codec are in it where they are set") {
   const std::string lines =
-      kLines + "retention_seconds 60\nretention_bytes 1000\nsealed_codec zstd\n";
+      kLines + "retention_seconds 60\nretention_bytes 1000\ncodec zstd\nsealed_codec zstd\n";
   const auto decoded = decode_topic_record(record(lines));
   REQUIRE(decoded);
   CHECK(decoded->options.retention ==
         log::Retention{.bytes = 1000, .age = std::chrono::minutes(1)});
+  CHECK(decoded->options.codec == log::Codec::zstd);
   CHECK(decoded->options.sealed_codec == log::Codec::zstd);
   CHECK(encode_topic_record(*decoded) == record(lines));
   CHECK(code_of(record(kLines + "retention_seconds 0\n")) == Errc::corruption);
