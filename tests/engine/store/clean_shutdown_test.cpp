@@ -164,7 +164,10 @@ TEST_CASE("clean shutdown: one that cannot write its witness ends all the same a
     CHECK(store.environment.ended == 0);
     store.environment.disk.set_fault(nullptr);
     REQUIRE(store.open());
-    CHECK(store.store().recovered().empty());
+    // A part of the witness may have reached the disk.
+    for (const auto& torn : store.store().recovered()) {
+      CHECK(torn.position == store.batches.back().end());
+    }
     CHECK(read_all(store.partition()).size() == 3);
   }
 }

@@ -45,6 +45,7 @@ StoreHistory::~StoreHistory() {
   // After a failure there may be work that nobody would do.
   store_.environment.disk.halt();
   store_.environment.scheduler.release();
+  store_.close();
 }
 
 template <class Each>
