@@ -108,11 +108,11 @@ Result<Offset> DiskLog::end_at(TimeUs time) const {
 
 bool DiskLog::maintenance_due() const {
   return sealable_ > 0 || groupable_ || compressible_ ||
-         (writer_->nearly_full() && !supply_.ready());
+         (writer_->wants_next() && !supply_.ready());
 }
 
 Result<void> DiskLog::maintain() {
-  if (writer_->nearly_full()) KEELSON_TRY(supply_.prepare(writer_->next_segment_bytes()));
+  if (writer_->wants_next()) KEELSON_TRY(supply_.prepare(writer_->next_segment_bytes()));
   KEELSON_TRY(seal_full());
   KEELSON_TRY(group_sealed());
   return compress_sealed();

@@ -47,7 +47,7 @@ void LogWriter::enter(Place place) {
   file_ = std::move(place.file);
   file_start_ = place.start;
   position_ = place.position;
-  nearly_full_ = false;
+  wants_next_ = false;
   next_segment_bytes_ = std::min(options_.segment_bytes, file_->bytes.size() * kSegmentGrowth);
 }
 
@@ -162,7 +162,7 @@ void LogWriter::accept(LogState state) {
   state_ = std::move(state);
   last_time_ = state_.point.last_time.value;
   last_epoch_ = state_.point.last_epoch.value;
-  nearly_full_ = position_ > file_->bytes.size() / 4 * 3;
+  wants_next_ = position_ > file_->bytes.size() / 2;
 }
 
 }  // namespace keelson::log

@@ -44,8 +44,8 @@ class LogWriter {
   /// From any thread.
   [[nodiscard]] TimeUs last_time() const { return TimeUs(last_time_.load()); }
   [[nodiscard]] Epoch last_epoch() const { return Epoch(last_epoch_.load()); }
-  /// Whether the segment is so full that the next one should be made. From any thread.
-  [[nodiscard]] bool nearly_full() const { return nearly_full_.load(); }
+  /// Whether the segment is so full, by half, that the next one should be made. From any thread.
+  [[nodiscard]] bool wants_next() const { return wants_next_.load(); }
   /// What the next segment should hold. From any thread.
   [[nodiscard]] std::uint64_t next_segment_bytes() const { return next_segment_bytes_.load(); }
 
@@ -78,7 +78,7 @@ class LogWriter {
 
   std::atomic<std::int64_t> last_time_;
   std::atomic<std::uint64_t> last_epoch_;
-  std::atomic<bool> nearly_full_ = false;
+  std::atomic<bool> wants_next_ = false;
   std::atomic<std::uint64_t> next_segment_bytes_;
 };
 

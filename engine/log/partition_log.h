@@ -122,8 +122,10 @@ class PartitionLog {
   // --- housekeeping ---
   /// Whether `maintain` has something to do. Cheap; from any thread.
   [[nodiscard]] virtual bool maintenance_due() const = 0;
-  /// Does ahead of need, and beside the writer, what would otherwise make an append wait: makes the
-  /// next segment when the current one is nearly full, and seals full ones (index, unused rest).
+  /// Does ahead of need, and beside the writer, what would otherwise make an append wait: makes a
+  /// slice of the next segment when the current one is half full, and seals full ones (index,
+  /// unused rest). To be called until `maintenance_due` is false, with pauses, as the writer shares
+  /// the disk with it.
   /// @error disk_full, io_error  nothing is lost; append tries again itself when it must.
   [[nodiscard]] virtual Result<void> maintain() = 0;
   /// From any thread; takes effect with the next `retain`.

@@ -1,6 +1,7 @@
 #include "engine/store/log_partition.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -13,6 +14,9 @@ namespace keelson {
 
 namespace {
 
+/// Between two steps of maintenance, so that what they write leaves most of the disk's time to the
+/// log.
+constexpr std::chrono::milliseconds kMaintenancePause{1};
 /// How often retention by age is looked at when nothing is written.
 constexpr std::chrono::nanoseconds kRetentionCheckMin = std::chrono::milliseconds(250);
 constexpr std::chrono::nanoseconds kRetentionCheckMax = std::chrono::minutes(1);
@@ -258,10 +262,20 @@ void LogPartition::maintain() {
     // reports it. Retention first: it makes room for the rest.
     const bool retained = self->log_->retain(now).has_value();
     const bool done = self->log_->maintain().has_value() && retained;
-    self->strand_->dispatch([self, done] {
-      self->maintaining_ = false;
-      if (done) self->maintain();
-    });
+    self->strand_->dispatch([self, done] { self->on_maintained(done); });
+  });
+}
+
+void LogPartition::on_maintained(bool done) {
+  if (!done || closing_ || !log_->maintenance_due()) {
+    maintaining_ = false;
+    return;
+  }
+  strand_->post_after(kMaintenancePause, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->maintaining_ = false;
+    self->maintain();
   });
 }
 

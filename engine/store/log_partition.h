@@ -95,6 +95,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   void discard(const Error& error);
   void maybe_closed();
   void maintain();
+  void on_maintained(bool done);
   void wait_for_age();
 
   // On the worker.

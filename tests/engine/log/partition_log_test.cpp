@@ -138,6 +138,46 @@ TEST_CASE("partition log: reading past the end is an error, at the end it is not
   CHECK(log->read(Offset(1)).error().code == Errc::beyond_end);
 }
 
+TEST_CASE("partition log: the next segment is made slice by slice, each with a sync of its own") {
+  SimulatedFileSystem disk(15);
+  LogModel model(15);
+  int syncs = 0;
+  disk.set_fault([&syncs](DiskCall call, const std::string& path) -> std::optional<Errc> {
+    if (call == DiskCall::sync && path.ends_with("next.tmp")) ++syncs;
+    return {};
+  });
+  const log::LogOptions options{.segment_bytes = 1u << 20};
+  auto log = PartitionLog::open(disk, "log", kIdentity, options).value();
+  const auto size_of_newest = [&disk] {
+    std::string newest;
+    for (const auto& name : disk.list("log").value()) {
+      if (name.ends_with(".seg")) newest = "log/" + name;
+    }
+    return disk.open(newest, io::OpenMode::read).value()->size().value();
+  };
+  // Segments grow to the size asked for; from then on each is made in four slices of 256 KiB.
+  while (size_of_newest() < options.segment_bytes) append(*log, model, model.make_batch());
+  while (log->maintenance_due()) REQUIRE(log->maintain());
+  while (!log->maintenance_due()) append(*log, model, model.make_batch());
+  syncs = 0;
+  SUBCASE("before it is needed, when there is time") {
+    for (int slice = 1; log->maintenance_due(); ++slice) {
+      REQUIRE(log->maintain());
+      CHECK(syncs == slice);
+    }
+    CHECK(syncs == 4);
+  }
+  SUBCASE("what is missing of it by the append that needs it") {
+    REQUIRE(log->maintain());
+    const Offset before = log->end();
+    // The slice that is there, all that is missing, and the header that makes it a segment.
+    while (syncs < 3) append(*log, model, model.make_batch());
+    CHECK(log->end() > before);
+    CHECK(size_of_newest() == options.segment_bytes);
+  }
+  model.check_equal(*log);
+}
+
 TEST_CASE("partition log: a missing or damaged index is made again, and answers the same") {
   SimulatedFileSystem disk(8);
   LogModel model(8);
