@@ -1,15 +1,18 @@
-// The limit for HTTP: Beast alone. Reads a request, parses its JSON body, answers a fixed body of a
-// command's usual size; stores nothing. Also pushes WebSocket frames built beforehand.
+// The limit for HTTP: Beast alone. Reads a request, parses its JSON body, line by line if it comes
+// as lines, and answers for each text a fixed one of a command's usual size; stores nothing. Also
+// pushes WebSocket frames built beforehand.
 //
 //     bare_server THREADS     prints "listening on http://127.0.0.1:PORT", runs until stdin closes
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio.hpp>
 #include <boost/beast.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -50,6 +53,31 @@ asio::awaitable<void> push_frames(tcp::socket& socket) {
   }
 }
 
+bool is_json(std::string_view text) {
+  return !nlohmann::json::parse(text, nullptr, false).is_discarded();
+}
+
+/// An array with an answer for each line of `body`; empty when one of them is no JSON.
+std::string answer_lines(std::string_view body) {
+  std::string answers;
+  while (!body.empty()) {
+    const auto end = std::min(body.find('\n'), body.size());
+    if (!is_json(body.substr(0, end))) return "";
+    body.remove_prefix(std::min(end + 1, body.size()));
+    answers += answers.empty() ? '[' : ',';
+    answers += answer_body();
+  }
+  return answers + ']';
+}
+
+/// The answer's body; empty when the request's is no JSON.
+std::string answer(const http::request<http::string_body>& request) {
+  if (request[http::field::content_type] == "application/x-ndjson") {
+    return answer_lines(request.body());
+  }
+  return is_json(request.body()) ? answer_body() : "";
+}
+
 asio::awaitable<void> serve(tcp::socket accepted) {
   tcp::socket socket = std::move(accepted);
   beast::flat_buffer buffer;
@@ -63,12 +91,12 @@ asio::awaitable<void> serve(tcp::socket accepted) {
         co_await push_frames(socket);
         co_return;
       }
-      const auto parsed = nlohmann::json::parse(request.body(), nullptr, false);
+      std::string body = answer(request);
       http::response<http::string_body> response(
-          parsed.is_discarded() ? http::status::bad_request : http::status::ok, request.version());
+          body.empty() ? http::status::bad_request : http::status::ok, request.version());
       response.set(http::field::content_type, "application/json");
       response.keep_alive(request.keep_alive());
-      response.body() = answer_body();
+      response.body() = std::move(body);
       response.prepare_payload();
       co_await http::async_write(socket, response, asio::use_awaitable);
     }
