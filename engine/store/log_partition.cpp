@@ -32,11 +32,8 @@ log::BatchDraft control_batch(const log::PartitionLog& log, Epoch epoch, TimeUs 
 }
 
 /// Appends the control batch that starts `epoch`, so that no two runs write in one epoch.
-Result<void> start_epoch(log::PartitionLog& log, Epoch epoch, TimeUs now) {
-  KEELSON_TRY_ASSIGN(const BatchNo batch, log.append(control_batch(log, epoch, now)));
-  KEELSON_TRY(log.sync());
-  log.publish(batch);
-  return {};
+Result<BatchNo> start_epoch(log::PartitionLog& log, Epoch epoch, TimeUs now) {
+  return log.append(control_batch(log, epoch, now));
 }
 
 void answer(StagedCommit& commit, Result<CommitOutcome> outcome) {
@@ -89,9 +86,15 @@ Result<std::shared_ptr<LogPartition>> LogPartition::open(Environment environment
                                                          LogPartitionOptions options,
                                                          std::shared_ptr<Strand> maintenance) {
   const Epoch epoch = log->last_epoch() + 1;
-  KEELSON_TRY(start_epoch(*log, epoch, environment.clock.now()));
+  const auto started = start_epoch(*log, epoch, environment.clock.now());
+  // After a failed append as well: it may have been a sync that failed.
+  KEELSON_TRY(log->sync());
+  // A full disk refuses what is to be written, and nothing else.
+  if (!started && started.error().code != Errc::disk_full) return std::unexpected(started.error());
+  if (started) log->publish(*started);
   auto partition = std::shared_ptr<LogPartition>(
       new LogPartition(environment, std::move(log), options, epoch, std::move(maintenance)));
+  partition->epoch_started_ = started.has_value();
   partition->strand_->dispatch([partition] {
     partition->maintain();
     partition->wait_for_age();
@@ -218,8 +221,17 @@ void LogPartition::write_batches() {
   }
 }
 
+Result<BatchNo> LogPartition::append(const log::BatchDraft& draft) {
+  if (!epoch_started_) {
+    // Not at the time of `draft`: should that not be written, the next one may be given less.
+    KEELSON_TRY(start_epoch(*log_, epoch_, log_->last_time()));
+    epoch_started_ = true;
+  }
+  return log_->append(draft);
+}
+
 Result<BatchNo> LogPartition::write(const log::BatchDraft& draft) {
-  auto batch_no = log_->append(draft);
+  auto batch_no = append(draft);
   // After a failed append as well: it may have been a sync that failed.
   if (!batch_no || options_.durability == Durability::fsync) KEELSON_TRY(make_durable());
   return batch_no;

@@ -41,7 +41,8 @@ struct LogPartitionOptions {
 /// not write.
 class LogPartition final : public Partition, public std::enable_shared_from_this<LogPartition> {
  public:
-  /// Starts a new epoch in `log`, durably, and serves it.
+  /// Starts a new epoch in `log`, durably, and serves it. When the disk is full, the first batch
+  /// that there is room for starts the epoch.
   /// @param maintenance  a worker that makes segments ahead of need and seals full ones, beside the
   ///                     writer; partitions may share it.
   [[nodiscard]] static Result<std::shared_ptr<LogPartition>> open(
@@ -100,6 +101,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
 
   // On the worker.
   void write_batches();
+  [[nodiscard]] Result<BatchNo> append(const log::BatchDraft& draft);
   [[nodiscard]] Result<BatchNo> write(const log::BatchDraft& draft);
   [[nodiscard]] Result<void> make_durable();
   /// Appends a control batch that says that all before it is durable, and makes that durable too.
@@ -108,6 +110,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   Environment environment_;
   LogPartitionOptions options_;
   Epoch epoch_;
+  bool epoch_started_ = false;  ///< in the log; the worker's
   std::unique_ptr<log::PartitionLog> log_;
   mutable CommitTimes times_;
   StagingArea staging_;

@@ -63,6 +63,36 @@ TEST_CASE("disk full: commits are refused, reads go on, and nothing acknowledged
   }
 }
 
+TEST_CASE("disk full: a store opens and reads though not even the start of an epoch fits") {
+  SimulatedFileSystem disk(1);
+  TestStore store(&disk);
+  Partition* partition = &store.topic().partition(PartitionId(0));
+  disk.set_room(0);
+  std::size_t kept = 0;
+  const auto fill = [&](const std::string& data) {
+    Result<CommitOutcome> last;
+    while ((last = commit(*partition, write_to("a-1", {data})))) ++kept;
+    CHECK(last.error().code == Errc::disk_full);
+  };
+  fill(std::string(10'000, '7'));
+  fill("1");
+  // The rest holds no batch of one event, so a few starts of epochs at most.
+  for (int i = 0; i < 8; ++i) {
+    store.reopen();
+    partition = &store.topic().partition(PartitionId(0));
+    CHECK(partition->health());
+    CHECK(read_all(*partition).size() == kept);
+    CHECK(commit(*partition, write_to("a-1", {"1"})).error().code == Errc::disk_full);
+  }
+  disk.set_room(8 * kMiB);
+  CHECK(commit(*partition, write_to("a-1", {"1"})));
+  CHECK(commit(*partition, write_to("a-1", {"1"})));
+  store.reopen();
+  const auto events = read_all(store.topic().partition(PartitionId(0)));
+  REQUIRE(events.size() == kept + 2);
+  CHECK(events.back().version == Version(kept + 2));
+}
+
 TEST_CASE("disk full: one topic without room does not stop another that has it") {
   SimulatedFileSystem disk(1);
   TestStore store(&disk);
