@@ -277,7 +277,7 @@ Problem rejection_problem(const CommandReply& reply, const Topic& topic) {
 }
 
 Response command_response(const Result<CommandReply>& reply, const Topic& topic) {
-  if (!reply) return to_response(problem_of(reply.error()));
+  if (!reply) return to_response(answered_problem(reply.error()));
   const CommitOutcome& outcome = reply->outcome;
   Response response;
   if (outcome.rejected) {

@@ -178,7 +178,7 @@ void CommandBatch::take(std::string& out, std::size_t bytes_max, std::string_vie
 
 void CommandBatch::append_outcome(std::string& out, const Result<CommandReply>& reply) {
   if (!reply) {
-    const Problem problem = problem_of(reply.error());
+    const Problem problem = answered_problem(reply.error());
     out += R"({"status":)";
     append_number(out, problem.status);
     out += R"(,"outcome":"error","code":)";

@@ -1,5 +1,9 @@
 #include "http/problem.h"
 
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 namespace keelson::http {
@@ -110,6 +114,15 @@ std::string json_text(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+/// Whether a second has passed since this was last true.
+bool is_first_of_a_second() {
+  using std::chrono::steady_clock;
+  static std::atomic<steady_clock::duration> next{steady_clock::duration::zero()};
+  const auto now = steady_clock::now().time_since_epoch();
+  auto due = next.load(std::memory_order_relaxed);
+  return now >= due && next.compare_exchange_strong(due, now + std::chrono::seconds(1));
+}
+
 Problem simple(Errc code, std::string detail) {
   return problem_of(Error{code, std::move(detail), std::nullopt});
 }
@@ -137,6 +150,14 @@ Problem problem_of(const Error& error) {
     problem.extensions.emplace_back("expected", number ? expected : json_text(expected));
     problem.extensions.emplace_back("current", std::to_string(error.versions->current.value));
   }
+  return problem;
+}
+
+Problem answered_problem(const Error& error) {
+  Problem problem = problem_of(error);
+  const bool is_logged =
+      problem.status == 500 || (error.code == Errc::disk_full && is_first_of_a_second());
+  if (is_logged) spdlog::error("answered {}: {}", problem.status, error.message());
   return problem;
 }
 

@@ -27,6 +27,10 @@ struct Problem {
 /// detail: it belongs in the log.
 [[nodiscard]] Problem problem_of(const Error& error);
 
+/// The same, for an answer: what the detail keeps from the client, the operator finds in the log.
+/// Of a full disk, which refuses one command after another, there is a line a second at most.
+[[nodiscard]] Problem answered_problem(const Error& error);
+
 /// `bad-request` with this detail.
 [[nodiscard]] Problem bad_request(std::string detail);
 /// `not-found` with this detail.

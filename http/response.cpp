@@ -51,11 +51,6 @@ void Responder::send(Response response) {
   if (Sink sink = std::exchange(sink_, nullptr)) sink(std::move(response));
 }
 
-void Responder::send(const Error& error) {
-  const Problem problem = problem_of(error);
-  // What the detail keeps from the client, the operator must find in the log.
-  if (problem.status == 500) spdlog::error("answered 500: {}", error.message());
-  send(to_response(problem));
-}
+void Responder::send(const Error& error) { send(to_response(answered_problem(error))); }
 
 }  // namespace keelson::http

@@ -154,7 +154,7 @@ void append_member(std::string& out, std::string_view name, std::string_view tex
 }  // namespace
 
 ProtocolError protocol_error(std::string id, const Error& error) {
-  Problem problem = problem_of(error);
+  Problem problem = answered_problem(error);
   return {std::move(id), std::move(problem.code), std::move(problem.detail)};
 }
 

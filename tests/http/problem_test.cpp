@@ -4,8 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/http/captured_log.h"
+
 using namespace keelson;
 using namespace keelson::http;
+using namespace keelson::http::test;
 
 namespace {
 
@@ -70,6 +73,26 @@ TEST_CASE("problem: every error has its status, its code and something to do") {
     CHECK((detail.find("/data/x") != std::string::npos) == row.context_shown);
     CHECK(detail.size() > std::string_view("file /data/x at 7").size());
   }
+}
+
+TEST_CASE("problem: what an answer keeps from the client is put in the log") {
+  for (const Errc code : {Errc::io_error, Errc::corruption, Errc::internal}) {
+    const CapturedLog log;
+    const Error error{code, "file /data/x at 7", std::nullopt};
+    CHECK(to_json(answered_problem(error)) == to_json(problem_of(error)));
+    CHECK(log.has("answered 500: " + error.message()));
+  }
+  const CapturedLog log;
+  CHECK(answered_problem({Errc::not_found, "topic x", std::nullopt}).status == 404);
+  CHECK_FALSE(log.has("topic x"));
+}
+
+TEST_CASE("problem: of a full disk there is a line in the log, and not one for each answer") {
+  const CapturedLog log;
+  CHECK(answered_problem({Errc::disk_full, "first", std::nullopt}).status == 507);
+  CHECK(answered_problem({Errc::disk_full, "second", std::nullopt}).status == 507);
+  CHECK(log.has("answered 507: disk_full: first"));
+  CHECK_FALSE(log.has("second"));
 }
 
 TEST_CASE("problem: a version conflict names the stream, what was expected and what is") {

@@ -3,8 +3,6 @@
 
 #include <doctest/doctest.h>
 #include <openssl/ssl.h>
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -12,6 +10,7 @@
 #include <stdexcept>
 
 #include "tests/aggregates/wallet.h"
+#include "tests/http/captured_log.h"
 #include "tests/http/store_server.h"
 
 using namespace keelson;
@@ -76,23 +75,6 @@ void flip_a_byte(const std::string& path, std::streamoff position) {
   const char byte = static_cast<char>(file.get() ^ 1);
   REQUIRE(file.seekp(position).put(byte));
 }
-
-/// What is logged while it lives.
-class CapturedLog {
- public:
-  CapturedLog() : before_(spdlog::default_logger()) {
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
-        "captured", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
-  }
-  ~CapturedLog() { spdlog::set_default_logger(before_); }
-  [[nodiscard]] bool has(const std::string& words) const {
-    return text_.str().find(words) != std::string::npos;
-  }
-
- private:
-  std::shared_ptr<spdlog::logger> before_;
-  std::ostringstream text_;
-};
 
 /// One request over TLS; what comes until the server closes. Empty when there is no TLS.
 std::string get_over_tls(std::uint16_t port, const std::string& request) {
