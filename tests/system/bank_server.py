@@ -13,6 +13,7 @@ from http_client import CONNECTION_ERRORS, Client
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("KEELSON_BANK", ROOT / "build/release/bin/bank"))
+KEELSON = BINARY.with_name("keelson")
 # A sanitizer's binary is slow and keeps freed memory: what is promised of both is not checked then.
 SANITIZED = bool(os.environ.get("KEELSON_SANITIZE"))
 
@@ -45,13 +46,14 @@ class BankServer:
     """A data folder and the process that serves it. The folder outlives the process, and the port
     stays the same over restarts, as it does for clients of a real server."""
 
-    def __init__(self, folder, partitions=1, arguments=()):
+    def __init__(self, folder, partitions=1, arguments=(), log=None):
         self.folder = Path(folder)
+        self.partitions = partitions
         self.port = free_port()
         self.ready_seconds = None  # of the last start
         self._arguments = ["--data", str(self.folder / "data"), "--partitions", str(partitions),
                            "--listen", f"127.0.0.1:{self.port}", *arguments]
-        self._log = self.folder / "server.log"
+        self._log = Path(log or self.folder / "server.log")
         self._process = None
         self._clients = []
 
@@ -69,11 +71,21 @@ class BankServer:
         self._wait_ready(started)
         return self
 
-    def start_without_waiting(self):
+    def start_without_waiting(self, binary=BINARY):
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self._log, "ab") as log:
-            self._process = subprocess.Popen([BINARY, "serve", *self._arguments],
+            self._process = subprocess.Popen([binary, "serve", *self._arguments],
                                              stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def make_topic(self, segment_bytes):
+        """The bank's topic, in a fresh folder, with segments of this size; then it is stopped."""
+        self.start_without_waiting(KEELSON)
+        self._wait_ready(time.monotonic())
+        made = self.client().request("PUT", "/v1/topics/bank", {
+            "partitions": self.partitions, "segment_bytes": segment_bytes})
+        assert made.status == 201, made.body
+        assert self.stop() == 0, self.log()
+        return self
 
     def _wait_ready(self, started):
         client = Client(self.port, timeout=5)
@@ -143,6 +155,18 @@ class BankServer:
             if line.startswith("RssAnon:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("no RssAnon in /proc/PID/status")
+
+    def segments(self):
+        """Files of the bank's log, the oldest first in each partition."""
+        return sorted((self.folder / "data/log/topics/bank").glob("*/*.seg"))
+
+    def verify(self, *arguments):
+        """`keelson verify` of the folder, whether it is served or not."""
+        done = subprocess.run([KEELSON, "verify", "--data", str(self.folder / "data"), *arguments],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=300)
+        assert_no_sanitizer_report(done.stderr)
+        return done
 
     def start_import(self, file):
         """`bank import FILE`, in the background."""

@@ -3,7 +3,7 @@
 import json
 import time
 
-from load import Load, assert_log_holds, run_load
+from load import BulkLoad, Load, assert_log_holds, run_load
 
 
 def test_killed_again_and_again_while_loading(start_bank, transactions, dice, is_long):
@@ -28,6 +28,35 @@ def test_killed_again_and_again_while_loading(start_bank, transactions, dice, is
     again = run_load(server.port, some)
     assert {k: a.answer for k, a in again.items()} == {k: a.answer for k, a in acknowledged.items()}
     assert server.client().all_events() == events
+
+
+def test_killed_while_segments_are_made_and_sealed(start_bank, transactions, dice, is_long):
+    """Each holds some fifty events, so that a kill meets one being made, filled or sealed."""
+    some = transactions.first(30_000 if is_long else 4000)
+    server = start_bank(partitions=2, segment_bytes=1 << 20)
+    made = server.client().request("PUT", "/v1/topics/bulk", {"partitions": 2,
+                                                              "segment_bytes": 1 << 20})
+    assert made.status == 201
+    bulk = BulkLoad(server.port, "bulk", 20_000, threads=4).start()
+    load = Load(server.port, some).start()
+    for _ in range(15 if is_long else 3):
+        time.sleep(dice.uniform(0.1, 0.5))
+        server.kill()
+        acknowledged, acknowledged_bulk = dict(load.acknowledged), dict(bulk.acknowledged)
+        server.restart()
+        assert_log_holds(server.client(), acknowledged)
+        assert_log_holds(server.client(), acknowledged_bulk, "bulk")
+    assert_log_holds(server.client(), bulk.stop(), "bulk")
+    assert_log_holds(server.client(), load.join())
+    topic = server.folder / "data/log/topics/bulk"
+    assert len(list(topic.glob("*/*.seg"))) > 6
+    server.stop()
+    verified = server.verify("--json")
+    assert verified.returncode == 0, verified.stdout
+    server.restart()
+    server.wait_applied()
+    rows = server.client().query("bank", "SELECT account_id, balance FROM balances")["rows"]
+    assert dict(rows) == some.balances()
 
 
 def test_bank_import_outlives_the_server(start_bank, transactions, dice, is_long):

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 from http_client import CONNECTION_ERRORS, Client
@@ -26,12 +27,15 @@ class Load:
     """Posts `transactions` from `threads` clients, each account by one of them and in order. What
     gets no answer, or a transient one, is repeated with the same command id until `stop`."""
 
-    def __init__(self, port, transactions, threads=8):
+    def __init__(self, port, transactions, threads=8, transient=frozenset(TRANSIENT)):
         self._port = port
+        self._transient = transient
         self._stopping = threading.Event()
         self.acknowledged = {}  # by key; written by one thread a key
         self.failures = []
         self.sent_again = 0
+        self.refused = Counter()  # transient answers by status
+        self.slowest_seconds = 0  # of what was acknowledged
         shares = [[] for _ in range(threads)]
         share_of = {a: i % threads for i, a in enumerate(transactions.accounts)}
         opened = set()
@@ -76,19 +80,22 @@ class Load:
 
     def _post(self, client, account, command, key, balance_after, body):
         while not self._stopping.is_set():
+            started = time.monotonic()
             try:
                 answer = client.command("account", account, command, body, key)
             except CONNECTION_ERRORS:
                 self.sent_again += 1
                 time.sleep(0.02)
                 continue
-            if answer.status in TRANSIENT:
+            if answer.status in self._transient:
                 self.sent_again += 1
+                self.refused[answer.status] += 1
                 time.sleep(0.05)
                 continue
             if answer.status != 200:
                 self.failures.append((key, answer.status, answer.body))
                 return False
+            self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - started)
             outcome = answer.json()
             self.acknowledged[key] = Acknowledged(key, outcome, answer.replayed)
             told = outcome["events"][-1]["data"].get("balance_after")
@@ -104,10 +111,10 @@ def run_load(port, transactions, threads=8):
     return Load(port, transactions, threads).start().join()
 
 
-def assert_log_holds(client, acknowledged):
-    """Every acknowledged command is in the log where its answer said, and no command id twice.
-    Returns the log's events."""
-    events = client.all_events()
+def assert_log_holds(client, acknowledged, topic="bank"):
+    """Every acknowledged command is in the log where its answer said, and no command id twice;
+    offsets and versions are dense. Returns the log's events."""
+    events = client.all_events(topic)
     places = {}
     for event in events:
         key = event.get("command_id")
@@ -119,4 +126,61 @@ def assert_log_holds(client, acknowledged):
     for partition in {event["partition"] for event in events}:
         offsets = [e["offset"] for e in events if e["partition"] == partition]
         assert offsets == list(range(len(offsets))), f"partition {partition} is not dense"
+    versions = Counter()
+    for event in events:
+        versions[event["stream"]] += 1
+        assert event["version"] == versions[event["stream"]], f"versions are not dense: {event}"
     return events
+
+
+class BulkLoad:
+    """Appends large events to streams of a topic of its own, so that segments are made one after
+    another; each has an id and is repeated until it is taken, or until `stop`."""
+
+    def __init__(self, port, topic, event_bytes, threads=2, transient=frozenset(TRANSIENT)):
+        self._port = port
+        self._topic = topic
+        self._text = "x" * event_bytes
+        self._transient = transient
+        self._stopping = threading.Event()
+        self.acknowledged = {}
+        self.refused = []  # transient answers
+        self.failures = []
+        self._threads = [threading.Thread(target=self._append_all, args=(n,), daemon=True)
+                         for n in range(threads)]
+
+    def start(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def stop(self, timeout=60):
+        self._stopping.set()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0, deadline - time.monotonic()))
+            assert not thread.is_alive(), "the load did not stop"
+        assert not self.failures, self.failures[:5]
+        return self.acknowledged
+
+    def _append_all(self, worker):
+        client = Client(self._port, timeout=60)
+        number = 0
+        while not self._stopping.is_set() and not self.failures:
+            key = f"bulk-{worker}-{number}"
+            try:
+                answer = client.request(
+                    "POST", f"/v1/topics/{self._topic}/streams/bulk-{worker}",
+                    [{"type": "bulk", "data": {"text": self._text}}], {"Idempotency-Key": key})
+            except CONNECTION_ERRORS:
+                time.sleep(0.02)
+                continue
+            if answer.status == 200:
+                self.acknowledged[key] = Acknowledged(key, answer.json(), answer.replayed)
+                number += 1
+            elif answer.status in self._transient:
+                self.refused.append(answer)
+                time.sleep(0.05)
+            else:
+                self.failures.append((key, answer.status, answer.body))
+        client.close()

@@ -5,21 +5,11 @@ import json
 import subprocess
 import threading
 
-from bank_server import BINARY, assert_no_sanitizer_report
+from bank_server import KEELSON, assert_no_sanitizer_report
 from http_client import Client
 
-KEELSON = BINARY.with_name("keelson")
-
-
-def verify(server, *arguments):
-    done = subprocess.run([KEELSON, "verify", "--data", str(server.folder / "data"), *arguments],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
-    assert_no_sanitizer_report(done.stderr)
-    return done
-
-
 def report(server):
-    done = verify(server, "--json")
+    done = server.verify("--json")
     return done.returncode, json.loads(done.stdout)
 
 
@@ -55,7 +45,7 @@ def test_verify_finds_nothing_in_a_folder_that_is_written(start_bank):
     status, found = report(server)
     assert status == 0
     assert len(found["partitions"]) == 4
-    table = verify(server)
+    table = server.verify()
     assert table.returncode == 0
     assert "Every event is as it was stored." in table.stdout
     for one in found["partitions"]:
@@ -82,7 +72,7 @@ def test_verify_names_the_file_and_the_byte_of_damage(start_bank):
     assert finding["kind"] == "lost"
     assert finding["file"] == str(segment)
     assert "byte" in finding["what"]
-    table = verify(server)
+    table = server.verify()
     assert table.returncode == 1
     assert str(segment) in table.stdout and "DAMAGED" in table.stdout
 
@@ -90,7 +80,7 @@ def test_verify_names_the_file_and_the_byte_of_damage(start_bank):
 def test_verify_says_in_one_line_what_it_cannot_do(start_bank, tmp_path):
     server = start_bank()
     for arguments, status in ([["--topic", "nothing"], 1], [["--colour"], 2]):
-        done = verify(server, *arguments)
+        done = server.verify(*arguments)
         assert done.returncode == status
         assert done.stderr.startswith("keelson: ") and done.stderr.count("\n") == 1
     done = subprocess.run([KEELSON, "verify", "--data", str(tmp_path / "none")],

@@ -59,6 +59,10 @@ class Transactions:
         """The beginning of it, as rows only."""
         return Transactions(None, self.rows[:count])
 
+    def part(self, first, end):
+        """Rows in [first, end), as rows only."""
+        return Transactions(None, self.rows[first:end])
+
     def balances(self):
         """Final balance by account."""
         return {row.account: row.balance_after for row in self.rows}
