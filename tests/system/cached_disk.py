@@ -4,7 +4,7 @@ what of it is flushed. It speaks to /dev/fuse directly, so that no package is ne
     cached_disk.py IMAGE FOLDER
 
 mounts it, says `mounted`, and then takes commands, a line each: `PATH SEED` writes to PATH the disk
-that a power cut leaves now, and answers how many unflushed sectors it kept, and of how many.
+that a power cut leaves, and answers how many unflushed sectors it kept, and of how many.
 """
 
 import ctypes
@@ -19,6 +19,8 @@ from pathlib import Path
 
 SECTOR_BYTES = 512  # what a disk writes as a whole
 FILE_NAME = b"disk"
+WRITES_TO_CUT_MAX = 12
+QUIET_SECONDS = 0.3
 
 
 class CachedImage:
@@ -29,11 +31,18 @@ class CachedImage:
         self._durable = bytearray(self.seen)
         self._unflushed = []
         self._lock = threading.Lock()
+        self._cut_made = threading.Condition(self._lock)
+        self._writes_to_cut = 0  # 0: no cut is asked for
+        self._left = None  # by the cut: what is durable, and unflushed writes
 
     def write(self, position, data):
         with self._lock:
             self.seen[position:position + len(data)] = data
             self._unflushed.append((position, data))
+            if self._writes_to_cut > 0:
+                self._writes_to_cut -= 1
+                if self._writes_to_cut == 0:
+                    self._cut()
 
     def flush(self):
         with self._lock:
@@ -41,21 +50,30 @@ class CachedImage:
                 self._durable[position:position + len(data)] = data
             self._unflushed.clear()
 
+    def _cut(self):
+        self._left = bytearray(self._durable), list(self._unflushed)
+        self._cut_made.notify()
+
     def cut(self, path, seed):
-        """Writes the image that a power cut now leaves. Returns (kept, all) unflushed sectors."""
+        """Writes the image that a power cut leaves, right after one of the next writes: at another
+        moment mostly all is flushed. Returns (kept, all) unflushed sectors."""
         dice = random.Random(seed)
-        kept = count = 0
         with self._lock:
-            left = bytearray(self._durable)
-            # Sometimes nearly all of the cache is lost, sometimes nearly nothing.
-            share = dice.choice([0, 0.1, 0.5, 0.9, 1])
-            for position, data in self._unflushed:
-                for first in range(0, len(data), SECTOR_BYTES):
-                    count += 1
-                    if dice.random() < share:
-                        kept += 1
-                        sector = data[first:first + SECTOR_BYTES]
-                        left[position + first:position + first + len(sector)] = sector
+            self._writes_to_cut = dice.randint(1, WRITES_TO_CUT_MAX)
+            if not self._cut_made.wait_for(lambda: self._left is not None, QUIET_SECONDS):
+                self._cut()  # nothing is being written
+            (left, unflushed), self._left = self._left, None
+            self._writes_to_cut = 0
+        kept = count = 0
+        # Sometimes all of the cache is lost, sometimes nothing.
+        share = dice.choice([0, 0.1, 0.5, 0.9, 1])
+        for position, data in unflushed:
+            for first in range(0, len(data), SECTOR_BYTES):
+                count += 1
+                if dice.random() < share:
+                    kept += 1
+                    sector = data[first:first + SECTOR_BYTES]
+                    left[position + first:position + first + len(sector)] = sector
         Path(path).write_bytes(left)
         return kept, count
 

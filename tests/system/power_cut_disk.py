@@ -3,8 +3,8 @@
 `PowerCutDisk` is an ext4 on a loop device, whose bytes are held by a process of our own
 (cached_disk.py). The kernel sends it every write of the device and, for each flush, which is how
 fdatasync reaches a disk, an fsync. So it knows what a disk with a volatile cache has promised to
-keep: all that was written before the last flush. `cut` gives the disk as a power cut leaves it at
-that moment: all of that, and of each later write some sectors or none, by chance.
+keep: all that was written before the last flush. `cut` gives the disk as a power cut leaves it,
+between a write and the next: all of that, and of each later write some sectors or none, by chance.
 """
 
 import contextlib
@@ -67,8 +67,8 @@ class PowerCutDisk(Disk):
 
     @contextlib.contextmanager
     def cut(self, dice):
-        """The disk after a power cut now, mounted: its folder, and how much of what was not flushed
-        the cut took. This one goes on."""
+        """The disk after a power cut at one of the next writes, mounted: its folder, and in words
+        how much of what was not flushed is lost. This disk goes on."""
         self._cuts += 1
         image = self._place / f"cut{self._cuts}"
         self._server.stdin.write(f"{image} {dice.randrange(1 << 32)}\n")
