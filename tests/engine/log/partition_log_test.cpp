@@ -150,7 +150,8 @@ TEST_CASE("partition log: the next segment is made slice by slice, each with a s
   auto log = PartitionLog::open(disk, "log", kIdentity, options).value();
   const auto size_of_newest = [&disk] {
     std::string newest;
-    for (const auto& name : disk.list("log").value()) {
+    const auto names = disk.list("log").value();
+    for (const auto& name : names) {
       if (name.ends_with(".seg")) newest = "log/" + name;
     }
     return disk.open(newest, io::OpenMode::read).value()->size().value();
