@@ -42,8 +42,12 @@ std::string identity_of(const Rules& rules, const Uuid& topic, PartitionId parti
 Result<bool> same_log(const Checkpoint& checkpoint, const Partition& partition) {
   if (checkpoint.next > partition.end()) return false;
   if (!checkpoint.last || checkpoint.next <= partition.start()) return true;
-  KEELSON_TRY_ASSIGN(const auto cursor, partition.read(checkpoint.next - 1));
-  KEELSON_TRY_ASSIGN(const auto event, cursor->next());
+  const auto cursor = partition.read(checkpoint.next - 1);
+  if (!cursor && cursor.error().code == Errc::below_start) return true;  // removed since
+  if (!cursor) return std::unexpected(cursor.error());
+  const auto read = (*cursor)->next();
+  if (!read && read.error().code == Errc::below_start) return true;
+  KEELSON_TRY_ASSIGN(const auto event, read);
   return event && event->stream == checkpoint.last->stream &&
          event->version == checkpoint.last->version && event->time == checkpoint.last->time;
 }

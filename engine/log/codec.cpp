@@ -1,10 +1,9 @@
 #include "engine/log/codec.h"
 
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <new>
-
-#include "engine/base/check.h"
 
 namespace keelson::log {
 
@@ -35,7 +34,8 @@ std::optional<std::string_view> BodyCompressor::compress(std::string_view body) 
   compressed_.resize(ZSTD_compressBound(body.size()));
   const std::size_t size = ZSTD_compressCCtx(context_->zstd.get(), compressed_.data(),
                                              compressed_.size(), body.data(), body.size(), kLevel);
-  KEELSON_ASSERT(ZSTD_isError(size) == 0);  // there is room for whatever comes of it
+  // There is room for whatever comes of it, but zstd may have no memory: then it stays as it is.
+  if (ZSTD_isError(size) != 0) return std::nullopt;
   if (size > body.size() - body.size() / 8) return std::nullopt;
   return std::string_view(compressed_).substr(0, size);
 }
@@ -49,6 +49,9 @@ Result<std::string> decompress_body(std::string_view stored, std::uint64_t body_
   }
   std::string body(size, '\0');
   const std::size_t got = ZSTD_decompress(body.data(), body.size(), stored.data(), frame);
+  if (ZSTD_getErrorCode(got) == ZSTD_error_memory_allocation) {
+    return fail(Errc::overloaded, "no memory to decompress with");
+  }
   if (ZSTD_isError(got) != 0 || got != size) {
     return fail(Errc::corruption, "the compressed body");
   }

@@ -1,8 +1,10 @@
 #include "engine/log/compressed_segment.h"
 
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -58,7 +60,8 @@ Result<void> compress_segment(const io::File& file, std::uint64_t bytes, io::Fil
     KEELSON_TRY_ASSIGN(const std::string part, file.read_at(start, length));
     const std::size_t size =
         ZSTD_compress2(context.get(), stored.data(), stored.size(), part.data(), part.size());
-    KEELSON_ASSERT(ZSTD_isError(size) == 0);  // the buffer holds whatever comes of a frame
+    // The buffer holds whatever comes of a frame: it is memory that zstd has not got.
+    if (ZSTD_isError(size) != 0) return fail(Errc::overloaded, ZSTD_getErrorName(size));
     KEELSON_TRY(to.write_at(written, std::string_view(stored).substr(0, size)));
     written += size;
     frames.emplace_back(static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(length));
@@ -98,18 +101,21 @@ Result<std::unique_ptr<CompressedSegment>> CompressedSegment::open(std::unique_p
     return damaged("the frames do not end where the table begins");
   }
   if (next.position > kSegmentBytesMax + kBatchBytesMax) return damaged("too large a segment");
-  return std::unique_ptr<CompressedSegment>(
-      new CompressedSegment(std::move(file), stored, std::move(frames), next.position));
+  // Not touched before it is needed: the system gives a page when it is first written.
+  std::unique_ptr<char[]> memory(new (std::nothrow) char[next.position]);
+  if (!memory) return fail(Errc::overloaded, "no memory for a compressed segment");
+  return std::unique_ptr<CompressedSegment>(new CompressedSegment(
+      std::move(file), stored, std::move(frames), std::move(memory), next.position));
 }
 
 CompressedSegment::CompressedSegment(std::unique_ptr<io::File> file, std::string_view stored,
-                                     std::vector<Frame> frames, std::uint64_t size)
+                                     std::vector<Frame> frames, std::unique_ptr<char[]> memory,
+                                     std::uint64_t size)
     : file_(std::move(file)),
       stored_(stored),
       frames_(std::move(frames)),
       size_(size),
-      // Not touched before it is needed: the system gives a page when it is first written.
-      memory_(std::make_unique_for_overwrite<char[]>(size)),
+      memory_(std::move(memory)),
       inflated_(std::make_unique<std::atomic<bool>[]>(frames_.size())) {}
 
 Result<void> CompressedSegment::need(std::uint64_t position, std::uint64_t length) const {
@@ -130,6 +136,9 @@ Result<void> CompressedSegment::inflate(std::size_t i) const {
   const std::string_view stored = stored_.substr(frame.file_position, frame.file_bytes);
   const std::size_t size =
       ZSTD_decompress(memory_.get() + frame.position, frame.bytes, stored.data(), stored.size());
+  if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) {
+    return fail(Errc::overloaded, "no memory to decompress with");
+  }
   if (ZSTD_isError(size) != 0 || size != frame.bytes) {
     return damaged("the frame at byte " + std::to_string(frame.file_position) + ": " +
                    (ZSTD_isError(size) != 0 ? ZSTD_getErrorName(size) : "of another length"));

@@ -22,7 +22,7 @@ namespace keelson::log {
 class CompressedSegment {
  public:
   /// Reads the table of frames at the end of `file`.
-  /// @error corruption  it is not one, or does not fit the file.
+  /// @error corruption  it is not one, or does not fit the file. @error overloaded  no memory.
   [[nodiscard]] static Result<std::unique_ptr<CompressedSegment>> open(
       std::unique_ptr<io::File> file);
 
@@ -46,7 +46,7 @@ class CompressedSegment {
   };
 
   CompressedSegment(std::unique_ptr<io::File> file, std::string_view stored,
-                    std::vector<Frame> frames, std::uint64_t size);
+                    std::vector<Frame> frames, std::unique_ptr<char[]> memory, std::uint64_t size);
   [[nodiscard]] Result<void> inflate(std::size_t frame) const;
 
   const std::unique_ptr<io::File> file_;

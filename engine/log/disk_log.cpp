@@ -107,15 +107,13 @@ Result<Offset> DiskLog::end_at(TimeUs time) const {
 }
 
 bool DiskLog::maintenance_due() const {
-  return sealable_ > 0 || groupable_ || compressible_ ||
-         (writer_->wants_next() && !supply_.ready());
+  return sealable_ > 0 || groupable_ || (writer_->wants_next() && !supply_.ready());
 }
 
 Result<void> DiskLog::maintain() {
   if (writer_->wants_next()) KEELSON_TRY(supply_.prepare(writer_->next_segment_bytes()));
   KEELSON_TRY(seal_full());
-  KEELSON_TRY(group_sealed());
-  return compress_sealed();
+  return group_sealed();
 }
 
 Result<void> DiskLog::seal_full() {
@@ -151,8 +149,8 @@ Result<void> DiskLog::seal(Segment& segment) {
   const SegmentId id{identity_, segment.start().next_batch, segment.start().end,
                      segment.used_end()};
   KEELSON_TRY(seal_segment(files_, segment.path(), *segment.tail_index(), id));
+  sealed_bytes_ += segment.used_end();  // first: retention counts what is sealed
   segment.seal();
-  sealed_bytes_ += segment.used_end();
   --sealable_;
   groupable_ = true;
   compressible_ = options_.sealed_codec == Codec::zstd;

@@ -41,6 +41,8 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] bool maintenance_due() const override;
   [[nodiscard]] Result<void> maintain() override;
   void set_retention(Retention retention) override;
+  [[nodiscard]] bool compression_due() const override { return compressible_; }
+  [[nodiscard]] Result<void> compress() override;
   [[nodiscard]] bool retention_due(TimeUs now) const override;
   [[nodiscard]] Result<void> retain(TimeUs now) override;
 
@@ -86,12 +88,14 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Retention retention() const;
   [[nodiscard]] std::shared_ptr<Segment> oldest_expired(TimeUs now) const;
   [[nodiscard]] Result<void> remove(Segment& segment, const LogPoint& next);
+  [[nodiscard]] Result<void> delete_removed();
   void take_past(const Past& past);
   [[nodiscard]] Result<void> remove_leftovers(const Past& past);
 
   // Compression, in disk_log_compression.cpp.
   [[nodiscard]] std::shared_ptr<Segment> next_to_compress() const;
-  [[nodiscard]] Result<void> compress_sealed();
+  [[nodiscard]] Result<void> put_compressed(Segment& segment, const std::string& unfinished,
+                                            const std::string& compressed);
   [[nodiscard]] Result<void> clean_compressed();
 
   // Opening, in disk_log_open.cpp.
@@ -119,16 +123,18 @@ class DiskLog final : public PartitionLog {
   SegmentSupply supply_;
   std::unique_ptr<LogWriter> writer_;
   Publishing publishing_;
-  std::mutex sealing_mutex_;   ///< held while segments are sealed
-  std::mutex grouping_mutex_;  ///< held while a group's filter is made, which may take seconds
-  std::mutex repair_mutex_;    ///< held while indexes are repaired, or segments removed
+  std::mutex sealing_mutex_;      ///< held while segments are sealed
+  std::mutex compressing_mutex_;  ///< held while a segment is compressed, which may take seconds
+  std::mutex grouping_mutex_;     ///< held while a group's filter is made, which may take seconds
+  std::mutex repair_mutex_;       ///< held while indexes are repaired, or segments removed
   /// Full segments, wholly published, whose index is still in memory.
   std::atomic<std::uint32_t> sealable_ = 0;
   /// There may be segments to be grouped, or a filter to be made again.
   std::atomic<bool> groupable_ = false;
   /// There may be segments to be compressed.
   std::atomic<bool> compressible_ = false;
-  mutable std::mutex retention_mutex_;
+  std::vector<std::string> to_delete_;  ///< files of removed segments; with `repair_mutex_` held
+  mutable std::mutex retention_mutex_;  ///< of `retention_`
   Retention retention_;
   std::atomic<std::size_t> removed_ = 0;         ///< segments at the front of the list
   std::atomic<std::uint64_t> sealed_bytes_ = 0;  ///< of the sealed segments that are not removed

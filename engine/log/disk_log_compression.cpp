@@ -31,11 +31,8 @@ std::shared_ptr<Segment> DiskLog::next_to_compress() const {
   return nullptr;
 }
 
-/// Compresses one segment if there is one to be compressed. Without it more room is taken, no more.
-Result<void> DiskLog::compress_sealed() {
-  if (!compressible_) return {};
-  // Neither is its index repaired meanwhile, nor is it removed.
-  const std::lock_guard lock(repair_mutex_);
+Result<void> DiskLog::compress() {
+  const std::lock_guard one_at_a_time(compressing_mutex_);
   // First, and for good if anything fails: the next sealed segment gives the next try.
   compressible_ = false;
   const auto segment = next_to_compress();
@@ -49,17 +46,27 @@ Result<void> DiskLog::compress_sealed() {
     KEELSON_TRY_ASSIGN(const auto to, files_.open(unfinished, io::OpenMode::create_new));
     return compress_segment(*from, segment->used_end(), *to);
   };
-  if (auto written = write(); !written) {
+  auto done = write();
+  if (done) done = put_compressed(*segment, unfinished, compressed);
+  if (!done) {
     // Best effort: what stays is removed by the next try or the next start.
     [[maybe_unused]] const auto removed = files_.remove(unfinished);
-    return written;
+    return done;
   }
-  KEELSON_TRY(files_.rename(unfinished, compressed));
-  KEELSON_TRY(files_.sync_folder(folder_));
-  segment->change(SegmentForm::compressed);
-  KEELSON_TRY(files_.remove(segment->path()));
   compressible_ = next_to_compress() != nullptr;
   return {};
+}
+
+/// Puts the compressed file in the segment's place, unless retention has removed that meanwhile.
+Result<void> DiskLog::put_compressed(Segment& segment, const std::string& unfinished,
+                                     const std::string& compressed) {
+  // Its index is not repaired meanwhile, and it is not removed.
+  const std::lock_guard lock(repair_mutex_);
+  if (segment.removed()) return files_.remove(unfinished);
+  KEELSON_TRY(files_.rename(unfinished, compressed));
+  KEELSON_TRY(files_.sync_folder(folder_));
+  KEELSON_TRY(segment.change(SegmentForm::compressed, [] { return Result<void>(); }));
+  return files_.remove(segment.path());
 }
 
 /// Removes what a crash left of a segment that was being compressed.

@@ -106,7 +106,7 @@ Result<DiskLog::Opened> DiskLog::make_first_segment() {
   KEELSON_TRY_ASSIGN(auto file, supply_.take(header));
   KEELSON_TRY(files_.sync_folder(folder_));
   log_.segments.add(std::make_shared<Segment>(log_.context, LogPoint{}, file));
-  return Opened{LogState{}, {std::move(file), kSegmentHeaderBytes, Offset(0)}, std::nullopt};
+  return Opened{LogState{}, {std::move(file), kSegmentHeaderBytes, 0}, std::nullopt};
 }
 
 Result<SegmentHeader> DiskLog::read_header(const SegmentOnDisk& segment) const {
@@ -196,11 +196,13 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
   const LogPoint& start = header.start.point;
   auto segment = std::make_shared<Segment>(log_.context, start, file);
   const auto index = segment->tail_index();
+  std::uint64_t entries = 0;
   auto scanned = scan_tail(file->bytes, header.start, log_.seed, [&](const StoredBatch& batch) {
+    entries += std::uint64_t{batch.header.event_count} + batch.header.commit_count;
     return add_to_index(*index, log_.hasher, start, batch);
   });
   if (!scanned) return std::unexpected(in_file(std::move(scanned).error(), path));
-  Opened opened{std::move(scanned->end), {file, scanned->position, start.end}, std::nullopt};
+  Opened opened{std::move(scanned->end), {file, scanned->position, entries}, std::nullopt};
   if (const auto& torn = scanned->torn) {
     KEELSON_TRY(file->file->write_zeros(torn->position, torn->bytes));
     opened.torn_tail = TornTail{path, torn->position, torn->bytes};

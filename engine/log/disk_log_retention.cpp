@@ -44,8 +44,20 @@ std::shared_ptr<Segment> DiskLog::oldest_expired(TimeUs now) const {
 Result<void> DiskLog::retain(TimeUs now) {
   // No index is repaired meanwhile: its segment would be needed for that.
   const std::lock_guard lock(repair_mutex_);
+  KEELSON_TRY(delete_removed());
   while (const auto segment = oldest_expired(now)) {
     KEELSON_TRY(remove(*segment, (*log_.segments.all())[removed_ + 1]->start()));
+  }
+  return {};
+}
+
+/// Deletes the files of removed segments, after their indexes' new names have been made durable.
+Result<void> DiskLog::delete_removed() {
+  if (to_delete_.empty()) return {};
+  KEELSON_TRY(files_.sync_folder(folder_));
+  while (!to_delete_.empty()) {
+    KEELSON_TRY(files_.remove(to_delete_.back()));
+    to_delete_.pop_back();
   }
   return {};
 }
@@ -62,16 +74,16 @@ Result<void> DiskLog::remove(Segment& segment, const LogPoint& next) {
     KEELSON_TRY(repair_index(segment, next));
     KEELSON_TRY(check());
   }
-  KEELSON_TRY(files_.rename(index_file, past_path(segment.path())));
   const std::string file = segment_file(segment.path(), segment.form());
-  segment.change(SegmentForm::removed);
+  KEELSON_TRY(segment.change(SegmentForm::removed,
+                             [&] { return files_.rename(index_file, past_path(segment.path())); }));
   sealed_bytes_ -= segment.used_end();
   ++removed_;
   log_.start_offset.store(next.end.value, std::memory_order_release);
-  // Before the segment's own name goes. If it fails, a start after a crash finds the segment as it
-  // was, or finishes this.
-  KEELSON_TRY(files_.sync_folder(folder_));
-  return files_.remove(file);
+  // If this fails it is tried again; a start after a crash finds the segment as it was, or
+  // finishes.
+  to_delete_.push_back(file);
+  return delete_removed();
 }
 
 /// Puts what is removed in front of the list of segments.
@@ -90,7 +102,11 @@ Result<void> DiskLog::remove_leftovers(const Past& past) {
   bool removed = false;
   for (const SegmentOnDisk& segment : find_segments(names)) {
     if (!past.contains(segment.first_batch)) continue;
-    KEELSON_TRY(files_.remove(folder_ + "/" + segment_file(segment.name, segment.form)));
+    for (const SegmentForm form : {SegmentForm::plain, SegmentForm::compressed}) {
+      const std::string file = folder_ + "/" + segment_file(segment.name, form);
+      KEELSON_TRY_ASSIGN(const bool there, files_.exists(file));
+      if (there) KEELSON_TRY(files_.remove(file));
+    }
     removed = true;
   }
   return removed ? files_.sync_folder(folder_) : Result<void>();

@@ -32,8 +32,7 @@ inline constexpr std::size_t kSegmentNameDigits = 20;
 /// The segment made ahead of need, before it has a name of its own.
 inline constexpr std::string_view kNextSegmentName = "next.tmp";
 
-// --- compressed segment: frames of zstd, then a table of them; docs/log-format.md, "Compressed"
-// ---
+// --- compressed segment ---
 inline constexpr std::string_view kCompressedSuffix = ".seg.zst";
 /// The first frame is the segment's header alone, so that a start decompresses little.
 inline constexpr std::uint64_t kFirstFrameBytes = kSegmentHeaderBytes;

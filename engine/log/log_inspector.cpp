@@ -78,9 +78,30 @@ Result<EventInfo> event_in(const StoredBatch& batch, const std::string& path, Of
   return fail(Errc::corruption, "the batch has fewer events than its header says");
 }
 
+/// Looks again when a file has gone: a server compresses and removes segments meanwhile.
+template <class Look>
+auto settled(const Look& look) -> decltype(look()) {
+  constexpr int kTries = 5;
+  auto seen = look();
+  for (int i = 1; i < kTries && !seen && seen.error().code == Errc::not_found; ++i) seen = look();
+  return seen;
+}
+
 }  // namespace
 
 Result<std::vector<SegmentInfo>> LogInspector::segments() const {
+  return settled([this] { return list_segments(); });
+}
+
+Result<std::vector<BatchInfo>> LogInspector::batches(BatchNo from, std::size_t limit) const {
+  return settled([&] { return list_batches(from, limit); });
+}
+
+Result<std::optional<EventInfo>> LogInspector::event(Offset offset) const {
+  return settled([&] { return find_event(offset); });
+}
+
+Result<std::vector<SegmentInfo>> LogInspector::list_segments() const {
   KEELSON_TRY_ASSIGN(const auto names, files_.list(folder_));
   KEELSON_TRY_ASSIGN(const Past past, read_past(files_, folder_, identity_, names));
   std::vector<SegmentInfo> segments;
@@ -103,8 +124,8 @@ Result<std::vector<SegmentInfo>> LogInspector::segments() const {
   return segments;
 }
 
-Result<std::vector<BatchInfo>> LogInspector::batches(BatchNo from, std::size_t limit) const {
-  KEELSON_TRY_ASSIGN(const auto all, segments());
+Result<std::vector<BatchInfo>> LogInspector::list_batches(BatchNo from, std::size_t limit) const {
+  KEELSON_TRY_ASSIGN(const auto all, list_segments());
   std::vector<BatchInfo> found;
   for (std::size_t i = 0; i < all.size() && found.size() < limit; ++i) {
     if (i + 1 < all.size() && all[i + 1].start.next_batch <= from) continue;
@@ -120,8 +141,8 @@ Result<std::vector<BatchInfo>> LogInspector::batches(BatchNo from, std::size_t l
   return found;
 }
 
-Result<std::optional<EventInfo>> LogInspector::event(Offset offset) const {
-  KEELSON_TRY_ASSIGN(const auto all, segments());
+Result<std::optional<EventInfo>> LogInspector::find_event(Offset offset) const {
+  KEELSON_TRY_ASSIGN(const auto all, list_segments());
   if (!all.empty() && offset < all.front().start.end) {
     return fail(Errc::below_start,
                 "the log begins at offset " + std::to_string(all.front().start.end.value));

@@ -65,6 +65,10 @@ class LogInspector {
   [[nodiscard]] Result<std::optional<EventInfo>> event(Offset offset) const;
 
  private:
+  [[nodiscard]] Result<std::vector<SegmentInfo>> list_segments() const;
+  [[nodiscard]] Result<std::vector<BatchInfo>> list_batches(BatchNo from, std::size_t limit) const;
+  [[nodiscard]] Result<std::optional<EventInfo>> find_event(Offset offset) const;
+
   io::FileSystem& files_;
   std::string folder_;
   Uuid identity_;

@@ -75,9 +75,18 @@ class LogVerifier {
     return segment_file(path_of(segment.name), segment.form);
   }
 
-  /// All of a segment, or nothing after a finding.
-  Result<std::optional<std::string>> bytes_of(const SegmentOnDisk& segment) {
+  [[nodiscard]] bool compressed_meanwhile(SegmentOnDisk& segment) const {
+    const auto there = files_.exists(segment_file(path_of(segment.name), SegmentForm::compressed));
+    if (there && *there) segment.form = SegmentForm::compressed;
+    return segment.form == SegmentForm::compressed;
+  }
+
+  /// All of a segment, or nothing after a finding. A server may compress it meanwhile.
+  Result<std::optional<std::string>> bytes_of(SegmentOnDisk& segment) {
     auto bytes = segment_bytes(files_, path_of(segment.name), segment.form);
+    if (!bytes && bytes.error().code == Errc::not_found && compressed_meanwhile(segment)) {
+      bytes = segment_bytes(files_, path_of(segment.name), segment.form);
+    }
     if (bytes) return *std::move(bytes);
     if (!is_damage(bytes.error())) return std::unexpected(std::move(bytes).error());
     found(Kind::lost, path_of(segment), bytes.error().context);
@@ -107,6 +116,7 @@ class LogVerifier {
   Result<void> removed_meanwhile(const std::string& name, Error error) {
     KEELSON_TRY_ASSIGN(const bool past, files_.exists(past_path(path_of(name))));
     if (!past || error.code != Errc::not_found) return std::unexpected(std::move(error));
+    begun_ = true;
     state_.reset();
     return {};
   }
@@ -124,14 +134,14 @@ class LogVerifier {
 
   /// Whether a segment begins where the one before it ended; unknown when that one is damaged.
   void check_continues(const SegmentOnDisk& segment, const SegmentHeader& header) {
-    const bool first = report_.segments == 0;
     LogState expected = state_.value_or(header.start);
-    if (first && past_ && past_->segments.empty()) expected = LogState();
+    if (!begun_ && past_ && past_->segments.empty()) expected = LogState();
     // What has been removed left its numbers, and no tree.
-    if (first && past_) {
+    if (!begun_ && past_) {
       expected.point.next_batch = past_->end.next_batch;
       expected.point.end = past_->end.end;
     }
+    begun_ = true;
     if (header.start.point == expected.point && header.start.tree.root() == expected.tree.root()) {
       return;
     }
@@ -143,7 +153,7 @@ class LogVerifier {
   }
 
   /// A segment that another one follows.
-  Result<void> verify_sealed(const SegmentOnDisk& segment, const SegmentOnDisk& following) {
+  Result<void> verify_sealed(SegmentOnDisk& segment, SegmentOnDisk& following) {
     KEELSON_TRY_ASSIGN(const auto read, bytes_of(segment));
     if (!read) return pass_over({});
     const std::string_view bytes = *read;
@@ -172,8 +182,11 @@ class LogVerifier {
   }
 
   /// Where a segment begins, by its header; nothing when that is damaged, which is found later.
-  Result<std::optional<LogState>> start_of(const SegmentOnDisk& segment) {
-    const auto bytes = segment_head(files_, path_of(segment.name), segment.form);
+  Result<std::optional<LogState>> start_of(SegmentOnDisk& segment) {
+    auto bytes = segment_head(files_, path_of(segment.name), segment.form);
+    if (!bytes && bytes.error().code == Errc::not_found && compressed_meanwhile(segment)) {
+      bytes = segment_head(files_, path_of(segment.name), segment.form);
+    }
     if (!bytes && is_damage(bytes.error())) return std::nullopt;
     if (!bytes) return std::unexpected(bytes.error());
     auto header = decode_segment_header(*bytes, identity_);
@@ -183,7 +196,7 @@ class LogVerifier {
   }
 
   /// The segment that is written, or was when the server ended.
-  Result<void> verify_last(const SegmentOnDisk& segment) {
+  Result<void> verify_last(SegmentOnDisk& segment) {
     for (int tries = 1;; ++tries) {
       const std::size_t findings = report_.findings.size();
       KEELSON_TRY_ASSIGN(const auto read, bytes_of(segment));
@@ -249,10 +262,14 @@ class LogVerifier {
 
   /// An index is the same for the same segment, byte by byte.
   Result<void> verify_index(const std::string& name, const TailIndex& index, const SegmentId& id) {
-    const std::string path = index_path(path_of(name));
-    KEELSON_TRY_ASSIGN(const bool there, files_.exists(path));
+    std::string path = index_path(path_of(name));
+    KEELSON_TRY_ASSIGN(bool there, files_.exists(path));
     if (!there) {
-      found(Kind::derived, path, "it is missing");
+      path = past_path(path_of(name));  // removed meanwhile
+      KEELSON_TRY_ASSIGN(there, files_.exists(path));
+    }
+    if (!there) {
+      found(Kind::derived, index_path(path_of(name)), "it is missing");
       return {};
     }
     KEELSON_TRY_ASSIGN(const std::string stored, file_bytes(files_, path));
@@ -283,7 +300,8 @@ class LogVerifier {
   const ChecksumSeed seed_;
   const KeyHasher hasher_;
   LogReport report_;
-  std::optional<Past> past_;       ///< unless it is damaged
+  std::optional<Past> past_;  ///< unless it is damaged
+  bool begun_ = false;        ///< the first segment has been looked at, or was removed before
   std::optional<LogState> state_;  ///< after the last segment, when it is good
 };
 

@@ -9,9 +9,10 @@ namespace keelson::log {
 
 namespace {
 
-/// Events that a segment holds for each byte of its size: as many as it could if they were not
-/// compressed, so that the memory of its index is bounded by its size in any case.
-constexpr std::uint64_t kBytesPerEvent = kCommitHeadBytes + kEventFramingBytes + kLeafHeadBytes;
+/// The smallest event or commit. A segment holds no more of them than if they were not compressed,
+/// so that the memory of its index is bounded by its size in any case.
+constexpr std::uint64_t kEntryBytesMin =
+    std::min(kCommitHeadBytes, kEventFramingBytes + kLeafHeadBytes);
 
 /// Checks the frames and counts of `body`.
 Result<void> check_frames(const BatchBody& body) {
@@ -45,7 +46,7 @@ LogWriter::LogWriter(const SegmentContext& context, std::string folder, Options 
 
 void LogWriter::enter(Place place) {
   file_ = std::move(place.file);
-  file_start_ = place.start;
+  entries_ = place.entries;
   position_ = place.position;
   wants_next_ = false;
   next_segment_bytes_ = std::min(options_.segment_bytes, file_->bytes.size() * kSegmentGrowth);
@@ -61,7 +62,8 @@ Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
                 "a batch of " + std::to_string(draft.body.bytes.size()) + " bytes");
   }
   KEELSON_TRY_ASSIGN(LogState next, encode(draft));
-  KEELSON_TRY(make_room(buffer_.size(), draft.body.event_count()));
+  const std::uint64_t entries = std::uint64_t{draft.body.event_count()} + draft.body.commit_count;
+  KEELSON_TRY(make_room(buffer_.size(), entries));
   if (auto written = file_->file->write_at(position_, buffer_); !written) {
     dirty_end_ = position_ + buffer_.size();
     // At once, so that a crash does not find the batch whole after its writer was told otherwise.
@@ -73,6 +75,7 @@ Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
   }
   const BatchNo batch = state_.point.next_batch;
   position_ += buffer_.size();
+  entries_ += entries;
   accept(std::move(next));
   return batch;
 }
@@ -111,13 +114,14 @@ Result<LogState> LogWriter::encode(const BatchDraft& draft) {
   return next;
 }
 
-Result<void> LogWriter::make_room(std::uint64_t bytes, std::uint64_t events) {
+Result<void> LogWriter::make_room(std::uint64_t bytes, std::uint64_t entries) {
   if (dirty_end_ != 0) KEELSON_TRY(clean_rest());
-  const std::uint64_t here = state_.point.end - file_start_;
-  const bool few = here == 0 || here + events <= file_->bytes.size() / kBytesPerEvent;
+  const bool few = entries_ == 0 || entries_ + entries <= entries_max();
   if (few && bytes <= file_->bytes.size() - position_) return {};
   return roll(bytes);
 }
+
+std::uint64_t LogWriter::entries_max() const { return file_->bytes.size() / kEntryBytesMin; }
 
 /// Turns what a failed write may have left back into zeros, durably: it must never be taken for a
 /// batch, neither by the next start nor behind a later batch.
@@ -144,7 +148,7 @@ Result<void> LogWriter::roll(std::uint64_t bytes) {
   auto segment = std::make_shared<Segment>(context_, state_.point, next);
   segments_.all()->back()->fix_end(position_);
   segments_.add(std::move(segment));
-  enter({std::move(next), kSegmentHeaderBytes, state_.point.end});
+  enter({std::move(next), kSegmentHeaderBytes, 0});
   return {};
 }
 
@@ -162,7 +166,7 @@ void LogWriter::accept(LogState state) {
   state_ = std::move(state);
   last_time_ = state_.point.last_time.value;
   last_epoch_ = state_.point.last_epoch.value;
-  wants_next_ = position_ > file_->bytes.size() / 2;
+  wants_next_ = position_ > file_->bytes.size() / 2 || entries_ > entries_max() / 2;
 }
 
 }  // namespace keelson::log

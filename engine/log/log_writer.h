@@ -25,7 +25,7 @@ class LogWriter {
   struct Place {
     std::shared_ptr<SegmentFile> file;  ///< the last segment
     std::uint64_t position = 0;         ///< where its batches end; all before is durable
-    Offset start;                       ///< of its first event
+    std::uint64_t entries = 0;          ///< events and commits in it
   };
 
   /// What the log's options say of writing.
@@ -51,7 +51,8 @@ class LogWriter {
 
  private:
   [[nodiscard]] Result<LogState> encode(const BatchDraft& draft);
-  [[nodiscard]] Result<void> make_room(std::uint64_t bytes, std::uint64_t events);
+  [[nodiscard]] Result<void> make_room(std::uint64_t bytes, std::uint64_t entries);
+  [[nodiscard]] std::uint64_t entries_max() const;
   [[nodiscard]] Result<void> roll(std::uint64_t bytes);
   [[nodiscard]] Result<void> clean_rest();
   void accept(LogState state);
@@ -66,7 +67,7 @@ class LogWriter {
 
   LogState state_;  ///< after the last appended batch
   std::shared_ptr<SegmentFile> file_;
-  Offset file_start_;  ///< of its first event
+  std::uint64_t entries_ = 0;  ///< events and commits in it
   std::uint64_t position_ = 0;
   BatchNo durable_batches_;
   /// A failed write may have left bytes in [position_, dirty_end_); 0: none.

@@ -62,6 +62,16 @@ void OpenSegments::keep(std::shared_ptr<const Opened> opened) {
   oldest->swap(opened);
 }
 
+void OpenSegments::drop(const Opened& opened) {
+  std::shared_ptr<const Opened> dropped;  // destroyed after the lock is let go
+  const std::lock_guard lock(mutex_);
+  const auto found = std::ranges::find(held_, &opened, [](const auto& held) { return held.get(); });
+  if (found == held_.end()) return;
+  dropped = std::move(*found);
+  *found = std::move(held_.back());
+  held_.pop_back();
+}
+
 void OpenSegments::shrink() {
   std::vector<std::shared_ptr<const Opened>> dropped;  // destroyed after the lock is let go
   const std::lock_guard lock(mutex_);

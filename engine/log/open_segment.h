@@ -115,6 +115,9 @@ class OpenSegments {
       opened.used_.store(now, std::memory_order_relaxed);
     }
   }
+  /// Lets go of `opened`: its file has been replaced or removed, and takes room as long as it is
+  /// open.
+  void drop(const Opened& opened);
   /// Something held takes more memory than before: lets go of what has not been used for longest,
   /// as long as all of it takes too much.
   void shrink();

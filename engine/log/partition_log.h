@@ -128,6 +128,12 @@ class PartitionLog {
   /// the disk with it.
   /// @error disk_full, io_error  nothing is lost; append tries again itself when it must.
   [[nodiscard]] virtual Result<void> maintain() = 0;
+  /// Whether `compress` has something to do. Cheap; from any thread.
+  [[nodiscard]] virtual bool compression_due() const = 0;
+  /// Compresses one full segment, if the options say so: about 3 ms of a processor for each MiB.
+  /// For a thread that nobody waits for; beside everything else.
+  /// @error disk_full, io_error  nothing is lost; tried again after the next segment is full.
+  [[nodiscard]] virtual Result<void> compress() = 0;
   /// From any thread; takes effect with the next `retain`.
   virtual void set_retention(Retention retention) = 0;
   /// Whether `retain` has something to do. Cheap; from any thread.

@@ -29,7 +29,7 @@ struct Retention {
   /// @param all_bytes  of all full segments, the oldest included.
   [[nodiscard]] bool expires(const Oldest& oldest, std::uint64_t all_bytes) const {
     using std::chrono::microseconds;
-    if (bytes != 0 && all_bytes - oldest.bytes >= bytes) return true;
+    if (bytes != 0 && all_bytes >= oldest.bytes && all_bytes - oldest.bytes >= bytes) return true;
     return age.count() != 0 &&
            oldest.now - oldest.last_time > std::chrono::duration_cast<microseconds>(age).count();
   }

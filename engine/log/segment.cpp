@@ -62,9 +62,8 @@ Result<std::shared_ptr<const OpenSegment>> Segment::open() const {
 void Segment::seal() {
   const std::lock_guard lock(mutex_);
   tail_index_.reset();
-  held_.reset();
-  opened_.reset();
   index_damaged_ = false;
+  forget_open();
 }
 
 SegmentForm Segment::form() const {
@@ -74,11 +73,18 @@ SegmentForm Segment::form() const {
 
 std::string Segment::index_file() const { return removed() ? past_path(path_) : index_path(path_); }
 
-void Segment::change(SegmentForm form) {
+Result<void> Segment::change(SegmentForm form, const std::function<Result<void>()>& on_disk) {
   const std::lock_guard lock(mutex_);
   KEELSON_ASSERT(tail_index_ == nullptr);
+  KEELSON_TRY(on_disk());
   form_ = form;
+  forget_open();
+  return {};
+}
+
+void Segment::forget_open() {
   held_.reset();
+  if (const auto open = opened_.lock()) context_.open->drop(*open);
   opened_.reset();
 }
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -59,14 +60,17 @@ class Segment {
   void fix_end(std::uint64_t used_end) { used_end_.store(used_end, std::memory_order_release); }
   /// Its index has been written: lets go of the one in memory, and of one that was read before.
   void seal();
-  /// It is there in another form from now on. Who has it open may read on.
-  void change(SegmentForm form);
+  /// It is there in another form once `on_disk` has succeeded, during which nobody opens it. Who
+  /// has it open may read on. Any error: that of `on_disk`, and nothing has changed.
+  [[nodiscard]] Result<void> change(SegmentForm form, const std::function<Result<void>()>& on_disk);
   /// Whether a reader has found its index damaged.
   [[nodiscard]] bool index_damaged() const;
   /// Serves `open` in place of what is on disk, until it is sealed or the log closed.
   void hold(std::shared_ptr<const OpenSegment> open);
 
  private:
+  void forget_open();  ///< with the mutex held
+
   const SegmentContext& context_;
   const LogPoint start_;
   const std::string path_;

@@ -24,13 +24,12 @@ struct StoredBatch {
 /// The commits of a batch: where they lie, or decompressed.
 struct OpenBody {
   std::string_view bytes;  ///< may be followed by padding
-  std::shared_ptr<const std::string>
-      decompressed;  ///< what `bytes` is in, unless they lie in the log
+  /// What `bytes` are in, unless they lie in the log.
+  std::shared_ptr<const std::string> decompressed;
 };
 
-/// @error corruption  it is compressed, and not what its codec makes; the checksum, which is
-/// checked
-///                    before, was right.
+/// For a batch whose checksum held.
+/// @error corruption  it is compressed, and not what its codec makes.
 [[nodiscard]] Result<OpenBody> open_body(const StoredBatch& batch);
 
 }  // namespace keelson::log

@@ -20,6 +20,8 @@ constexpr std::chrono::milliseconds kMaintenancePause{1};
 /// How often retention by age is looked at when nothing is written.
 constexpr std::chrono::nanoseconds kRetentionCheckMin = std::chrono::milliseconds(250);
 constexpr std::chrono::nanoseconds kRetentionCheckMax = std::chrono::minutes(1);
+/// After retention has failed: to find out may have taken reading a segment.
+constexpr std::chrono::microseconds kRetentionRetry = std::chrono::minutes(1);
 
 /// A control batch to follow all that `log` has; all of it must be published.
 log::BatchDraft control_batch(const log::PartitionLog& log, Epoch epoch, TimeUs now) {
@@ -89,8 +91,11 @@ Result<std::shared_ptr<LogPartition>> LogPartition::open(Environment environment
   const auto started = start_epoch(*log, epoch, environment.clock.now());
   // After a failed append as well: it may have been a sync that failed.
   KEELSON_TRY(log->sync());
-  // A full disk refuses what is to be written, and nothing else.
-  if (!started && started.error().code != Errc::disk_full) return std::unexpected(started.error());
+  // A full disk refuses what is to be written, and nothing else. If it could not even take away
+  // what it had written of it, that is done before the next batch.
+  const bool refused = !started && (started.error().code == Errc::disk_full ||
+                                    started.error().code == Errc::outcome_unknown);
+  if (!started && !refused) return std::unexpected(started.error());
   if (started) log->publish(*started);
   auto partition = std::shared_ptr<LogPartition>(
       new LogPartition(environment, std::move(log), options, epoch, std::move(maintenance)));
@@ -264,23 +269,34 @@ void LogPartition::on_written(Result<BatchNo> written) {
   maybe_closed();
 }
 
+bool LogPartition::retention_due(TimeUs now) const {
+  return now >= retention_not_before_ && log_->retention_due(now);
+}
+
 void LogPartition::maintain() {
+  compress();
   if (closing_ || maintaining_) return;
   const TimeUs now = environment_.clock.now();
-  if (!log_->maintenance_due() && !log_->retention_due(now)) return;
+  const bool retain = retention_due(now);
+  if (!retain && !log_->maintenance_due()) return;
   maintaining_ = true;
-  maintenance_->post([self = shared_from_this(), now] {
+  maintenance_->post([self = shared_from_this(), now, retain] {
     // What fails here is tried again after a later batch, or by the append that needs it, which
     // reports it. Retention first: it makes room for the rest.
-    const bool retained = self->log_->retain(now).has_value();
-    const bool done = self->log_->maintain().has_value() && retained;
-    self->strand_->dispatch([self, done] { self->on_maintained(done); });
+    const bool retained = !retain || self->health_->noted(self->log_->retain(now)).has_value();
+    const bool done = self->log_->maintain().has_value();
+    self->strand_->dispatch([self, done, retained, now] {
+      if (!retained) self->retention_not_before_ = now + kRetentionRetry.count();
+      self->on_maintained(done);
+    });
   });
 }
 
 void LogPartition::on_maintained(bool done) {
-  if (!done || closing_ || !log_->maintenance_due()) {
+  const bool more = log_->maintenance_due() || retention_due(environment_.clock.now());
+  if (!done || closing_ || !more) {
     maintaining_ = false;
+    compress();
     return;
   }
   strand_->post_after(kMaintenancePause, [weak = weak_from_this()] {
@@ -288,6 +304,19 @@ void LogPartition::on_maintained(bool done) {
     if (!self) return;
     self->maintaining_ = false;
     self->maintain();
+  });
+}
+
+void LogPartition::compress() {
+  if (closing_ || compressing_ || !options_.compression || !log_->compression_due()) return;
+  compressing_ = true;
+  options_.compression->post([self = shared_from_this()] {
+    // What fails is tried again when the next segment is full: it only takes more room.
+    const bool done = self->health_->noted(self->log_->compress()).has_value();
+    self->strand_->dispatch([self, done] {
+      self->compressing_ = false;
+      if (done) self->compress();
+    });
   });
 }
 
@@ -356,7 +385,13 @@ void LogPartition::close(Task done) {
 }
 
 void LogPartition::when_idle(Task done) {
-  writer_->post([maintenance = maintenance_, done = std::move(done)]() mutable {
+  Task last = std::move(done);
+  if (options_.compression) {
+    last = [compression = options_.compression, done = std::move(last)]() mutable {
+      compression->post(std::move(done));
+    };
+  }
+  writer_->post([maintenance = maintenance_, done = std::move(last)]() mutable {
     maintenance->post(std::move(done));
   });
 }

@@ -19,6 +19,7 @@ struct LogPartitionOptions {
   std::size_t partitions = 1;  ///< of the topic
   Durability durability = Durability::fsync;
   log::Retention retention;
+  std::shared_ptr<Strand> compression;  ///< a worker that nobody waits for; none: no compression
   Limits limits;
   std::uint64_t pending_bytes_max = 64u << 20;
   std::uint32_t batch_bytes_max = 1u << 20;
@@ -96,8 +97,10 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   void discard(const Error& error);
   void maybe_closed();
   void maintain();
+  [[nodiscard]] bool retention_due(TimeUs now) const;
   void on_maintained(bool done);
   void wait_for_age();
+  void compress();
 
   // On the worker.
   void write_batches();
@@ -122,6 +125,8 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   bool closing_ = false;
   bool maintaining_ = false;
   bool waiting_for_age_ = false;
+  bool compressing_ = false;
+  TimeUs retention_not_before_{0};  ///< it failed a while ago
   Task on_closed_;
   std::shared_ptr<Strand> strand_;
   std::shared_ptr<Strand> writer_;

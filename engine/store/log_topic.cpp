@@ -27,6 +27,9 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(
   auto topic = std::unique_ptr<LogTopic>(
       new LogTopic(TopicFolder(environment.files, folder), std::move(name), std::move(record)));
   const auto maintenance = environment.scheduler.make_worker("maintain");
+  const auto compression = topic->options().sealed_codec == log::Codec::none
+                               ? nullptr
+                               : environment.scheduler.make_background_worker("compress");
   for (std::uint32_t p = 0; p < topic->options().partitions; ++p) {
     const PartitionId id(p);
     const std::string partition_folder = folder + "/" + std::to_string(p);
@@ -51,6 +54,7 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(
     options.partitions = topic->options().partitions;
     options.durability = topic->options().durability;
     options.retention = topic->options().retention;
+    options.compression = compression;
     options.limits = store.limits;
     options.pending_bytes_max = store.pending_bytes_max;
     options.batch_bytes_max = store.batch_bytes_max;
@@ -68,11 +72,20 @@ TopicOptions LogTopic::options() const {
 }
 
 Result<void> LogTopic::set_retention(const log::Retention& retention) {
-  const std::lock_guard lock(mutex_);
-  TopicRecord changed = record_;
+  const std::lock_guard one_at_a_time(changing_mutex_);
+  const TopicRecord before{record_.id, options()};
+  TopicRecord changed = before;
   changed.options.retention = retention;
   KEELSON_TRY(check_topic_options(changed.options));
-  KEELSON_TRY(folder_.finish(changed));
+  if (auto written = folder_.finish(changed); !written) {
+    // It may be there all the same, and must not be found by the next start.
+    if (auto restored = folder_.finish(before); !restored) {
+      return fail(Errc::outcome_unknown,
+                  "the retention of '" + name_ + "' after a restart: " + written.error().context);
+    }
+    return written;
+  }
+  const std::lock_guard lock(mutex_);
   record_ = std::move(changed);
   for (const auto& partition : open_) partition->set_retention(retention);
   return {};

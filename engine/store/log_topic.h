@@ -33,6 +33,7 @@ class LogTopic final : public Topic {
 
   /// Durable on return. Thread-safe.
   /// @error bad_request  out of range. @error io_error, disk_full  nothing has changed.
+  /// @error outcome_unknown  nothing has changed, but a restart may find it changed.
   [[nodiscard]] Result<void> set_retention(const log::Retention& retention);
 
   [[nodiscard]] const std::vector<RecoveryReport>& recovered() const { return recovered_; }
@@ -45,8 +46,8 @@ class LogTopic final : public Topic {
 
   const TopicFolder folder_;
   const std::string name_;
-  mutable std::mutex
-      mutex_;  ///< of the record's options, held while they are written, and of `open_`
+  std::mutex changing_mutex_;  ///< held while the record is written, before the other
+  mutable std::mutex mutex_;   ///< of the record's options, and of `open_`
   TopicRecord record_;
   std::vector<std::shared_ptr<Partition>> partitions_;
   std::vector<std::shared_ptr<LogPartition>> open_;  ///< those that are not damaged

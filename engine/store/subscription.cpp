@@ -25,14 +25,48 @@ class LogSubscription final : public Subscription {
       : topic_(topic), position_(std::move(from)), filter_(std::move(filter)) {}
 
   Result<void> add(PartitionId id) {
-    Partition& partition = topic_.partition(id);
-    KEELSON_TRY_ASSIGN(auto cursor, partition.read(position_.next(id)));
-    sources_.push_back({&partition, std::move(cursor)});
-    return {};
+    sources_.push_back({&topic_.partition(id), nullptr});
+    return open(sources_.back());
   }
 
   Result<Polled> poll(std::size_t events_max, std::size_t scan_max,
                       const EventVisitor& visit) override {
+    auto polled = take(events_max, scan_max, visit);
+    // Who waits for credit holds no segment open, in memory or on a disk that wants its room back.
+    const bool waits = polled && !polled->caught_up;
+    for (Source& source : sources_) {
+      if (waits && source.cursor->offset() < source.partition->end()) source.cursor = nullptr;
+    }
+    return polled;
+  }
+
+  const Position& position() const override { return position_; }
+
+  std::unique_ptr<Registration> when_more(Task task) const override {
+    auto waits = std::make_unique<AnyOf>(std::move(task));
+    for (const Source& source : sources_) {
+      waits->add(*source.partition, position_.next(source.partition->id()));
+    }
+    return waits;
+  }
+
+ private:
+  struct Source {
+    Partition* partition;
+    std::unique_ptr<Cursor> cursor;  ///< none while the reader waits
+  };
+
+  [[nodiscard]] Result<void> open(Source& source) const {
+    KEELSON_TRY_ASSIGN(source.cursor,
+                       source.partition->read(position_.next(source.partition->id())));
+    return {};
+  }
+
+  [[nodiscard]] Result<Polled> take(std::size_t events_max, std::size_t scan_max,
+                                    const EventVisitor& visit) {
+    for (Source& source : sources_) {
+      if (source.cursor == nullptr) KEELSON_TRY(open(source));
+    }
     Polled polled;
     std::size_t scanned = 0;
     std::size_t at_end = 0;  // partitions in a row found at their end
@@ -59,22 +93,6 @@ class LogSubscription final : public Subscription {
     polled.caught_up = at_end == sources_.size();
     return polled;
   }
-
-  const Position& position() const override { return position_; }
-
-  std::unique_ptr<Registration> when_more(Task task) const override {
-    auto waits = std::make_unique<AnyOf>(std::move(task));
-    for (const Source& source : sources_) {
-      waits->add(*source.partition, position_.next(source.partition->id()));
-    }
-    return waits;
-  }
-
- private:
-  struct Source {
-    Partition* partition;
-    std::unique_ptr<Cursor> cursor;
-  };
 
   /// Registered with every partition; the first to move runs the task.
   class AnyOf final : public Registration {

@@ -55,6 +55,7 @@ class CompressedLog {
   }
   void maintain() {
     while (log_->maintenance_due()) REQUIRE(log_->maintain());
+    while (log_->compression_due()) REQUIRE(log_->compress());
   }
   void fill(std::size_t segments) {
     while (files(".idx").size() < segments) {
@@ -182,7 +183,7 @@ TEST_CASE("compression: whichever call of the disk fails or is the last, the log
         failed = true;
         return Errc::disk_full;
       });
-      while (log->maintenance_due() && log->maintain()) {
+      while (log->compression_due() && log->compress()) {
       }
       log.disk.set_fault(nullptr);
       if (power) {
@@ -403,8 +404,43 @@ TEST_CASE("compression: a segment holds no more events than would fit uncompress
     log->publish(*number);
     end = Offset(end.value + 100);
   }
-  CHECK(log.files(".seg").size() >= 6000 / (kSegmentBytes / 80));
+  CHECK(log.files(".seg").size() >= 1 + 6060 / (kSegmentBytes / 36));
   CHECK(log->stream_version("s", log->end()).value() == Version(6000));
   log.open();
   CHECK(log->stream_version("s", log->end()).value() == Version(6000));
+}
+
+TEST_CASE("compression: what is replaced or removed is not held open") {
+  CompressedLog log;
+  const auto bound = std::make_shared<log::OpenSegments>();
+  log.options.open_segments = bound;
+  log.options.sealed_codec = log::Codec::none;
+  log.options.retention.bytes = 4 * kSegmentBytes;
+  log.open();
+  log.fill(10);
+  log.model.check_equal(*log.operator->());
+  CHECK(bound->size() >= 10);
+  REQUIRE(log->retain(TimeUs(0)));
+  CHECK(bound->size() <= 5);
+}
+
+TEST_CASE("compression: verify and inspect see a whole log while it is compressed and shortened") {
+  CompressedLog log;
+  log.options.sealed_codec = log::Codec::none;
+  log.open();
+  log.fill(12);
+  log.options.sealed_codec = log::Codec::zstd;
+  log.options.retention.bytes = 8 * kSegmentBytes;
+  log.open();
+  // As a server does it, between what verify reads.
+  int segments = 0;
+  const auto report = log::verify_log(log.disk, "log", kIdentity, [&](std::uint64_t) {
+                        ++segments;
+                        REQUIRE(log->compress());
+                        if (segments == 2) REQUIRE(log->retain(TimeUs(0)));
+                      }).value();
+  CHECK(log->start() > Offset(0));
+  for (const auto& finding : report.findings) CHECK_MESSAGE(false, finding.file, finding.what);
+  const log::LogInspector inspector(log.disk, "log", kIdentity);
+  CHECK(inspector.segments().value().front().start.end == log->start());
 }

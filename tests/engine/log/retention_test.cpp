@@ -334,6 +334,22 @@ TEST_CASE("retention: verify names what is damaged of what is left") {
   CHECK(report.findings.front().what.find(past) != std::string::npos);
 }
 
+TEST_CASE("retention: verify beside it sees a whole log, wherever it removes") {
+  for (int when = 0; when < 8; ++when) {
+    CAPTURE(when);
+    RetainedLog log({.bytes = 2 * kSegmentBytes});
+    log.fill(8);
+    int segments = 0;
+    if (when == 0) log.retain();
+    const auto report = log::verify_log(log.disk, "log", kIdentity, [&](std::uint64_t) {
+                          if (++segments == when) log.retain();
+                        }).value();
+    for (const auto& finding : report.findings) {
+      CHECK_MESSAGE(false, finding.file, ": ", finding.what);
+    }
+  }
+}
+
 TEST_CASE("retention: who reads a segment when it goes reads on to its end") {
   RetainedLog log({.bytes = 2 * kSegmentBytes});
   log.fill(8);
