@@ -80,11 +80,13 @@ TEST_CASE("crash sweep: a disk that is full at any allocation loses and doubles 
 }
 
 TEST_CASE("crash sweep: random histories with random crashes lose and double nothing") {
-  std::size_t torn = 0, sealed = 0, grouped = 0;
+  std::size_t torn = 0, sealed = 0, grouped = 0, compressed = 0;
   for_each_seed(long_run() ? 1'000'000 : 6000, [&](std::uint64_t seed) {
     HistoryOptions options;
     if (seed % 4 == 0) options.durability = Durability::os;
     if (seed % 3 == 0) options.bytes_max = 8000;
+    if (seed % 5 == 0) options.codec = log::Codec::zstd;
+    if (seed % 7 < 3) options.sealed_codec = log::Codec::zstd;
     const bool long_log = seed % 32 == 0;
     if (long_log) options.bytes_max = 60'000;
     StoreHistory history(seed, options);
@@ -98,12 +100,14 @@ TEST_CASE("crash sweep: random histories with random crashes lose and double not
     torn += history.torn();
     sealed += history.has_file(".idx") ? 1 : 0;
     grouped += history.has_file(".g1") ? 1 : 0;
+    compressed += history.has_file(".seg.zst") ? 1 : 0;
   });
   if (only_seed() != 0) return;
   // The sweep is worth nothing if the disk never tears, or if the logs stay short.
   MESSAGE(torn << " torn tails; " << sealed << " logs with sealed segments, " << grouped
-               << " with a group of them");
+               << " with a group of them, " << compressed << " with compressed ones");
   CHECK(torn > 500);
   CHECK(sealed > 500);
   CHECK(grouped > 10);
+  CHECK(compressed > 20);
 }

@@ -38,6 +38,8 @@ std::string name(const char* kind, std::uint64_t number) {
 
 StoreHistory::StoreHistory(std::uint64_t seed, const HistoryOptions& options)
     : random_(seed), options_(options), store_(seed, options.durability) {
+  store_.topic_options.codec = options.codec;
+  store_.topic_options.sealed_codec = options.sealed_codec;
   latest_ = store_.environment.clock.time;
 }
 

@@ -33,6 +33,8 @@ enum class Ending { shutdown, kill, power_cut };
 struct HistoryOptions {
   Durability durability = Durability::fsync;
   std::size_t bytes_max = 800;  ///< of an event's data
+  log::Codec codec = log::Codec::none;
+  log::Codec sealed_codec = log::Codec::none;
 };
 
 /// Clients ask for commits of all kinds and remember what they were told. Nothing is asked of the
