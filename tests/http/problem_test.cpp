@@ -4,11 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/http/captured_log.h"
+#include "tests/support/captured_log.h"
 
 using namespace keelson;
 using namespace keelson::http;
-using namespace keelson::http::test;
+using keelson::test::CapturedLog;
 
 namespace {
 

@@ -10,12 +10,13 @@
 #include <stdexcept>
 
 #include "tests/aggregates/wallet.h"
-#include "tests/http/captured_log.h"
 #include "tests/http/store_server.h"
+#include "tests/support/captured_log.h"
 
 using namespace keelson;
 using namespace keelson::http;
 using namespace keelson::http::test;
+using keelson::test::CapturedLog;
 
 namespace {
 

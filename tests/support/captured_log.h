@@ -8,7 +8,7 @@
 #include <sstream>
 #include <string>
 
-namespace keelson::http::test {
+namespace keelson::test {
 
 /// What is logged while it lives.
 class CapturedLog {
@@ -18,8 +18,14 @@ class CapturedLog {
         "captured", std::make_shared<spdlog::sinks::ostream_sink_mt>(text_)));
   }
   ~CapturedLog() { spdlog::set_default_logger(before_); }
-  [[nodiscard]] bool has(const std::string& words) const {
-    return text_.str().find(words) != std::string::npos;
+  [[nodiscard]] bool has(const std::string& words) const { return count(words) > 0; }
+  [[nodiscard]] int count(const std::string& words) const {
+    const std::string text = text_.str();
+    int found = 0;
+    for (auto at = text.find(words); at != std::string::npos; at = text.find(words, at + 1)) {
+      ++found;
+    }
+    return found;
   }
 
  private:
@@ -27,4 +33,4 @@ class CapturedLog {
   std::ostringstream text_;
 };
 
-}  // namespace keelson::http::test
+}  // namespace keelson::test
