@@ -13,25 +13,38 @@ namespace {
 constexpr std::chrono::seconds kRetryDelay{1};
 constexpr Offset kNoBound{UINT64_MAX};
 
-/// Errors that say nothing of the event, and may go away.
+/// Errors that say nothing of the event or of the read model, and may go away.
 bool is_passing(Errc code) {
   return code == Errc::disk_full || code == Errc::io_error || code == Errc::overloaded;
 }
 
 }  // namespace
 
-Applier::Applier(const Partition& partition, std::unique_ptr<ReadModel> model,
-                 ApplierOptions options, const Clock& clock, Progress& progress, Strand& worker)
-    : partition_(partition),
-      model_(std::move(model)),
+Applier::Applier(ReadModel::Source source, ApplierOptions options, const Clock& clock,
+                 Progress& progress, Strand& worker)
+    : source_(std::move(source)),
+      partition_(*source_.partition),
       options_(options),
       clock_(clock),
       progress_(progress),
-      worker_(worker) {
-  progress_.advance(partition_.id(), model_->checkpoint().next);
+      worker_(worker) {}
+
+Result<std::shared_ptr<Applier>> Applier::open(ReadModel::Source source, ApplierOptions options,
+                                               const Clock& clock, Progress& progress,
+                                               Strand& worker) {
+  std::shared_ptr<Applier> applier(
+      new Applier(std::move(source), options, clock, progress, worker));
+  auto opened = ReadModel::open(applier->source_);
+  if (!opened && !is_passing(opened.error().code)) {
+    return std::unexpected(std::move(opened).error());
+  }
+  (void)applier->begin_with(std::move(opened));  // what is next is looked for when it starts
+  return applier;
 }
 
-void Applier::start() { post_pump(); }
+void Applier::start() {
+  if (!state().halted_at) post_pump();
+}
 
 void Applier::stop() {
   stopping_ = true;
@@ -50,6 +63,11 @@ Applier::State Applier::state() const {
 void Applier::set_state(State state) {
   const std::lock_guard lock(mutex_);
   state_ = std::move(state);
+}
+
+void Applier::set_running() {
+  if (!state().error.empty()) spdlog::info("projection goes on: {}", source_.path);
+  set_state({});
 }
 
 void Applier::post_pump() {
@@ -81,11 +99,25 @@ void Applier::pump() {
   }
 }
 
+Applier::Next Applier::begin_with(Result<ReadModel::Opened> opened) {
+  if (!opened) return troubled(opened.error());
+  if (opened->log_damage) {
+    progress_.advance(partition_.id(), opened->applied);
+    return troubled(*opened->log_damage);
+  }
+  model_ = std::move(opened->model);
+  set_running();
+  // After the state: who waited for this asks at once.
+  progress_.advance(partition_.id(), model_->checkpoint().next);
+  return Next::more;
+}
+
 Applier::Next Applier::step() {
+  if (!model_) return begin_with(ReadModel::open(source_));
   auto applied = apply(kNoBound);
   if (!applied) return troubled(applied.error());
   if (applied->failure) return halt_before(std::move(*applied->failure));
-  set_state({});
+  set_running();
   return applied->caught_up ? Next::wait : Next::more;
 }
 
@@ -138,18 +170,27 @@ Applier::Next Applier::halt_before(Failure failure) {
     if (!applied) return troubled(applied.error());
     if (applied->failure) failure = std::move(*applied->failure);
   }
-  spdlog::error("projection halted: {} at offset {}: {}", model_->path(), failure.offset.value,
+  spdlog::error("projection halted: {} at offset {}: {}", source_.path, failure.offset.value,
                 failure.error.context);
-  set_state({failure.offset, failure.error.context});
+  set_state({failure.offset, failure.error.context, std::nullopt});
   return Next::halt;
 }
 
 Applier::Next Applier::troubled(const Error& error) {
   const bool passing = is_passing(error.code);
-  spdlog::error("projection {}: {} after offset {}: {}", passing ? "delayed" : "halted",
-                model_->path(), model_->checkpoint().next.value, error.message());
-  const auto halted_at = passing ? std::nullopt : std::optional(model_->checkpoint().next);
-  set_state({halted_at, error.message()});
+  const Offset next = progress_.applied().next(partition_.id());
+  State trouble;
+  if (!passing) trouble.halted_at = next;
+  trouble.error = error.message();
+  if (!model_) trouble.unreadable = error;
+  // Said once, and not at every attempt: the log may lie on the disk that is full.
+  if (trouble.error != state().error) {
+    const std::string where =
+        model_ ? "after offset " + std::to_string(next.value) : "cannot be opened";
+    spdlog::error("projection {}: {} {}: {}", passing ? "delayed" : "halted", source_.path, where,
+                  trouble.error);
+  }
+  set_state(std::move(trouble));
   cursor_.reset();
   return passing ? Next::retry : Next::halt;
 }

@@ -31,16 +31,29 @@ struct ApplierOptions {
 /// there, visibly, until it is opened anew. Others go on. (A savepoint for each event would do the
 /// same, and would cost every event that does not fail.) Trouble with the disk is not the event's
 /// fault: the applier tries again.
+///
+/// It owns the read model from its opening on, and tries that again as well: a server starts on a
+/// full disk, and has its read models when there is room. Until then there is nothing to ask, and
+/// its state says so; a read model that is open stays open.
 class Applier : public std::enable_shared_from_this<Applier> {
  public:
   struct State {
     std::optional<Offset> halted_at;
     std::string error;
+    /// Why there is no read model to ask: it could not be opened yet, or its log is damaged.
+    std::optional<Error> unreadable;
   };
 
-  /// `worker`, `progress`, `clock` and `partition` must outlive it.
-  Applier(const Partition& partition, std::unique_ptr<ReadModel> model, ApplierOptions options,
-          const Clock& clock, Progress& progress, Strand& worker);
+  /// Opens the read model on this thread. What may pass is no error here, and neither is damage of
+  /// the log, which halts the applier: `state` shows both.
+  /// All that `source` points to, `clock`, `progress` and `worker` must outlive it.
+  /// @error what cannot be helped by waiting, such as tables that SQLite refuses.
+  [[nodiscard]] static Result<std::shared_ptr<Applier>> open(ReadModel::Source source,
+                                                             ApplierOptions options,
+                                                             const Clock& clock, Progress& progress,
+                                                             Strand& worker);
+  Applier(const Applier&) = delete;
+  Applier& operator=(const Applier&) = delete;
 
   void start();
   /// No event is begun after it. What runs ends before the worker does.
@@ -59,23 +72,31 @@ class Applier : public std::enable_shared_from_this<Applier> {
     std::optional<Failure> failure;  ///< and nothing was applied
   };
 
+  Applier(ReadModel::Source source, ApplierOptions options, const Clock& clock, Progress& progress,
+          Strand& worker);
+
   void pump();
   [[nodiscard]] Next step();
+  /// Goes on with the read model that was opened, or with why there is none.
+  [[nodiscard]] Next begin_with(Result<ReadModel::Opened> opened);
   /// One transaction over events below `before`. @error the log or the disk, not an event.
   [[nodiscard]] Result<Applied> apply(Offset before);
   [[nodiscard]] Result<Applied> fill_transaction(Offset before);
   [[nodiscard]] Next halt_before(Failure failure);
+  /// The log or the disk failed, or opening did.
   [[nodiscard]] Next troubled(const Error& error);
   void set_state(State state);
+  void set_running();
   void wake_when_more();
   void post_pump();
 
+  const ReadModel::Source source_;
   const Partition& partition_;
-  std::unique_ptr<ReadModel> model_;
-  ApplierOptions options_;
+  const ApplierOptions options_;
   const Clock& clock_;
   Progress& progress_;
   Strand& worker_;
+  std::unique_ptr<ReadModel> model_;  ///< nullptr while the state is `unreadable`
   std::unique_ptr<Cursor> cursor_;
 
   std::atomic<bool> stopping_ = false;

@@ -1,6 +1,5 @@
 #include "projections/hosted_projection.h"
 
-#include <spdlog/spdlog.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -116,7 +115,6 @@ Result<std::unique_ptr<HostedProjection>> HostedProjection::open(
   std::unique_ptr<HostedProjection> hosted(
       new HostedProjection(environment, topic, options, std::move(rules)));
   hosted->describe(projection);
-  KEELSON_TRY(environment.files.create_folders(hosted->folder_));
   for (std::size_t p = 0; p < topic.partition_count(); ++p) {
     KEELSON_TRY(hosted->open_partition(PartitionId(static_cast<std::uint32_t>(p)),
                                        *workers[p % workers.size()]));
@@ -145,38 +143,27 @@ void HostedProjection::describe(const Projection& projection) {
 }
 
 Result<void> HostedProjection::open_partition(PartitionId id, Strand& worker) {
-  const std::string file = folder_ + "/p" + std::to_string(id.value) + ".db";
-  Partition& partition = topic_.partition(id);
-  KEELSON_TRY_ASSIGN(auto opened, ReadModel::open(environment_.files, file, rules_, topic_.id(),
-                                                  partition, cache_kib(topic_.partition_count())));
-  if (!opened.rebuilt_because.empty()) {
-    spdlog::warn("read model {} is built anew from the log: {}", file, opened.rebuilt_because);
-  }
-  files_.push_back(file);
-  if (opened.log_damage) {
-    spdlog::error("projection stopped: {}: the log of partition {} is damaged: {}", file, id.value,
-                  opened.log_damage->message());
-    progress_.advance(id, opened.applied);
-    damaged_.emplace(id, *std::move(opened.log_damage));
-    appliers_.push_back(nullptr);
-    return {};
-  }
+  ReadModel::Source source;
+  source.files = &environment_.files;
+  source.path = folder_ + "/p" + std::to_string(id.value) + ".db";
+  source.rules = rules_;
+  source.topic = topic_.id();
+  source.partition = &topic_.partition(id);
+  source.cache_kib = cache_kib(topic_.partition_count());
+  files_.push_back(source.path);
   const ApplierOptions options{options_.transaction_events_max, options_.transaction_time_max};
-  appliers_.push_back(std::make_shared<Applier>(partition, std::move(opened.model), options,
-                                                environment_.clock, progress_, worker));
+  KEELSON_TRY_ASSIGN(auto applier, Applier::open(std::move(source), options, environment_.clock,
+                                                 progress_, worker));
+  appliers_.push_back(std::move(applier));
   return {};
 }
 
 void HostedProjection::start() {
-  for (const auto& applier : appliers_) {
-    if (applier) applier->start();
-  }
+  for (const auto& applier : appliers_) applier->start();
 }
 
 void HostedProjection::stop() {
-  for (const auto& applier : appliers_) {
-    if (applier) applier->stop();
-  }
+  for (const auto& applier : appliers_) applier->stop();
 }
 
 Result<ProjectionStatus> HostedProjection::status() const {
@@ -184,18 +171,15 @@ Result<ProjectionStatus> HostedProjection::status() const {
   status.position = progress_.applied();
   for (std::size_t p = 0; p < appliers_.size(); ++p) {
     const PartitionId id(static_cast<std::uint32_t>(p));
-    if (const auto damaged = damaged_.find(id); damaged != damaged_.end()) {
-      const Offset applied = status.position.next(id);
-      status.partitions.push_back({id, applied, 0, 0, applied, damaged->second.message()});
-      continue;
-    }
     const Partition& partition = topic_.partition(id);
     const auto state = appliers_[p]->state();
     const Offset next = status.position.next(id);
+    // A read model that is not open yet has applied nothing: all that is kept is before it.
+    const Offset waiting = std::max(next, partition.start());
     const Offset end = partition.end();
-    status.partitions.push_back({id, next, end > next ? end - next : 0,
-                                 end > next ? lag_seconds(partition, next) : 0, state.halted_at,
-                                 state.error});
+    status.partitions.push_back({id, next, end > waiting ? end - waiting : 0,
+                                 end > waiting ? lag_seconds(partition, waiting) : 0,
+                                 state.halted_at, state.error});
   }
   return status;
 }
@@ -220,10 +204,14 @@ Error HostedProjection::not_there(const Error& error, const Position& at) const 
 }
 
 Result<void> HostedProjection::check_complete() const {
-  if (damaged_.empty()) return {};
-  const auto& [partition, error] = *damaged_.begin();
-  return fail(error.code, "projection " + info_.name + " has stopped in partition " +
-                              std::to_string(partition.value) + ": " + error.context);
+  for (std::size_t p = 0; p < appliers_.size(); ++p) {
+    const auto unreadable = appliers_[p]->state().unreadable;
+    if (!unreadable) continue;
+    return fail(unreadable->code, "projection " + info_.name +
+                                      " cannot be asked, for its partition " + std::to_string(p) +
+                                      ": " + unreadable->context);
+  }
+  return {};
 }
 
 /// The read model may know what was then, but nobody could check it, or build it again.

@@ -1,7 +1,6 @@
 // One projection with its read models, appliers and readers.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -18,7 +17,8 @@ namespace keelson::projections {
 class HostedProjection {
  public:
   /// Opens or makes the read model of every partition. One whose log is damaged stops the
-  /// projection there, and its file is left as it is.
+  /// projection there, and its file is left as it is; one that a full disk keeps from opening
+  /// delays it there.
   [[nodiscard]] static Result<std::unique_ptr<HostedProjection>> open(
       const Environment& environment, Topic& topic, const Projection& projection,
       const HostOptions& options, const std::vector<std::shared_ptr<Strand>>& workers);
@@ -42,8 +42,8 @@ class HostedProjection {
                    std::shared_ptr<const Rules> rules);
   void describe(const Projection& projection);
   [[nodiscard]] Result<void> open_partition(PartitionId id, Strand& worker);
-  /// Whether the log of every partition could be read at the start. An answer without the rows of
-  /// one of them would look like one in which there are none.
+  /// Whether the read model of every partition can be asked. An answer without the rows of one of
+  /// them would look like one in which there are none.
   [[nodiscard]] Result<void> check_complete() const;
   [[nodiscard]] Result<void> check_not_below_start(const Position& at) const;
 
@@ -66,8 +66,7 @@ class HostedProjection {
   std::vector<std::string> files_;  ///< by partition
   Progress progress_;
   std::unique_ptr<ReaderPool> readers_;
-  std::vector<std::shared_ptr<Applier>> appliers_;  ///< by partition; nullptr: its log is damaged
-  std::map<PartitionId, Error> damaged_;            ///< partitions without an applier
+  std::vector<std::shared_ptr<Applier>> appliers_;  ///< by partition
 };
 
 }  // namespace keelson::projections

@@ -110,7 +110,9 @@ class ProjectionHost {
  public:
   /// Opens or makes every read model; a file that cannot be used is named and rebuilt from the log.
   /// A partition whose log is damaged does not fail the host: its file is kept, its status says
-  /// why, and questions to the projection fail with that error rather than leave its rows out.
+  /// why, and questions to the projection fail with that error rather than leave its rows out. So
+  /// it is with a read model that a full disk keeps from opening, until there is room: it is tried
+  /// again, and no start is needed.
   /// @error bad_request  a projection's schema breaks a rule (see docs/projections.md).
   [[nodiscard]] static Result<std::unique_ptr<ProjectionHost>> open(
       Environment environment, Topic& topic, std::shared_ptr<const ProjectionRegistry> registry,
@@ -135,6 +137,8 @@ class ProjectionHost {
   /// @error not_caught_up  `at` is committed but not applied yet. @error below_start
   /// @error too_large, timeout  over `limits`. @error not_found  no such projection.
   /// @error corruption, unsupported_format  the log of a partition is damaged.
+  /// @error disk_full, io_error, overloaded  the read model of a partition is not open yet, or
+  /// reading it failed.
   [[nodiscard]] virtual Result<QueryResult> query(std::string_view name, const std::string& sql,
                                                   const nlohmann::json& params,
                                                   const std::optional<Position>& at,

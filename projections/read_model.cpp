@@ -1,5 +1,6 @@
 #include "projections/read_model.h"
 
+#include <spdlog/spdlog.h>
 #include <sqlite3.h>
 
 #include "engine/base/check.h"
@@ -52,6 +53,8 @@ Result<bool> same_log(const Checkpoint& checkpoint, const Partition& partition) 
          event->version == checkpoint.last->version && event->time == checkpoint.last->time;
 }
 
+std::string folder_of(const std::string& path) { return path.substr(0, path.find_last_of('/')); }
+
 Result<void> remove_files(io::FileSystem& files, const std::string& path) {
   for (const std::string_view suffix : {"-wal", "-shm", ""}) {
     const std::string file = path + std::string(suffix);
@@ -78,16 +81,16 @@ Result<Checkpoint> read_checkpoint(Statement& select) {
   return checkpoint;
 }
 
-Result<ReadModel::Opened> ReadModel::open(io::FileSystem& files, const std::string& path,
-                                          std::shared_ptr<const Rules> rules, const Uuid& topic,
-                                          const Partition& partition, std::size_t cache_kib) {
-  const std::string identity = identity_of(*rules, topic, partition.id());
+Result<ReadModel::Opened> ReadModel::open(const Source& source) {
+  const Partition& partition = *source.partition;
+  const std::string identity = identity_of(*source.rules, source.topic, partition.id());
+  KEELSON_TRY(source.files->create_folders(folder_of(source.path)));
   Opened opened;
   const auto health = partition.health();
   if (!health) opened.log_damage = health.error();
-  KEELSON_TRY_ASSIGN(const bool there, files.exists(path));
+  KEELSON_TRY_ASSIGN(const bool there, source.files->exists(source.path));
   if (there) {
-    opened.model.reset(new ReadModel(path, rules, cache_kib));
+    opened.model.reset(new ReadModel(source));
     auto stale = opened.model->load(identity);
     if (stale && !*stale) {
       const auto same = opened.log_damage ? false : same_log(opened.model->checkpoint(), partition);
@@ -100,20 +103,28 @@ Result<ReadModel::Opened> ReadModel::open(io::FileSystem& files, const std::stri
     if (!stale && stale.error().code != Errc::corruption) return std::unexpected(stale.error());
     opened.model.reset();
     if (opened.log_damage) return opened;
-    opened.rebuilt_because = stale ? **stale : stale.error().context;
-    KEELSON_TRY(remove_files(files, path));
+    KEELSON_TRY(remove_files(*source.files, source.path));
+    // Said here: what follows may fail, and the next attempt would not know.
+    spdlog::warn("read model {} was removed and is built anew from the log: {}", source.path,
+                 stale ? **stale : stale.error().context);
   }
   if (opened.log_damage) return opened;
-  opened.model.reset(new ReadModel(path, std::move(rules), cache_kib));
-  KEELSON_TRY(opened.model->create(identity, partition.start()));
+  opened.model.reset(new ReadModel(source));
+  if (auto created = opened.model->create(identity, partition.start()); !created) {
+    // The next attempt would take it for somebody's, and others may need the room.
+    opened.model.reset();
+    (void)remove_files(*source.files, source.path);
+    return std::unexpected(std::move(created).error());
+  }
   return opened;
 }
 
 Result<void> ReadModel::connect() {
   KEELSON_TRY_ASSIGN(database_, Database::open(path_, Database::Mode::read_write));
+  KEELSON_TRY(database_->execute("PRAGMA journal_mode = WAL"));
   KEELSON_TRY(
-      database_->execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                         "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -" +
+      database_->execute("PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;"
+                         "PRAGMA cache_size = -" +
                          std::to_string(cache_kib_)));
   KEELSON_TRY(register_offset_function(*database_, event_offset_));
   sqlite3_wal_hook(

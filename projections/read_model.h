@@ -40,28 +40,35 @@ struct Checkpoint {
 /// cannot corrupt the file, as OFF could. A crash of the process alone loses nothing.
 ///
 /// A file of another projection, version, topic, partition, schema, or of a log that is not the one
-/// at hand is removed and built anew; but never while the log is damaged, as it may be all that is
-/// left of what was there. Used by one thread at a time.
+/// at hand is removed and built anew, and the log says why; but never while the events' log is
+/// damaged, as it may be all that is left of what was there. Used by one thread at a time.
 class ReadModel {
  public:
+  /// What a read model is of, and where it lies. All that is pointed to must outlive it.
+  struct Source {
+    io::FileSystem* files;
+    std::string path;  ///< of the file; its folder is made when it is missing
+    std::shared_ptr<const Rules> rules;
+    Uuid topic;
+    const Partition* partition;
+    std::size_t cache_kib;  ///< pages kept in memory, in KiB
+  };
+
   struct Opened {
     std::unique_ptr<ReadModel> model;  ///< nullptr with `log_damage`
-    std::string rebuilt_because;       ///< empty, or why an earlier file was removed
     /// The log cannot be read: there is nothing to go on from, nor to build anew from. A file that
     /// is there has been left as it is.
     std::optional<Error> log_damage;
     Offset applied;  ///< with `log_damage`: how far a file that is there had come
   };
 
-  /// @param path  its folder must exist.
-  /// @param cache_kib  pages kept in memory, in KiB.
-  [[nodiscard]] static Result<Opened> open(io::FileSystem& files, const std::string& path,
-                                           std::shared_ptr<const Rules> rules, const Uuid& topic,
-                                           const Partition& partition, std::size_t cache_kib);
+  /// Opens the file, or makes it. May be called again after an error, which leaves no connection
+  /// and no half-made file behind.
+  /// @error disk_full, io_error, overloaded  it may open later.
+  [[nodiscard]] static Result<Opened> open(const Source& source);
   ReadModel(const ReadModel&) = delete;
   ReadModel& operator=(const ReadModel&) = delete;
 
-  [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
 
   [[nodiscard]] Result<void> begin();
@@ -78,8 +85,8 @@ class ReadModel {
   void checkpoint_wal();
 
  private:
-  ReadModel(std::string path, std::shared_ptr<const Rules> rules, std::size_t cache_kib)
-      : path_(std::move(path)), rules_(std::move(rules)), cache_kib_(cache_kib) {}
+  explicit ReadModel(const Source& source)
+      : path_(source.path), rules_(source.rules), cache_kib_(source.cache_kib) {}
 
   /// Why the file that is there cannot be used, or nothing when it can.
   [[nodiscard]] Result<std::optional<std::string>> load(const std::string& identity);

@@ -2,6 +2,9 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
+#include <system_error>
+
 #include "engine/base/check.h"
 #include "engine/store/names.h"
 
@@ -11,16 +14,17 @@ namespace {
 
 constexpr int kBusyTimeoutMs = 5000;
 
-Error database_error(sqlite3* database, int code, std::string_view doing) {
-  std::string context(doing);
-  context += ": ";
-  context += code == SQLITE_MISUSE ? "misuse" : sqlite3_errmsg(database);
-  return Error{errc_of_sqlite(code), std::move(context), std::nullopt};
+/// What the operating system said, where SQLite alone knows no more than "disk I/O error"; else 0.
+/// Not of writes: their ENOSPC has a code of its own, SQLITE_FULL. But a disk without room for a
+/// -shm file shows here only.
+int cause_of(sqlite3* database, int code) {
+  const int kind = code & 0xff;
+  return kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN ? sqlite3_system_errno(database) : 0;
 }
 
-}  // namespace
-
-Errc errc_of_sqlite(int code) {
+/// What a SQLite result code means to a caller.
+Errc errc_of(int code, int cause) {
+  if (cause == ENOSPC || cause == EDQUOT) return Errc::disk_full;
   switch (code & 0xff) {
     case SQLITE_FULL: return Errc::disk_full;
     case SQLITE_IOERR:
@@ -39,6 +43,17 @@ Errc errc_of_sqlite(int code) {
     default: return Errc::bad_request;
   }
 }
+
+Error database_error(sqlite3* database, int code, std::string_view doing) {
+  const int cause = cause_of(database, code);
+  std::string context(doing);
+  if (!context.empty()) context += ": ";
+  context += code == SQLITE_MISUSE ? "misuse" : sqlite3_errmsg(database);
+  if (cause != 0) context += " (" + std::generic_category().message(cause) + ")";
+  return Error{errc_of(code, cause), std::move(context), std::nullopt};
+}
+
+}  // namespace
 
 std::string quoted(std::string_view name) {
   std::string text = "\"";
@@ -223,8 +238,7 @@ Error Database::error(int code, std::string_view doing) const {
 }
 
 Error Database::error() const {
-  return Error{errc_of_sqlite(sqlite3_extended_errcode(handle_)), sqlite3_errmsg(handle_),
-               std::nullopt};
+  return database_error(handle_, sqlite3_extended_errcode(handle_), "");
 }
 
 // --- StatementCache ---

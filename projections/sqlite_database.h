@@ -92,9 +92,6 @@ class Database {
   sqlite3* handle_;
 };
 
-/// What a SQLite result code means to a caller.
-[[nodiscard]] Errc errc_of_sqlite(int code);
-
 /// Keeps the statements of one connection prepared, by their text: the least recently used goes
 /// first. Must outlive the statements it lends and go before its connection.
 class StatementCache {

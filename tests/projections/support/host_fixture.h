@@ -12,9 +12,9 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/random.h"
-#include "engine/io/posix_file_system.h"
 #include "projections/projection.h"
 #include "projections/projection_host.h"
+#include "tests/projections/support/failing_disk.h"
 #include "tests/projections/support/memory_topic.h"
 #include "tests/support/temporary_folder.h"
 
@@ -81,7 +81,7 @@ class HostFixture {
   }
 
   TemporaryFolder folder;
-  io::PosixFileSystem files;
+  FailingFiles files;
   SystemClock clock;
   SystemRandom random;
   ManualScheduler scheduler;

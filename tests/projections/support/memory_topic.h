@@ -1,8 +1,9 @@
 // A topic in memory: what a projection needs of the engine, and the same at every run.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -15,38 +16,55 @@
 
 namespace keelson::test {
 
-/// Runs its tasks when told to, on the calling thread, in the order they were given.
+/// Runs its tasks when told to, on the calling thread, in the order they were given. Its time
+/// passes when it is told to.
 class ManualScheduler final : public Scheduler {
  public:
   [[nodiscard]] std::shared_ptr<Strand> make_strand(std::string name) override {
     return make_worker(std::move(name));
   }
   [[nodiscard]] std::shared_ptr<Strand> make_worker(std::string) override {
-    return std::make_shared<ManualStrand>(queue_);
+    return std::make_shared<ManualStrand>(tasks_);
   }
 
   /// Runs tasks until there are none, delayed ones too.
   void run() {
-    while (!queue_->empty()) {
-      Task task = std::move(queue_->front());
-      queue_->pop_front();
-      task();
-    }
+    while (!tasks_->by_time.empty()) tasks_->run_first();
+  }
+  /// Runs what is due now, and what that gives to do at once.
+  void run_due() { tasks_->run_due(); }
+  void pass(std::chrono::nanoseconds time) {
+    tasks_->now += time;
+    tasks_->run_due();
   }
 
  private:
-  using Queue = std::deque<Task>;
+  struct Tasks {
+    std::chrono::nanoseconds now{0};
+    std::multimap<std::chrono::nanoseconds, Task> by_time;  ///< those of one time as given
+
+    void run_first() {
+      auto first = by_time.extract(by_time.begin());
+      now = std::max(now, first.key());
+      first.mapped()();
+    }
+    void run_due() {
+      while (!by_time.empty() && by_time.begin()->first <= now) run_first();
+    }
+  };
   class ManualStrand final : public Strand {
    public:
-    explicit ManualStrand(std::shared_ptr<Queue> queue) : queue_(std::move(queue)) {}
+    explicit ManualStrand(std::shared_ptr<Tasks> tasks) : tasks_(std::move(tasks)) {}
     void dispatch(Task task) override { post(std::move(task)); }
-    void post(Task task) override { queue_->push_back(std::move(task)); }
-    void post_after(std::chrono::nanoseconds, Task task) override { post(std::move(task)); }
+    void post(Task task) override { tasks_->by_time.emplace(tasks_->now, std::move(task)); }
+    void post_after(std::chrono::nanoseconds delay, Task task) override {
+      tasks_->by_time.emplace(tasks_->now + delay, std::move(task));
+    }
 
    private:
-    std::shared_ptr<Queue> queue_;
+    std::shared_ptr<Tasks> tasks_;
   };
-  std::shared_ptr<Queue> queue_ = std::make_shared<Queue>();
+  std::shared_ptr<Tasks> tasks_ = std::make_shared<Tasks>();
 };
 
 /// A log in memory. Reading and waking as the contract says; of writing there is `append` alone.
@@ -74,6 +92,8 @@ class MemoryPartition final : public Partition {
     versions_.clear();
     for (const Event& event : events_) versions_[event.stream] = event.version;
   }
+  /// Retention: what was before `start` cannot be read.
+  void set_start(Offset start) { start_ = start; }
   /// Stored bytes that fail their checksum: found when the log was opened, or when it is read.
   enum class Found { at_open, when_read };
   void set_damage(const Error& error, Found found) {
@@ -87,7 +107,7 @@ class MemoryPartition final : public Partition {
   }
 
   [[nodiscard]] PartitionId id() const override { return id_; }
-  [[nodiscard]] Offset start() const override { return Offset(0); }
+  [[nodiscard]] Offset start() const override { return start_; }
   [[nodiscard]] Result<void> health() const override {
     if (damage_ && found_ == Found::at_open) return std::unexpected(*damage_);
     return {};
@@ -100,6 +120,7 @@ class MemoryPartition final : public Partition {
   [[nodiscard]] Result<std::unique_ptr<Cursor>> read(Offset from) const override {
     if (damage_) return std::unexpected(*damage_);
     if (from > end()) return fail(Errc::beyond_end, "read");
+    if (from < start_) return fail(Errc::below_start, "read");
     return std::make_unique<MemoryCursor>(*this, from);
   }
   [[nodiscard]] std::unique_ptr<Registration> when_past(Offset offset, Task task) const override {
@@ -174,6 +195,7 @@ class MemoryPartition final : public Partition {
   }
 
   PartitionId id_;
+  Offset start_{0};
   std::optional<Error> damage_;
   Found found_ = Found::at_open;
   mutable std::mutex mutex_;
