@@ -66,6 +66,16 @@ Result<void> check_not_halted(const projections::ProjectionStatus& status,
   return {};
 }
 
+/// Says what holds the projection up before `required`, if something does.
+std::string what_delays(const projections::ProjectionStatus& status, const Position& required) {
+  for (const auto& partition : status.partitions) {
+    if (partition.error.empty() || partition.next >= required.next(partition.partition)) continue;
+    return ", held up in partition " + std::to_string(partition.partition.value) + ": " +
+           partition.error;
+  }
+  return "";
+}
+
 void answer(Ask& ask, Responder& responder) {
   auto response = ask();
   if (!response) return responder.send(response.error());
@@ -97,7 +107,8 @@ void answer_when_applied(Services& services, const ProjectionInfo& info, const R
         if (!now) return responder.send(now.error());
         responder.send(Error{Errc::not_caught_up,
                              "the projection has come to " + now->position.to_string() +
-                                 " and not to " + required.to_string(),
+                                 " and not to " + required.to_string() +
+                                 what_delays(*now, required),
                              {}});
       });
 }

@@ -11,12 +11,14 @@
 
 #include "tests/aggregates/wallet.h"
 #include "tests/http/store_server.h"
+#include "tests/projections/support/failing_disk.h"
 #include "tests/support/captured_log.h"
 
 using namespace keelson;
 using namespace keelson::http;
 using namespace keelson::http::test;
 using keelson::test::CapturedLog;
+using keelson::test::FailingWrites;
 
 namespace {
 
@@ -335,6 +337,49 @@ TEST_CASE("service: a damaged partition stops alone, and everything an operator 
   CHECK(again.get("/readyz").body == R"({"status":"ready"})");
   CHECK(json_of(again.get(rows + "?id=0")).at("rows").size() == 1);
   CHECK_FALSE(log.has("built anew"));
+}
+
+TEST_CASE(
+    "service: it starts without room for a read model, and answers of it when there is some") {
+  const keelson::test::TemporaryFolder folder;
+  const ServeOptions options = options_in(folder.path());
+  const std::string projection = "/v1/projections/wallets";
+  const std::string rows = projection + "/tables/wallets";
+  const std::string query = with_body("POST", projection + "/query", R"({"sql":"SELECT 1"})");
+  const auto open = [](RawClient& client, const std::string& id) {
+    const std::string path = "/v1/aggregates/wallet/" + id + "/open";
+    return client.exchange(with_body("POST", path, "{}")).status == 200;
+  };
+  {
+    const auto service = start(options, wallets());
+    RawClient client(service->port());
+    REQUIRE(open(client, "0"));
+    REQUIRE(client.get(rows + "?min=0").status == 200);
+  }
+  std::optional<FailingWrites> full(FailingWrites::Fault{"p0.db-shm"});
+  const auto service = start(options, wallets());
+  RawClient client(service->port());
+  CHECK(client.get("/readyz").body == R"({"status":"ready"})");
+  CHECK(open(client, "1"));  // the log has room
+  const auto delayed = json_of(client.get(projection));
+  CHECK(delayed.at("state") == "delayed");
+  const std::string error = delayed.at("partitions").at(0).at("error");
+  CHECK(error.find("No space left on device") != std::string::npos);
+  for (const RawResponse& refused :
+       {client.get(rows), client.get(rows + "/history"), client.exchange(query)}) {
+    check_code(refused, 507, "disk-full");
+    CHECK(refused.field("Content-Type") == "application/problem+json");
+  }
+  for (const auto* asked : {"?min=1&wait_ms=10", "?at=1&wait_ms=10"}) {
+    const RawResponse late = client.get(rows + asked);
+    check_code(late, 503, "not-caught-up");
+    CHECK(late.body.find("held up in partition 0: disk_full") != std::string::npos);
+  }
+
+  full.reset();
+  CHECK(json_of(client.get(rows + "?min=1&wait_ms=20000")).at("rows").size() == 2);
+  CHECK(json_of(client.get(rows + "?at=0")).at("rows").size() == 1);
+  CHECK(json_of(client.get(projection)).at("state") == "running");
 }
 
 TEST_CASE("service: a topic with a damaged record stops alone; the application's own is needed") {
