@@ -24,11 +24,12 @@ def run(*command):
     return done.stdout.strip()
 
 
-def make_ext4(image, mib, block_bytes=4096):
-    """Complete at once: nothing is left to a kernel thread that writes later, on its own."""
+def make_ext4(image, mib):
+    """With blocks of 4 KiB, as real disks have. Complete at once: nothing is left to a kernel
+    thread that writes later, on its own."""
     with open(image, "wb") as file:
         file.truncate(mib << 20)
-    run("mkfs.ext4", "-q", "-F", "-b", block_bytes, "-m", "0", "-E",
+    run("mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", "-E",
         "lazy_itable_init=0,lazy_journal_init=0,nodiscard", image)
 
 
@@ -88,9 +89,7 @@ class SmallDisk(Disk):
         needs_mounts()
         self._place = Path(place)
         self._place.mkdir(parents=True)
-        # Known gap: with blocks of 4 KiB a start on a full disk may still fail, since SQLite then
-        # finds no room for the -shm file of a read model ("disk I/O error").
-        make_ext4(self._place / "image", mib, block_bytes=1024)
+        make_ext4(self._place / "image", mib)
         self._ending = contextlib.ExitStack()
         self.folder = self._place / "mounted"
         self._ending.enter_context(mount_image(self._place / "image", self.folder))
