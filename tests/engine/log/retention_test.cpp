@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -184,6 +185,40 @@ class RetainedLog {
   std::unique_ptr<PartitionLog> log_;
 };
 
+/// A disk on which something happens each time after a folder has been listed.
+class ListingDisk final : public io::FileSystem {
+ public:
+  ListingDisk(io::FileSystem& disk, std::function<void()> listed)
+      : disk_(disk), listed_(std::move(listed)) {}
+
+  Result<std::unique_ptr<io::File>> open(const std::string& path, io::OpenMode mode) override {
+    return disk_.open(path, mode);
+  }
+  Result<bool> exists(const std::string& path) const override { return disk_.exists(path); }
+  Result<std::vector<std::string>> list(const std::string& folder) const override {
+    auto names = disk_.list(folder);
+    listed_();
+    return names;
+  }
+  Result<void> create_folders(const std::string& folder) override {
+    return disk_.create_folders(folder);
+  }
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    return disk_.rename(from, to);
+  }
+  Result<void> remove(const std::string& path) override { return disk_.remove(path); }
+  Result<void> remove_all(const std::string& folder) override { return disk_.remove_all(folder); }
+  Result<void> sync_folder(const std::string& folder) override { return disk_.sync_folder(folder); }
+  Result<std::unique_ptr<io::FolderLock>> lock(const std::string& folder,
+                                               std::string_view name) override {
+    return disk_.lock(folder, name);
+  }
+
+ private:
+  io::FileSystem& disk_;
+  const std::function<void()> listed_;
+};
+
 }  // namespace
 
 TEST_CASE(
@@ -340,8 +375,11 @@ TEST_CASE("retention: verify beside it sees a whole log, wherever it removes") {
     RetainedLog log({.bytes = 2 * kSegmentBytes});
     log.fill(8);
     int segments = 0;
-    if (when == 0) log.retain();
-    const auto report = log::verify_log(log.disk, "log", kIdentity, [&](std::uint64_t) {
+    // First of all when the segments have been listed, and none has been read.
+    ListingDisk disk(log.disk, [&] {
+      if (when == 0) log.retain();
+    });
+    const auto report = log::verify_log(disk, "log", kIdentity, [&](std::uint64_t) {
                           if (++segments == when) log.retain();
                         }).value();
     for (const auto& finding : report.findings) {
