@@ -22,8 +22,8 @@ struct Past;
 /// Ties the parts together: `LogWriter` writes the last segment, `publish` lets readers see it,
 /// `DiskCursor` and the look-ups read what is published, `SegmentSupply` makes files ahead.
 ///
-/// Crash: see `LogWriter`, `SegmentSupply`, `seal_segment` and disk_log_retention.cpp; the repair
-/// is in disk_log_open.cpp.
+/// Crash: see `LogWriter`, `SegmentSupply`, `seal_segment`, disk_log_retention.cpp and
+/// disk_log_compression.cpp; the repair is in disk_log_open.cpp.
 class DiskLog final : public PartitionLog {
  public:
   DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity, LogOptions options);
@@ -126,7 +126,7 @@ class DiskLog final : public PartitionLog {
   std::mutex sealing_mutex_;      ///< held while segments are sealed
   std::mutex compressing_mutex_;  ///< held while a segment is compressed, which may take seconds
   std::mutex grouping_mutex_;     ///< held while a group's filter is made, which may take seconds
-  std::mutex repair_mutex_;       ///< held while indexes are repaired, or segments removed
+  std::mutex repair_mutex_;  ///< held while indexes are repaired, or segments removed or replaced
   /// Full segments, wholly published, whose index is still in memory.
   std::atomic<std::uint32_t> sealable_ = 0;
   /// There may be segments to be grouped, or a filter to be made again.

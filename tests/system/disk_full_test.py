@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from load import TRANSIENT, Load, assert_log_holds, run_load
+from load import TRANSIENT, Load, assert_all_there, assert_log_holds, run_load
 
 MIB = 1 << 20
 DISK_FULL = 507
@@ -104,23 +104,14 @@ def assert_readable_after_a_start(server, acknowledged):
     return False
 
 
-def assert_all_there(server, load, transactions):
-    """With room again the load goes through, and its end is what it would have been."""
-    acknowledged = load.join(timeout=120)
+def assert_nothing_is_missing(server, load, transactions):
+    """With room again all is there, and every read model goes on."""
+    assert_all_there(server, load, transactions)
     client = server.client()
-    events = assert_log_holds(client, acknowledged)
-    assert len(events) == len(transactions.rows) + len(transactions.accounts)
-    server.wait_applied()
-    rows = client.query("bank", "SELECT account_id, balance FROM balances")["rows"]
-    assert dict(rows) == transactions.balances()
-    assert sum(balance for _, balance in rows) == transactions.total()
+    rows = client.query("bank", "SELECT sum(balance) FROM balances")["rows"]
+    assert rows == [[transactions.total()]]
     for projection in client.get_json("/v1/projections")["projections"]:
         assert projection["state"] == "running", projection
-    again = run_load(server.port, transactions)
-    assert {k: a.answer for k, a in again.items()} == {k: a.answer for k, a in acknowledged.items()}
-    assert client.all_events() == events
-    verified = server.verify("--json")
-    assert verified.returncode == 0, verified.stdout
 
 
 def test_a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room(
@@ -133,7 +124,7 @@ def test_a_full_disk_refuses_writes_and_takes_them_again_when_there_is_room(
     assert_read_model_answers(server, assert_log_readable(server, acknowledged))
     process = server.pid
     small_disk.make_room()
-    assert_all_there(server, load, some)
+    assert_nothing_is_missing(server, load, some)
     assert server.is_alive() and server.pid == process, "it was restarted"
 
 
@@ -162,7 +153,7 @@ def test_a_server_that_ends_on_a_full_disk_starts_on_it(
             assert_refused(server, some, acknowledged)
             waited += assert_readable_after_a_start(server, acknowledged)
     print(f"after {waited} of 2 starts on the full disk the read models waited for room")
-    assert_all_there(server, load, some)
+    assert_nothing_is_missing(server, load, some)
 
 
 def test_read_models_without_room_to_open_open_when_there_is_room(
@@ -185,7 +176,7 @@ def test_read_models_without_room_to_open_open_when_there_is_room(
     assert assert_readable_after_a_start(server, load.acknowledged), "there was room"
     assert server.log().count("p0.db cannot be opened: disk_full: ") == 1, server.log()
     small_disk.make_room()
-    assert_all_there(server, load, some)
+    assert_nothing_is_missing(server, load, some)
     assert server.is_alive() and server.pid == process, "it was restarted"
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 from bank_server import SANITIZED
-from load import TRANSIENT, BulkLoad, Load, assert_log_holds, run_load
+from load import TRANSIENT, BulkLoad, Load, assert_all_there, assert_log_holds
 from strace import injected, needs_strace
 
 MIB = 1 << 20
@@ -16,21 +16,6 @@ REFUSED = TRANSIENT | {500, 507}  # answers after which the command is repeated 
 @pytest.fixture(autouse=True)
 def strace():
     needs_strace()
-
-
-def assert_all_there(server, load, transactions):
-    acknowledged = load.join(timeout=120)
-    client = server.client()
-    events = assert_log_holds(client, acknowledged)
-    assert len(events) == len(transactions.rows) + len(transactions.accounts)
-    server.wait_applied()
-    rows = client.query("bank", "SELECT account_id, balance FROM balances")["rows"]
-    assert dict(rows) == transactions.balances()
-    again = run_load(server.port, transactions)
-    assert {k: a.answer for k, a in again.items()} == {k: a.answer for k, a in acknowledged.items()}
-    assert client.all_events() == events
-    verified = server.verify("--json")
-    assert verified.returncode == 0, verified.stdout
 
 
 def make_bulk(server, segment_bytes):

@@ -184,3 +184,19 @@ class BulkLoad:
             else:
                 self.failures.append((key, answer.status, answer.body))
         client.close()
+
+
+def assert_all_there(server, load, transactions):
+    """The load ends as it would have without trouble, and repeating it changes nothing."""
+    acknowledged = load.join(timeout=120)
+    client = server.client()
+    events = assert_log_holds(client, acknowledged)
+    assert len(events) == len(transactions.rows) + len(transactions.accounts)
+    server.wait_applied()
+    rows = client.query("bank", "SELECT account_id, balance FROM balances")["rows"]
+    assert dict(rows) == transactions.balances()
+    again = run_load(server.port, transactions)
+    assert {k: a.answer for k, a in again.items()} == {k: a.answer for k, a in acknowledged.items()}
+    assert client.all_events() == events
+    verified = server.verify("--json")
+    assert verified.returncode == 0, verified.stdout
