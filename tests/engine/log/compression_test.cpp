@@ -14,62 +14,28 @@
 #include "engine/log/log_verifier.h"
 #include "engine/log/open_segment.h"
 #include "engine/log/partition_log.h"
-#include "tests/engine/log/log_model.h"
-#include "tests/support/simulated_file_system.h"
+#include "tests/engine/log/modelled_log.h"
 
 using namespace keelson;
 using namespace keelson::test;
 using log::CompressedSegment;
-using log::PartitionLog;
 
 namespace {
 
-const Uuid kIdentity{{std::byte{7}}};
-constexpr std::uint64_t kSegmentBytes = 64u << 10;
+constexpr Uuid kIdentity = ModelledLog::kIdentity;
+constexpr std::uint64_t kSegmentBytes = ModelledLog::kSegmentBytes;
 
 /// A log whose sealed segments are compressed, beside its model.
-class CompressedLog {
+class CompressedLog : public ModelledLog {
  public:
-  explicit CompressedLog(std::uint64_t seed = 1) : disk(seed), model(seed) { open(); }
-
-  Result<void> try_open() {
-    log_.reset();
-    auto opened = PartitionLog::open(disk, "log", kIdentity, options);
-    if (!opened) return std::unexpected(opened.error());
-    log_ = *std::move(opened);
-    return {};
-  }
-  void open() {
-    const auto opened = try_open();
-    REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
-  }
-  void close() { log_.reset(); }
-
-  void append() {
-    ModelBatch batch = model.make_batch(2000);
-    const auto number = log_->append(batch.draft());
-    REQUIRE(number.has_value());
-    REQUIRE(log_->sync());
-    log_->publish(*number);
-    model.take(std::move(batch));
-  }
-  void maintain() {
-    while (log_->maintenance_due()) REQUIRE(log_->maintain());
-    while (log_->compression_due()) REQUIRE(log_->compress());
-  }
-  void fill(std::size_t segments) {
-    while (files(".idx").size() < segments) {
-      append();
-      maintain();
-    }
+  explicit CompressedLog(std::uint64_t seed = 1) : ModelledLog(seed) {
+    options.sealed_codec = log::Codec::zstd;
+    open();
   }
 
-  [[nodiscard]] std::vector<std::string> files(std::string_view suffix) {
-    auto names = disk.list("log").value();
-    std::erase_if(names, [&](const std::string& name) { return !name.ends_with(suffix); });
-    for (std::string& name : names) name = "log/" + name;
-    return names;
-  }
+  /// Until so many segments are sealed.
+  void fill(std::size_t sealed) { ModelledLog::fill(".idx", sealed); }
+
   [[nodiscard]] std::string bytes_of(const std::string& path) {
     const auto file = disk.open(path, io::OpenMode::read).value();
     return file->read_at(0, file->size().value()).value();
@@ -77,22 +43,13 @@ class CompressedLog {
 
   /// CHECKs that the log answers as its model does, and that nothing on the disk is amiss.
   void check() {
-    model.check_equal(*log_);
+    model.check_equal(**this);
     const auto report = log::verify_log(disk, "log", kIdentity).value();
     for (const auto& finding : report.findings) {
       CHECK_MESSAGE(false, finding.file, ": ", finding.what);
     }
     CHECK(report.events == model.end().value);
   }
-
-  PartitionLog* operator->() { return log_.get(); }
-
-  SimulatedFileSystem disk;
-  LogModel model;
-  log::LogOptions options{.segment_bytes = kSegmentBytes, .sealed_codec = log::Codec::zstd};
-
- private:
-  std::unique_ptr<PartitionLog> log_;
 };
 
 }  // namespace
@@ -418,7 +375,7 @@ TEST_CASE("compression: what is replaced or removed is not held open") {
   log.options.retention.bytes = 4 * kSegmentBytes;
   log.open();
   log.fill(10);
-  log.model.check_equal(*log.operator->());
+  log.model.check_equal(*log);
   CHECK(bound->size() >= 10);
   REQUIRE(log->retain(TimeUs(0)));
   CHECK(bound->size() <= 5);

@@ -13,74 +13,38 @@
 
 #include "engine/log/log_verifier.h"
 #include "engine/log/partition_log.h"
-#include "tests/engine/log/log_model.h"
-#include "tests/support/simulated_file_system.h"
+#include "tests/engine/log/modelled_log.h"
 
 using namespace keelson;
 using namespace keelson::test;
-using log::PartitionLog;
 using log::Retention;
 
 namespace {
 
-const Uuid kIdentity{{std::byte{7}}};
-constexpr std::uint64_t kSegmentBytes = 64u << 10;
+constexpr Uuid kIdentity = ModelledLog::kIdentity;
+constexpr std::uint64_t kSegmentBytes = ModelledLog::kSegmentBytes;
 const Version kAllVersions(UINT64_MAX);
 
-/// A log of many small segments beside its model.
-class RetainedLog {
+/// A log of many small segments with a retention, beside its model.
+class RetainedLog : public ModelledLog {
  public:
-  explicit RetainedLog(Retention retention, std::uint64_t seed = 1)
-      : disk(seed), model(seed), retention_(retention) {
+  explicit RetainedLog(Retention retention, std::uint64_t seed = 1) : ModelledLog(seed) {
+    options.retention = retention;
     open();
   }
 
-  Result<void> try_open() {
-    log_.reset();
-    auto opened = PartitionLog::open(disk, "log", kIdentity,
-                                     {.segment_bytes = kSegmentBytes, .retention = retention_});
-    if (!opened) return std::unexpected(opened.error());
-    log_ = *std::move(opened);
-    return {};
-  }
-  void open() {
-    const auto opened = try_open();
-    REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
-  }
-  void close() { log_.reset(); }
-
-  Result<void> try_append() {
-    ModelBatch batch = model.make_batch(2000);
-    KEELSON_TRY_ASSIGN(const BatchNo number, log_->append(batch.draft()));
-    KEELSON_TRY(log_->sync());
-    log_->publish(number);
-    model.take(std::move(batch));
-    return {};
-  }
   /// Until there are so many segment files.
-  void fill(std::size_t segments) {
-    while (files(".seg").size() < segments) {
-      REQUIRE(try_append());
-      while (log_->maintenance_due()) REQUIRE(log_->maintain());
-    }
-  }
+  void fill(std::size_t segments) { ModelledLog::fill(".seg", segments); }
   void retain() {
-    const auto retained = log_->retain(now);
+    const auto retained = (*this)->retain(now);
     REQUIRE_MESSAGE(retained.has_value(), (retained ? "" : retained.error().message()));
-    CHECK_FALSE(log_->retention_due(now));
-  }
-
-  [[nodiscard]] std::vector<std::string> files(std::string_view suffix) {
-    auto names = disk.list("log").value();
-    std::erase_if(names, [&](const std::string& name) { return !name.ends_with(suffix); });
-    for (std::string& name : names) name = "log/" + name;
-    return names;
+    CHECK_FALSE((*this)->retention_due(now));
   }
 
   /// CHECKs that all from the start on is read, and all before is known to have been.
   void check() {
-    const Offset start = log_->start();
-    CHECK(log_->end() == model.end());
+    const Offset start = (*this)->start();
+    CHECK((*this)->end() == model.end());
     check_cursor(start);
     check_streams(start);
     check_commands(start);
@@ -92,21 +56,16 @@ class RetainedLog {
     CHECK(report.events == model.end() - start);
   }
 
-  PartitionLog& operator*() { return *log_; }
-  PartitionLog* operator->() { return log_.get(); }
-
-  SimulatedFileSystem disk;
-  LogModel model;
   TimeUs now{0};
 
  private:
   void check_cursor(Offset start) {
     if (start > Offset(0)) {
-      const auto below = log_->read(Offset(start.value - 1));
+      const auto below = (*this)->read(Offset(start.value - 1));
       REQUIRE_FALSE(below.has_value());
       CHECK(below.error().code == Errc::below_start);
     }
-    const auto cursor = log_->read(start).value();
+    const auto cursor = (*this)->read(start).value();
     for (const auto& batch : model.batches()) {
       for (const auto& commit : batch.commits) {
         for (const auto& event : commit.events) {
@@ -130,7 +89,7 @@ class RetainedLog {
     }
     for (const auto& [stream, all] : streams) {
       CAPTURE(stream);
-      CHECK(log_->stream_version(stream, log_->end()).value() == all.back().version);
+      CHECK((*this)->stream_version(stream, (*this)->end()).value() == all.back().version);
       const auto kept =
           std::ranges::find_if(all, [&](const Event& event) { return event.offset >= start; });
       const Version first_kept = kept == all.end() ? all.back().version + 1 : kept->version;
@@ -140,19 +99,19 @@ class RetainedLog {
         return true;
       };
       const auto rest =
-          log_->read_stream(stream, first_kept, kAllVersions, log_->end(), false, note);
+          (*this)->read_stream(stream, first_kept, kAllVersions, (*this)->end(), false, note);
       REQUIRE_MESSAGE(rest.has_value(), (rest ? "" : rest.error().message()));
       CHECK(seen.size() == static_cast<std::size_t>(all.end() - kept));
       if (kept == all.begin()) continue;
       seen.clear();
       const auto whole =
-          log_->read_stream(stream, Version(1), kAllVersions, log_->end(), false, note);
+          (*this)->read_stream(stream, Version(1), kAllVersions, (*this)->end(), false, note);
       REQUIRE_FALSE(whole.has_value());
       CHECK(whole.error().code == Errc::below_start);
       CHECK(seen.empty());
       // Backward, what is there comes first.
       const auto back =
-          log_->read_stream(stream, Version(1), kAllVersions, log_->end(), true, note);
+          (*this)->read_stream(stream, Version(1), kAllVersions, (*this)->end(), true, note);
       REQUIRE_FALSE(back.has_value());
       CHECK(back.error().code == Errc::below_start);
       CHECK(seen.size() == static_cast<std::size_t>(all.end() - kept));
@@ -166,7 +125,7 @@ class RetainedLog {
       for (auto commit = batch->commits.rbegin(); commit != batch->commits.rend(); ++commit) {
         const std::array key{commit->principal, commit->target, commit->id};
         if (commit->id.empty() || !seen.insert(key).second) continue;
-        const auto found = log_->find_command({key[0], key[1], key[2]});
+        const auto found = (*this)->find_command({key[0], key[1], key[2]});
         // A commit without events lies where the next one is.
         const bool certain = batch->base >= start;
         if (batch->end() < start || (batch->end() == start && !found)) {
@@ -178,11 +137,8 @@ class RetainedLog {
         }
       }
     }
-    CHECK_FALSE(log_->find_command({"bob", "again", "command-0"}).value().has_value());
+    CHECK_FALSE((*this)->find_command({"bob", "again", "command-0"}).value().has_value());
   }
-
-  const Retention retention_;
-  std::unique_ptr<PartitionLog> log_;
 };
 
 /// A disk on which something happens each time after a folder has been listed.
