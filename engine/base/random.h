@@ -4,6 +4,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace keelson {
 
@@ -27,5 +30,10 @@ struct Uuid {
 };
 
 [[nodiscard]] Uuid make_uuid(Random& random);
+
+/// 32 lower-case hexadecimal digits.
+[[nodiscard]] std::string to_hex(const Uuid& uuid);
+/// Accepts what `to_hex` writes and nothing else.
+[[nodiscard]] std::optional<Uuid> uuid_from_hex(std::string_view text);
 
 }  // namespace keelson

@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "engine/base/check.h"
-#include "engine/log/coding.h"
+#include "engine/base/coding.h"
 
 namespace keelson::log {
 

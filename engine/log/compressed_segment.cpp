@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
-#include "engine/log/coding.h"
+#include "engine/base/coding.h"
 #include "engine/log/log_format.h"
 
 namespace keelson::log {

@@ -3,8 +3,8 @@
 #include <cstring>
 
 #include "engine/base/check.h"
+#include "engine/base/coding.h"
 #include "engine/log/batch.h"
-#include "engine/log/coding.h"
 
 namespace keelson::log {
 

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "engine/log/coding.h"
+#include "engine/base/coding.h"
 
 namespace keelson::log {
 

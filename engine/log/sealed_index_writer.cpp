@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/base/coding.h"
 #include "engine/log/batch.h"
-#include "engine/log/coding.h"
 #include "engine/log/sealed_index_format.h"
 
 namespace keelson::log {

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/coding.h"
 #include "engine/log/batch.h"
-#include "engine/log/coding.h"
 #include "engine/log/log_format.h"
 #include "engine/log/segment_header.h"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/base/check.h"
-#include "engine/log/coding.h"
+#include "engine/base/coding.h"
 #include "engine/log/segment_sealer.h"
 
 namespace keelson::log {

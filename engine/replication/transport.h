@@ -5,11 +5,9 @@
 #include <string>
 
 #include "engine/base/result.h"
-#include "engine/base/strong_number.h"
+#include "engine/replication/member.h"
 
 namespace keelson::replication {
-
-using NodeId = StrongNumber<struct NodeIdTag, std::uint32_t>;
 
 /// Carries whole messages in order while a connection lasts; loses what was under way when it
 /// breaks, and says so. Thread-safe.

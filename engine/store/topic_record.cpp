@@ -69,27 +69,6 @@ Uuid partition_identity(const Uuid& topic, PartitionId partition) {
   return identity;
 }
 
-std::string to_hex(const Uuid& uuid) {
-  std::string text;
-  for (const std::byte byte : uuid.bytes) {
-    text += kHexDigits[std::to_integer<unsigned>(byte) >> 4];
-    text += kHexDigits[std::to_integer<unsigned>(byte) & 15];
-  }
-  return text;
-}
-
-std::optional<Uuid> uuid_from_hex(std::string_view text) {
-  Uuid uuid;
-  if (text.size() != 2 * uuid.bytes.size()) return std::nullopt;
-  for (std::size_t i = 0; i < uuid.bytes.size(); ++i) {
-    const auto high = kHexDigits.find(text[2 * i]);
-    const auto low = kHexDigits.find(text[2 * i + 1]);
-    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
-    uuid.bytes[i] = static_cast<std::byte>(high << 4 | low);
-  }
-  return uuid;
-}
-
 std::string encode_topic_record(const TopicRecord& record) {
   std::string text(kTitle);
   text += "id " + to_hex(record.id) + "\n";

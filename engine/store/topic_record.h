@@ -28,7 +28,4 @@ struct TopicRecord {
 /// Partitions of one topic have identities of their own, so that a misplaced file is noticed.
 [[nodiscard]] Uuid partition_identity(const Uuid& topic, PartitionId partition);
 
-[[nodiscard]] std::string to_hex(const Uuid& uuid);
-[[nodiscard]] std::optional<Uuid> uuid_from_hex(std::string_view text);
-
 }  // namespace keelson

@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "engine/base/check.h"
+#include "engine/base/coding.h"
 #include "engine/log/batch.h"
-#include "engine/log/coding.h"
 #include "engine/log/index_feed.h"
 #include "engine/log/log_format.h"
 #include "engine/log/record.h"

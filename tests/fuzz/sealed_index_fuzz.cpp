@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/base/check.h"
-#include "engine/log/coding.h"
+#include "engine/base/coding.h"
 #include "engine/log/sealed_index.h"
 #include "engine/log/sealed_index_writer.h"
 

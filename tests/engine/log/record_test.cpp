@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "engine/log/coding.h"
+#include "engine/base/coding.h"
 #include "engine/log/log_format.h"
 
 using namespace keelson;

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/log/coding.h"
+#include "engine/base/coding.h"
 #include "engine/log/log_format.h"
 #include "engine/log/partition_log.h"
 #include "engine/log/stored_batch.h"
@@ -276,8 +276,8 @@ TEST_CASE("recovery: an event changed with all checksums set anew is caught by t
 TEST_CASE("recovery: a batch of a later version is unsupported, and stays") {
   Damaged log(10, true);
   std::string header = log.read(log.starts[9], log::kBatchHeaderBytes);
-  log::put<std::uint16_t>(header.data() + 4, 2);
-  log::put(header.data() + 120,
+  put<std::uint16_t>(header.data() + 4, 2);
+  put(header.data() + 120,
            log::checksum(std::string_view(header).substr(0, 120), log::checksum_seed(kIdentity)));
   log.write(log.starts[9], header);
   CHECK(log.refused().code == Errc::unsupported_format);

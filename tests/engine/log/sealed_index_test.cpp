@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/log/coding.h"
+#include "engine/base/coding.h"
 #include "engine/log/sealed_index_format.h"
 #include "tests/engine/log/index_model.h"
 

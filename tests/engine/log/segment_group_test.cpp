@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/log/coding.h"
+#include "engine/base/coding.h"
 #include "engine/log/partition_log.h"
 #include "tests/support/hex.h"
 #include "tests/support/simulated_file_system.h"
@@ -229,7 +229,7 @@ TEST_CASE("segment groups: version 1 is these bytes") {
   std::uint64_t rows = 0;
   std::uint64_t sum = 0;
   for (std::size_t at = 4096; at < 8192; at += 2) {
-    const auto row = log::get<std::uint16_t>(bytes, at);
+    const auto row = get<std::uint16_t>(bytes, at);
     rows += row != 0 ? 1 : 0;
     sum += std::uint64_t{row} * at;
   }

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "engine/log/coding.h"
+#include "engine/base/coding.h"
 
 using namespace keelson;
 using namespace keelson::log;

@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "engine/log/coding.h"
+#include "engine/base/coding.h"
 #include "engine/log/group_filter_format.h"
 #include "engine/log/sealed_index_format.h"
 #include "tests/engine/store/simulated_store.h"
@@ -94,8 +94,8 @@ struct Versioned : SimulatedStore {
 
 /// As a writer of version 2 would, with its checksum right.
 void set_batch_version(std::string& segment, std::uint64_t at, log::ChecksumSeed key) {
-  log::put<std::uint16_t>(segment.data() + at + 4, 2);
-  log::put(segment.data() + at + 120,
+  put<std::uint16_t>(segment.data() + at + 4, 2);
+  put(segment.data() + at + 120,
            log::checksum(std::string_view(segment).substr(at, 120), key));
 }
 
@@ -105,9 +105,9 @@ TEST_CASE("format versions: a segment of a later one stops its partition and is 
   Versioned store;
   for (const std::string& path : {kSegment, store.last()}) {
     store.change(path, [](std::string& bytes) {
-      log::put<std::uint16_t>(bytes.data() + 8, 2);
+      put<std::uint16_t>(bytes.data() + 8, 2);
       const std::size_t at = log::kSegmentHeaderBytes - 8;
-      log::put(bytes.data() + at, log::checksum(std::string_view(bytes).substr(0, at), 0));
+      put(bytes.data() + at, log::checksum(std::string_view(bytes).substr(0, at), 0));
     });
     store.check_refused(path, "version 2");
   }
@@ -137,9 +137,9 @@ TEST_CASE("format versions: a batch of a later one in a sealed segment is refuse
 TEST_CASE("format versions: an index of a later one is made again") {
   Versioned store;
   store.change(kIndex, [&](std::string& bytes) {
-    log::put<std::uint32_t>(bytes.data() + log::index_header::kVersion, 2);
+    put<std::uint32_t>(bytes.data() + log::index_header::kVersion, 2);
     const std::size_t at = log::index_header::kHeaderChecksum;
-    log::put(bytes.data() + at, log::checksum(std::string_view(bytes).substr(0, at), store.key));
+    put(bytes.data() + at, log::checksum(std::string_view(bytes).substr(0, at), store.key));
   });
   store.check_made_again(kIndex);
 }
@@ -147,9 +147,9 @@ TEST_CASE("format versions: an index of a later one is made again") {
 TEST_CASE("format versions: a group filter of a later one is made again") {
   Versioned store;
   store.change(kFilter, [&](std::string& bytes) {
-    log::put<std::uint32_t>(bytes.data() + log::group_header::kVersion, 2);
+    put<std::uint32_t>(bytes.data() + log::group_header::kVersion, 2);
     const std::size_t at = log::group_header::kHeaderChecksum;
-    log::put(bytes.data() + at, log::checksum(std::string_view(bytes).substr(0, at), store.key));
+    put(bytes.data() + at, log::checksum(std::string_view(bytes).substr(0, at), store.key));
   });
   store.check_made_again(kFilter);
 }

@@ -10,7 +10,7 @@
 
 #include "engine/base/check.h"
 
-namespace keelson::log {
+namespace keelson {
 
 static_assert(std::endian::native == std::endian::little,
               "the log is little-endian and is read where it lies");
@@ -42,4 +42,4 @@ template <class Array>
   return {reinterpret_cast<const char*>(array.data()), array.size()};
 }
 
-}  // namespace keelson::log
+}  // namespace keelson

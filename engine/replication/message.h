@@ -1,0 +1,107 @@
+// What the replicas of a partition say to each other.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "engine/base/result.h"
+#include "engine/replication/log_prefix.h"
+#include "engine/replication/replica_log.h"
+
+namespace keelson::replication {
+
+/// Who suspects its leader asks the others, before it stands.
+struct Probe {
+  std::uint64_t round = 0;
+  bool operator==(const Probe&) const = default;
+};
+struct ProbeAnswer {
+  std::uint64_t round = 0;  ///< of the probe
+  LogEnd durable;
+  bool hears_leader = false;
+  bool operator==(const ProbeAnswer&) const = default;
+};
+
+/// A new leader asks for the promise to refuse all epochs before its own.
+struct Fence {
+  Epoch epoch;
+  bool operator==(const Fence&) const = default;
+};
+/// Sent when the promise is durable.
+struct Promised {
+  Epoch epoch;
+  LogEnd durable;
+  bool operator==(const Promised&) const = default;
+};
+/// A message of an epoch before the one promised has been ignored.
+struct Refused {
+  Epoch epoch;  ///< the one promised
+  bool operator==(const Refused&) const = default;
+};
+
+/// A new leader whose log is not the greatest copies that one, piece by piece.
+struct Pull {
+  Epoch epoch;
+  std::uint64_t number = 0;  ///< the answer repeats it
+  LogTail tail;              ///< of the copy as it is
+  bool operator==(const Pull&) const = default;
+};
+struct Pulled {
+  Epoch epoch;
+  std::uint64_t number = 0;
+  BatchNo common;  ///< where the copy is to be cut: the batches begin here
+  BatchNo end;     ///< of the batches
+  LogEnd durable;  ///< of the log that is copied
+  std::string batches;
+  bool operator==(const Pulled&) const = default;
+};
+
+/// A follower says where its log ends, once for each connection and epoch …
+struct Follow {
+  Epoch epoch;
+  std::uint64_t number = 0;  ///< the answer repeats it
+  LogTail tail;
+  bool operator==(const Follow&) const = default;
+};
+/// … and hears how much of that stays.
+struct Matched {
+  Epoch epoch;
+  std::uint64_t number = 0;
+  BatchNo common;
+  bool operator==(const Matched&) const = default;
+};
+/// Then it takes batches in order. Without batches it is a heartbeat.
+struct Append {
+  Epoch epoch;
+  std::uint64_t round = 0;  ///< of heartbeats; the answer repeats it
+  BatchNo commit;           ///< end of the batches that the leader knows to be committed
+  bool started = false;     ///< the epoch's first batch is: `commit` is all that has been
+  BatchNo first;            ///< where the batches begin, or the next ones will; 0 before a match
+  BatchNo end;
+  std::string batches;
+  bool operator==(const Append&) const = default;
+};
+struct Ack {
+  Epoch epoch;
+  std::uint64_t round = 0;  ///< the highest that came
+  BatchNo durable;          ///< end of what is durable and verified in this epoch; 0 before a match
+  bool operator==(const Ack&) const = default;
+};
+
+/// The leader of `epoch` asks a member who has all of its log to lead in its place.
+struct Succeed {
+  Epoch epoch;
+  bool operator==(const Succeed&) const = default;
+};
+
+using Message = std::variant<Probe, ProbeAnswer, Fence, Promised, Refused, Pull, Pulled, Follow,
+                             Matched, Append, Ack, Succeed>;
+
+/// Little-endian; docs/replication.md, "Messages".
+[[nodiscard]] std::string encode_message(const Message& message);
+/// @error corruption  not what `encode_message` writes; context says where.
+[[nodiscard]] Result<Message> decode_message(std::string_view bytes);
+
+}  // namespace keelson::replication

@@ -1,0 +1,310 @@
+// What all roles share: promises, the record, the log's operations, and who is told what.
+#include "engine/replication/replica.h"
+
+#include <algorithm>
+
+#include "engine/base/check.h"
+#include "engine/replication/rules.h"
+
+namespace keelson::replication {
+
+Replica::Replica(Member self, ReplicaOptions options, ReplicaPorts& ports, const ReplicaLog& log,
+                 Random& random, Epoch promise, Moment now)
+    : self_(self),
+      options_(options),
+      ports_(ports),
+      log_(log),
+      random_(random),
+      promise_(promise),
+      committed_(log.committed()),
+      readable_(!holds(Rule::readable_after_match)) {
+  Following following;
+  following.suspect_at = now + options_.times.suspicion + jitter(options_.times.suspicion / 2);
+  state_ = std::move(following);
+}
+
+Moment Replica::jitter(Moment most) {
+  return most.count() == 0 ? most
+                           : Moment(static_cast<Moment::rep>(
+                                 random_.next() % static_cast<std::uint64_t>(most.count())));
+}
+
+Replica::Role Replica::role() const {
+  if (std::holds_alternative<TakingOver>(state_)) return Role::taking_over;
+  const auto* const leading = std::get_if<Leading>(&state_);
+  if (leading == nullptr) return Role::following;
+  return leading->started ? Role::leading : Role::starting;
+}
+
+std::optional<Member> Replica::leader() const {
+  if (const auto* const following = std::get_if<Following>(&state_)) return following->leader;
+  return self_;
+}
+
+MemberList Replica::others() const {
+  MemberList members = record_ ? record_->members() : MemberList();
+  std::erase(members, self_);
+  return members;
+}
+
+bool Replica::agreed(const std::function<bool(const Member&)>& holds_for) const {
+  if (!holds(Rule::both_majorities)) return majority(record_->replicas, holds_for);
+  return record_->agreed(holds_for);
+}
+
+void Replica::halt(Errc code, std::string why) {
+  if (halted_) return;
+  if (!std::holds_alternative<Following>(state_)) step_down({}, {});
+  halted_ = true;
+  readable_ = false;
+  ports_.halt(Error{code, std::move(why), std::nullopt});
+}
+
+// --- promises (rule 2) ---
+
+/// Whether a message of `from`, who leads `epoch`, may be acted on.
+bool Replica::admit(const Member& from, Epoch epoch, Moment now) {
+  const Epoch known = std::max(promise_, promising_.value_or(Epoch(0)));
+  if (epoch < known && holds(Rule::refuse_lower_requests)) {
+    ports_.send(from, Refused{known});
+    return false;
+  }
+  if (epoch <= promise_) return true;
+  if (!std::holds_alternative<Following>(state_)) step_down(now, options_.times.suspicion);
+  promise(epoch, from, now);
+  return epoch == promise_;  // not before it is durable
+}
+
+void Replica::promise(Epoch epoch, const Member& claimant, Moment now) {
+  if (promising_ && *promising_ >= epoch) return;
+  promising_ = epoch;
+  claimant_ = claimant;
+  fenced_ = false;
+  ports_.store_promise(epoch);
+  if (!holds(Rule::promise_before_acting)) on_promise_stored(epoch, now);
+}
+
+void Replica::on_promise_stored(Epoch epoch, Moment now) {
+  promise_ = std::max(promise_, epoch);
+  if (halted_ || promising_ != epoch) return;  // a later one is on its way
+  promising_.reset();
+  if (claimant_ == self_) {
+    // Whoever has seen the record may have gone on from it meanwhile.
+    const bool ours = record_ && record_->epoch == epoch && record_->leader == self_;
+    if (ours) take_over(epoch, now);
+    return;
+  }
+  // All that was learnt from the leader of an earlier epoch counts no more.
+  Following following;
+  state_ = std::move(following);
+  hear(claimant_, now);
+  if (log_at_rest()) on_log_at_rest(now);
+}
+
+// --- the record (rules 10, 11, 12) ---
+
+void Replica::on_record_read(const PartitionRecord& record, Revision revision, Moment now) {
+  if (record.epoch < promise_at_read_) {
+    // Rule 15: epochs only grow, so the coordinator has been put back to an earlier state.
+    return halt(Errc::corruption, "the coordinator's record is of epoch " +
+                                      std::to_string(record.epoch.value) +
+                                      ", but this replica has promised to obey " +
+                                      std::to_string(promise_at_read_.value));
+  }
+  on_record(record, revision, now);
+}
+
+void Replica::on_record(const PartitionRecord& record, Revision revision, Moment now) {
+  if (halted_) return;
+  if (record_ && revision <= revision_ && holds(Rule::adopt_increasing)) return;
+  const bool first = !record_;
+  record_ = record;
+  revision_ = revision;
+  if (swap_ && revision > swap_->expected) {
+    // Now it is known what became of it: only a later revision proves that.
+    const PartitionRecord wanted = std::move(swap_->record);
+    swap_.reset();
+    if (record == wanted) return won(record, now);
+  }
+  if (auto* const leading = std::get_if<Leading>(&state_)) {
+    if (record.epoch > leading->epoch) return step_down(now, options_.times.suspicion);
+    refresh_peers(*leading, now);
+  } else if (const auto* const taking = std::get_if<TakingOver>(&state_)) {
+    if (record.epoch > taking->epoch) return step_down(now, options_.times.suspicion);
+  } else if (first && record.leader == self_ && !holds(Rule::new_epoch_after_restart)) {
+    promise_ = record.epoch;
+    take_over(record.epoch, now);
+  } else if (first && (record.leader ? *record.leader : record.replicas.front()) == self_) {
+    // It led before it was started anew, or is the one to begin. Rule 3: never the same epoch.
+    std::get<Following>(state_).suspect_at = now;
+  }
+}
+
+void Replica::swap(PartitionRecord record) {
+  swap_ = PendingSwap{revision_, std::move(record), std::nullopt};
+  ports_.compare_and_set(swap_->expected, swap_->record);
+}
+
+void Replica::on_swapped(Revision revision, Moment now) {
+  if (!swap_) return;  // a watch was quicker
+  on_record(PartitionRecord(swap_->record), revision, now);
+}
+
+/// What stands there may be the same request's earlier success.
+void Replica::on_not_swapped(const PartitionRecord& current, Revision revision, Moment now) {
+  on_record(current, revision, now);
+}
+
+void Replica::on_swap_unknown(Moment now) {
+  if (swap_ && !holds(Rule::resolve_by_revision)) {
+    return on_record(PartitionRecord(swap_->record), revision_ + 1, now);
+  }
+  if (swap_) swap_->retry_at = now + options_.times.swap_retry;
+}
+
+/// Rule 10: the same request again, until its outcome is seen. It may yet land at any time.
+void Replica::retry_swap(Moment now) {
+  if (!swap_ || !swap_->retry_at || now < *swap_->retry_at) return;
+  swap_->retry_at.reset();
+  ports_.compare_and_set(swap_->expected, swap_->record);
+}
+
+/// The record is what this replica asked for.
+void Replica::won(const PartitionRecord& record, Moment now) {
+  if (auto* const leading = std::get_if<Leading>(&state_)) {
+    refresh_peers(*leading, now);
+    if (leading->epoch == record.epoch) {
+      // The end of a change of members (rule 9).
+      if (!contains(record.replicas, self_)) step_down(now, options_.times.suspicion);
+      return;
+    }
+  }
+  // Not if it is of an earlier life: that one may have written in this epoch (rule 3).
+  if (record.epoch <= std::max(promise_, promising_.value_or(Epoch(0)))) return;
+  promise(record.epoch, self_, now);
+}
+
+void Replica::step_down(Moment now, Moment patience) {
+  if (auto* const leading = std::get_if<Leading>(&state_)) {
+    for (const PendingRead& read : leading->reads) ports_.read_failed(read.id);
+  }
+  ports_.step_down();
+  writer_stopping_ = true;
+  Following following;
+  following.suspect_at = now + patience + jitter(options_.times.suspicion / 2);
+  state_ = std::move(following);
+}
+
+// --- the log ---
+
+void Replica::ask_log_to_cut(BatchNo to) {
+  KEELSON_ASSERT(to >= committed_);  // rule 7
+  operations_.push_back({++last_operation_, to});
+  ports_.cut(last_operation_, to);
+}
+
+void Replica::ask_log_to_append(BatchNo end, std::string batches) {
+  operations_.push_back({++last_operation_, end});
+  ports_.append(last_operation_, std::move(batches));
+}
+
+void Replica::on_log_done(LogOperation operation, Moment now) {
+  BatchNo end;
+  while (!operations_.empty() && operations_.front().number <= operation) {
+    end = operations_.front().end;
+    operations_.pop_front();
+  }
+  if (halted_) return;
+  if (auto* const following = std::get_if<Following>(&state_); following && following->matched) {
+    following->durable = end;
+    publish_known(*following);
+    acknowledge(*following);
+  }
+  if (log_at_rest()) on_log_at_rest(now);
+}
+
+void Replica::on_log_failed(LogOperation, Moment now) {
+  operations_.clear();
+  retry_log_at_ = now + options_.times.heartbeat;
+  if (auto* const following = std::get_if<Following>(&state_)) {
+    following->asked_at.reset();
+    following->matched = false;
+  }
+}
+
+void Replica::on_writer_stopped(Moment now) {
+  writer_stopping_ = false;
+  if (log_at_rest() && !halted_) on_log_at_rest(now);
+}
+
+void Replica::on_log_at_rest(Moment now) {
+  if (std::holds_alternative<TakingOver>(state_)) return try_to_start(now);
+  auto* const following = std::get_if<Following>(&state_);
+  if (following == nullptr || !following->leader) return;
+  if (fenced_) {
+    fenced_ = false;
+    ports_.send(*following->leader, Promised{promise_, log_.end()});
+  } else if (!following->matched) {
+    ask_to_follow(*following, now);
+  }
+}
+
+void Replica::publish(BatchNo end) {
+  committed_ = end;
+  ports_.publish(end);
+}
+
+// --- connections and time ---
+
+void Replica::on_connected(const Member& peer, Moment now) {
+  connected_.insert(peer);
+  if (halted_) return;
+  if (auto* const following = std::get_if<Following>(&state_)) {
+    if (following->leader == peer) {
+      following->asked_at.reset();
+      following->matched = false;
+    }
+  } else if (auto* const taking = std::get_if<TakingOver>(&state_)) {
+    if (record_->has(peer) && !taking->promised.contains(peer)) fence(peer);
+    try_to_start(now);
+  } else if (auto& leading = std::get<Leading>(state_); leading.peers.contains(peer)) {
+    leading.peers[peer].matched = false;
+    heartbeat(leading, now);
+  }
+}
+
+void Replica::on_disconnected(const Member& peer, Moment now) {
+  connected_.erase(peer);
+  if (halted_) return;
+  if (auto* const following = std::get_if<Following>(&state_)) {
+    if (following->leader != peer) return;
+    following->asked_at.reset();
+    following->matched = false;
+    // Rule 14: a broken connection counts at once.
+    following->suspect_at = std::min(following->suspect_at, now + jitter(options_.times.heartbeat));
+  } else if (auto* const taking = std::get_if<TakingOver>(&state_)) {
+    if (taking->source == peer) taking->source.reset();
+    try_to_start(now);
+  } else if (auto& leading = std::get<Leading>(state_); leading.peers.contains(peer)) {
+    leading.peers[peer].matched = false;
+  }
+}
+
+void Replica::on_tick(Moment now) {
+  if (halted_) return;
+  retry_swap(now);
+  if (auto* const following = std::get_if<Following>(&state_)) {
+    tick_following(*following, now);
+  } else if (auto* const taking = std::get_if<TakingOver>(&state_)) {
+    tick_taking_over(*taking, now);
+  } else {
+    tick_leading(std::get<Leading>(state_), now);
+  }
+}
+
+void Replica::on_message(const Member& from, const Message& message, Moment now) {
+  if (halted_) return;
+  std::visit([&](const auto& content) { on(from, content, now); }, message);
+}
+
+}  // namespace keelson::replication

@@ -1,0 +1,266 @@
+// One replica of a partition: the protocol that makes many logs one.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "engine/base/random.h"
+#include "engine/base/result.h"
+#include "engine/base/types.h"
+#include "engine/replication/coordinator.h"
+#include "engine/replication/member.h"
+#include "engine/replication/message.h"
+#include "engine/replication/partition_record.h"
+#include "engine/replication/replica_log.h"
+#include "engine/replication/replica_state.h"
+
+namespace keelson::replication {
+
+/// How patient a replica is. None of these can harm a log: they trade quick failover for calm.
+struct ReplicaTimes {
+  Moment heartbeat = std::chrono::milliseconds(100);
+  /// Without a word from the leader it is suspected; with jitter up to a half more.
+  Moment suspicion = std::chrono::seconds(1);
+  /// How long answers to a probe are waited for.
+  Moment probe = std::chrono::milliseconds(150);
+  /// A leader that has not reached a majority, or not synced a batch, for this long steps aside.
+  Moment majority_lost = std::chrono::seconds(1);
+  /// A new leader that has not begun its epoch after this long lets others try.
+  Moment take_over = std::chrono::seconds(5);
+  /// How long the old members wait for new ones that do not answer, before they take back the
+  /// change.
+  Moment abandon_change = std::chrono::seconds(10);
+  /// Between two tries of the same compare-and-set whose answer was lost.
+  Moment swap_retry = std::chrono::milliseconds(200);
+};
+
+struct ReplicaOptions {
+  ReplicaTimes times;
+  std::uint64_t append_bytes_max = 1u << 20;  ///< of batches in one message
+  std::uint64_t window_bytes_max = 8u << 20;  ///< sent to a follower and not known to be durable
+};
+
+/// What a replica asks of the node it runs on. None of these calls the replica back before it
+/// returns.
+class ReplicaPorts {
+ public:
+  virtual ~ReplicaPorts() = default;
+
+  /// May be lost.
+  virtual void send(const Member& to, Message message) = 0;
+  /// To be made durable; then `on_promise_stored`.
+  virtual void store_promise(Epoch epoch) = 0;
+  /// Then `on_swapped`, `on_not_swapped` or `on_swap_unknown`.
+  virtual void compare_and_set(Revision expected, const PartitionRecord& record) = 0;
+  /// A linearizable read; then `on_record_read`, if it succeeds.
+  virtual void read_record() = 0;
+
+  /// Appends batches of the leader and makes them durable; then `on_log_done`, or `on_log_failed`.
+  virtual void append(LogOperation operation, std::string batches) = 0;
+  /// Removes all batches from `to` on, durably; then the same.
+  virtual void cut(LogOperation operation, BatchNo to) = 0;
+  /// All before `end` is committed: readers may see it, and who waits for it is answered.
+  virtual void publish(BatchNo end) = 0;
+
+  /// Appends the control batch that starts `epoch`; from here on this node writes the log itself,
+  /// and says so with `on_appended` and `on_durable`.
+  virtual void start_epoch(Epoch epoch) = 0;
+  /// The epoch has begun: commands may be decided and answered.
+  virtual void serve(Epoch epoch) = 0;
+  /// Nothing more is appended until the next `start_epoch`, and what waits to be committed goes on
+  /// waiting. Then `on_writer_stopped`, when the log is at rest and durable.
+  virtual void pause_writing() = 0;
+  /// The same, for good: this node leads no more, and the outcome of what waits is unknown to it.
+  virtual void step_down() = 0;
+
+  /// The read `id` may be answered from what is before `end`.
+  virtual void read_ready(std::uint64_t id, BatchNo end) = 0;
+  /// It may not: this replica leads no more.
+  virtual void read_failed(std::uint64_t id) = 0;
+
+  /// This replica's log contradicts the cluster's, or the coordinator has forgotten: it takes part
+  /// no more until an operator has looked.
+  virtual void halt(Error reason) = 0;
+};
+
+/// Runs the rules of docs/replication.md for one partition on one node; numbers of rules in the
+/// code are of that page.
+///
+/// A pure step machine: each call is an input at the time `now`, and what it leads to is asked of
+/// `ReplicaPorts`. It knows no threads, sockets, disks or clocks. Belongs to the partition's
+/// strand.
+///
+/// Invariants: the promise is durable before anything is done in its epoch (rule 2); the log is
+/// never cut below what is committed (7); a batch is committed only when a majority of every list
+/// holds it durably, and a batch of the leader's own epoch is among those (8).
+///
+/// Crash: the promise and the log are all that it has; everything else is learnt again.
+class Replica {
+ public:
+  enum class Role {
+    following,    ///< or looking for a leader
+    taking_over,  ///< leads by the record; collects promises and perhaps copies a greater log
+    starting,     ///< has written the start of its epoch, which is not committed yet
+    leading,
+  };
+
+  /// @param log      all of it durable (rule 4).
+  /// @param promise  as it was stored; 0: none.
+  Replica(Member self, ReplicaOptions options, ReplicaPorts& ports, const ReplicaLog& log,
+          Random& random, Epoch promise, Moment now);
+
+  // --- inputs ---
+  /// To be called every few milliseconds.
+  void on_tick(Moment now);
+  void on_message(const Member& from, const Message& message, Moment now);
+  /// Nothing sent on an older connection arrives any more.
+  void on_connected(const Member& peer, Moment now);
+  void on_disconnected(const Member& peer, Moment now);
+  /// As watched: may be old, or seen before.
+  void on_record(const PartitionRecord& record, Revision revision, Moment now);
+  void on_record_read(const PartitionRecord& record, Revision revision, Moment now);
+  void on_swapped(Revision revision, Moment now);
+  /// @param current  what stood in the way.
+  void on_not_swapped(const PartitionRecord& current, Revision revision, Moment now);
+  void on_swap_unknown(Moment now);
+  void on_promise_stored(Epoch epoch, Moment now);
+  void on_log_done(LogOperation operation, Moment now);
+  /// Whatever was asked of the log after `operation` is not done either.
+  void on_log_failed(LogOperation operation, Moment now);
+  /// This node, leading, has appended batches up to `end`, or made them durable.
+  void on_appended(BatchNo end, Moment now);
+  void on_durable(BatchNo end, Moment now);
+  void on_writer_stopped(Moment now);
+
+  /// Begins a linearizable read (rule 13): `read_ready` or `read_failed` with `id` follows. Only
+  /// at the leader.
+  void begin_read(std::uint64_t id, Moment now);
+  /// Changes the members of the partition (rule 9): add, remove or replace any number. New ones
+  /// should be `catch_up`ped first.
+  /// @error not_leader
+  /// @error not_enough_replicas  no majority of `target` has the leader's log yet.
+  /// @error overloaded           another change is under way.
+  [[nodiscard]] Result<void> change_members(const MemberList& target, Moment now);
+  /// Sends the log to members that do not count yet; replaces those of an earlier call.
+  void catch_up(MemberList learners, Moment now);
+  /// Asks `successor` to lead instead, if it has all of the log.
+  /// @error not_leader, not_enough_replicas
+  [[nodiscard]] Result<void> hand_over(const Member& successor, Moment now);
+
+  // --- what it knows ---
+  [[nodiscard]] Role role() const;
+  /// The highest epoch it has promised to obey, durably.
+  [[nodiscard]] Epoch promise() const { return promise_; }
+  /// Of the epoch promised; nothing when it is not heard from.
+  [[nodiscard]] std::optional<Member> leader() const;
+  /// Whether readers may be served from this replica: what they see never goes back.
+  [[nodiscard]] bool readable() const { return readable_; }
+  [[nodiscard]] const std::optional<PartitionRecord>& record() const { return record_; }
+  /// How far `peer` is known to be durable in this epoch; at the leader only.
+  [[nodiscard]] BatchNo durable_at(const Member& peer) const;
+  [[nodiscard]] bool halted() const { return halted_; }
+
+ private:
+  // replica.cpp: what all roles share.
+  [[nodiscard]] bool admit(const Member& from, Epoch epoch, Moment now);
+  void promise(Epoch epoch, const Member& claimant, Moment now);
+  void swap(PartitionRecord record);
+  void retry_swap(Moment now);
+  void won(const PartitionRecord& record, Moment now);
+  /// @param patience  for how long not to stand.
+  void step_down(Moment now, Moment patience);
+  void halt(Errc code, std::string why);
+  void ask_log_to_cut(BatchNo to);
+  void ask_log_to_append(BatchNo end, std::string batches);
+  void on_log_at_rest(Moment now);
+  void publish(BatchNo end);
+  [[nodiscard]] bool connected(const Member& peer) const { return connected_.contains(peer); }
+  /// Nothing is being done to the log: all of it is durable.
+  [[nodiscard]] bool log_at_rest() const { return operations_.empty() && !writer_stopping_; }
+  [[nodiscard]] Moment jitter(Moment most);
+  [[nodiscard]] MemberList others() const;
+  /// Whether `holds` for a majority of each list of the record.
+  [[nodiscard]] bool agreed(const std::function<bool(const Member&)>& holds) const;
+
+  // replica_stand.cpp: suspecting a leader, and standing in its place.
+  void tick_following(Following& following, Moment now);
+  void begin_probe(Following& following, Moment now);
+  void end_probe(Following& following, Moment now);
+  [[nodiscard]] bool hears_leader(Moment now) const;
+  void stand();
+  void abandon_change();
+  void stand_for(PartitionRecord next);
+  void on(const Member& from, const Probe& probe, Moment now);
+  void on(const Member& from, const ProbeAnswer& answer, Moment now);
+  void on(const Member& from, const Succeed& succeed, Moment now);
+
+  // replica_take_over.cpp: fencing a majority and taking its greatest log.
+  void take_over(Epoch epoch, Moment now);
+  void tick_taking_over(TakingOver& taking, Moment now);
+  void fence(const Member& member);
+  void try_to_start(Moment now);
+  void pull(TakingOver& taking, Moment now);
+  void on(const Member& from, const Fence& fence, Moment now);
+  void on(const Member& from, const Promised& promised, Moment now);
+  void on(const Member& from, const Refused& refused, Moment now);
+  void on(const Member& from, const Pull& pull, Moment now);
+  void on(const Member& from, const Pulled& pulled, Moment now);
+
+  // replica_follow.cpp: taking the leader's log.
+  void hear(const Member& leader, Moment now);
+  void ask_to_follow(Following& following, Moment now);
+  void acknowledge(const Following& following);
+  void publish_known(Following& following);
+  void on(const Member& from, const Matched& matched, Moment now);
+  void on(const Member& from, const Append& append, Moment now);
+
+  // replica_lead.cpp: feeding followers, and committing.
+  void lead(Epoch epoch, Moment now);
+  void tick_leading(Leading& leading, Moment now);
+  void heartbeat(Leading& leading, Moment now);
+  void refresh_peers(Leading& leading, Moment now);
+  void feed(Leading& leading, const Member& member, Peer& peer);
+  void send_commit(Leading& leading, const Member& member, Peer& peer);
+  void advance_commit(Leading& leading, Moment now);
+  void answer_reads(Leading& leading);
+  [[nodiscard]] BatchNo durable_on_majority(const Leading& leading, const MemberList& list) const;
+  void finish_change(Moment now);
+  void on(const Member& from, const Follow& follow, Moment now);
+  void on(const Member& from, const Ack& ack, Moment now);
+
+  const Member self_;
+  const ReplicaOptions options_;
+  ReplicaPorts& ports_;
+  const ReplicaLog& log_;
+  Random& random_;
+
+  Epoch promise_;                   ///< durable
+  std::optional<Epoch> promising_;  ///< on its way to the disk
+  Member claimant_;                 ///< who leads that epoch
+  bool fenced_ = false;             ///< the leader waits for `Promised`
+  std::optional<PartitionRecord> record_;
+  Revision revision_;  ///< of `record_`
+  std::optional<PendingSwap> swap_;
+  Epoch promise_at_read_;  ///< the promise when the record was asked for
+  std::set<Member> connected_;
+  BatchNo committed_;
+  LogOperation last_operation_ = 0;
+  std::deque<PendingOperation> operations_;
+  bool writer_stopping_ = false;
+  bool readable_ = false;
+  bool halted_ = false;
+  std::uint64_t requests_ = 0;  ///< the last one's number
+  Moment retry_log_at_{};       ///< after the log refused
+  std::variant<Following, TakingOver, Leading> state_;
+};
+
+}  // namespace keelson::replication

@@ -1,0 +1,96 @@
+// Taking the leader's log: rule 7.
+#include <algorithm>
+
+#include "engine/replication/replica.h"
+#include "engine/replication/rules.h"
+
+namespace keelson::replication {
+
+void Replica::hear(const Member& leader, Moment now) {
+  auto& following = std::get<Following>(state_);
+  if (following.leader != leader) {
+    following = Following{};
+    following.leader = leader;
+  }
+  following.last_heard = now;
+  following.suspect_at = now + options_.times.suspicion + jitter(options_.times.suspicion / 2);
+  following.probe.reset();
+  following.new_members_gone_since.reset();
+}
+
+/// Once for each connection and epoch, unless it got lost, and when the log is at rest: what is
+/// said of it must hold.
+void Replica::ask_to_follow(Following& following, Moment now) {
+  const bool waits = following.asked_at && now - *following.asked_at < options_.times.suspicion;
+  if (waits || !log_at_rest() || now < retry_log_at_) return;
+  auto tail = log_.tail(committed_);
+  if (!tail) return halt(tail.error().code, tail.error().context);
+  following.asked_at = now;
+  following.asked = ++requests_;
+  ports_.send(*following.leader, Follow{promise_, following.asked, *std::move(tail)});
+}
+
+void Replica::acknowledge(const Following& following) {
+  BatchNo durable = following.matched ? following.durable : BatchNo(0);
+  if (!holds(Rule::acknowledge_durable)) durable = following.expected;
+  ports_.send(*following.leader, Ack{promise_, following.round, durable});
+}
+
+/// The leader's commit index counts only for what was verified after the cut.
+void Replica::publish_known(Following& following) {
+  const BatchNo known = std::min(following.leader_commit, following.durable);
+  if (known > committed_) publish(known);
+  if (following.readable_at && committed_ >= *following.readable_at) readable_ = true;
+}
+
+void Replica::on(const Member& from, const Matched& matched, Moment now) {
+  if (!admit(from, matched.epoch, now)) return;
+  auto* const following = std::get_if<Following>(&state_);
+  if (following == nullptr || !following->asked_at || following->matched ||
+      matched.number != following->asked || !log_at_rest()) {
+    return;
+  }
+  hear(from, now);
+  if (matched.common < committed_) {
+    return halt(Errc::corruption, "the leader's log ends, or differs, at batch " +
+                                      std::to_string(matched.common.value) +
+                                      ", before what is committed here, " +
+                                      std::to_string(committed_.value));
+  }
+  following->matched = true;
+  following->expected = following->durable = matched.common;
+  if (matched.common < log_.end().end) ask_log_to_cut(matched.common);
+  acknowledge(*following);
+}
+
+void Replica::on(const Member& from, const Append& append, Moment now) {
+  if (!admit(from, append.epoch, now)) return;
+  if (!std::holds_alternative<Following>(state_)) return;
+  hear(from, now);
+  auto& following = std::get<Following>(state_);
+  following.round = std::max(following.round, append.round);
+  if (!following.matched) {
+    if (!holds(Rule::commit_after_match) && log_at_rest()) {
+      const BatchNo known = std::min(append.commit, log_.end().end);
+      if (known > committed_) publish(known);
+    }
+    ask_to_follow(following, now);
+    return halted_ ? void() : acknowledge(following);
+  }
+  following.leader_commit = std::max(following.leader_commit, append.commit);
+  // Before its epoch has started the leader itself may not know all that readers have seen here.
+  if (!following.readable_at && append.started) following.readable_at = append.commit;
+  publish_known(following);
+  if (append.first > following.expected) {  // one got lost, or the log refused it
+    following.asked_at.reset();
+    following.matched = false;
+    ask_to_follow(following, now);
+    return halted_ ? void() : acknowledge(following);
+  }
+  if (append.batches.empty()) return acknowledge(following);
+  if (append.first < following.expected) return;
+  following.expected = append.end;
+  ask_log_to_append(append.end, append.batches);
+}
+
+}  // namespace keelson::replication

@@ -1,0 +1,39 @@
+// The log of a partition as replication sees it: numbered batches of known epochs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/base/result.h"
+#include "engine/replication/log_prefix.h"
+
+namespace keelson::replication {
+
+/// Whole batches as they lie in the log.
+struct EncodedBatches {
+  BatchNo first;
+  BatchNo end;
+  std::string bytes;
+};
+
+/// Reading, from the partition's strand. What changes the log goes through `ReplicaPorts`, since it
+/// takes time.
+class ReplicaLog {
+ public:
+  virtual ~ReplicaLog() = default;
+
+  /// After the last batch appended, durable or not.
+  [[nodiscard]] virtual LogEnd end() const = 0;
+  /// End of the batches that readers see: all of them are committed.
+  [[nodiscard]] virtual BatchNo committed() const = 0;
+  /// @param from  at most `end()`.
+  /// @error io_error, corruption
+  [[nodiscard]] virtual Result<LogTail> tail(BatchNo from) const = 0;
+  /// Batches from `from` on, as many as fit `bytes_max`, but one at least.
+  /// @param from  below `end()`.
+  /// @error below_start  retention has removed them. @error io_error, corruption
+  [[nodiscard]] virtual Result<EncodedBatches> read(BatchNo from,
+                                                    std::uint64_t bytes_max) const = 0;
+};
+
+}  // namespace keelson::replication

@@ -1,0 +1,119 @@
+// Suspecting a leader, and standing in its place: rules 1, 3, 10 and 14.
+#include <algorithm>
+#include <utility>
+
+#include "engine/replication/replica.h"
+
+namespace keelson::replication {
+
+namespace {
+
+/// How often a member with a greater log is let by. Then one that cannot stand, or does not suspect
+/// anybody, holds up nobody: whoever leads copies its log.
+constexpr int kDeferrals = 3;
+
+}  // namespace
+
+bool Replica::hears_leader(Moment now) const {
+  const auto* const following = std::get_if<Following>(&state_);
+  if (following == nullptr) return true;
+  return following->leader && connected(*following->leader) &&
+         now - following->last_heard < options_.times.suspicion;
+}
+
+void Replica::tick_following(Following& following, Moment now) {
+  // Also who waits for the outcome of an earlier try, or for its promise to be durable.
+  if (!record_ || !record_->has(self_) || swap_ || promising_) return;
+  if (following.probe) {
+    const bool all = std::ranges::all_of(others(), [&](const Member& member) {
+      return !connected(member) || following.probe->answers.contains(member);
+    });
+    if (all || now >= following.probe->until) end_probe(following, now);
+  } else if (now >= following.suspect_at) {
+    begin_probe(following, now);
+  }
+}
+
+void Replica::begin_probe(Following& following, Moment now) {
+  following.probe = ProbeRound{++requests_, now + options_.times.probe, {}};
+  for (const Member& member : others()) {
+    if (connected(member)) ports_.send(member, Probe{requests_});
+  }
+}
+
+void Replica::end_probe(Following& following, Moment now) {
+  const auto answers = std::move(following.probe->answers);
+  following.probe.reset();
+  const auto wait = [&](Moment moment) { following.suspect_at = now + moment + jitter(moment); };
+  const ReplicaTimes& times = options_.times;
+  const bool heard =
+      std::ranges::any_of(answers, [](const auto& a) { return a.second.hears_leader; });
+  if (heard || hears_leader(now)) return wait(times.suspicion / 2);
+  // Without a majority nothing can be won; to raise the epoch would only disturb the others.
+  const auto reached = [&](const Member& member) {
+    return member == self_ || answers.contains(member);
+  };
+  if (!agreed(reached)) {
+    wait(times.heartbeat);
+    const bool new_members_gone = record_->changing() && contains(record_->old_replicas, self_) &&
+                                  majority(record_->old_replicas, reached);
+    if (!new_members_gone) return following.new_members_gone_since.reset();
+    if (!following.new_members_gone_since) following.new_members_gone_since = now;
+    if (now - *following.new_members_gone_since > times.abandon_change) abandon_change();
+    return;
+  }
+  const bool greatest =
+      std::ranges::all_of(answers, [&](const auto& a) { return a.second.durable <= log_.end(); });
+  if (!greatest && following.deferred < kDeferrals) {
+    ++following.deferred;
+    return wait(times.heartbeat);
+  }
+  following.deferred = 0;
+  wait(times.suspicion);
+  stand();
+}
+
+/// Rule 1: the epoch after the record's, the lists as they are.
+void Replica::stand() {
+  PartitionRecord next = *record_;
+  next.leader = self_;
+  stand_for(std::move(next));
+}
+
+/// Rule 9: the new members may have lost their disks. Nothing was committed without a majority of
+/// the old ones.
+void Replica::abandon_change() {
+  PartitionRecord next = *record_;
+  next.leader = self_;
+  next.replicas = std::exchange(next.old_replicas, {});
+  stand_for(std::move(next));
+}
+
+/// Compared by the revision of the record that is known.
+void Replica::stand_for(PartitionRecord next) {
+  if (record_->epoch < promise_) {
+    // The watch is behind: whoever was promised that epoch has written it into the record.
+    promise_at_read_ = promise_;
+    return ports_.read_record();
+  }
+  ++next.epoch;
+  swap(std::move(next));
+}
+
+void Replica::on(const Member& from, const Probe& probe, Moment now) {
+  ports_.send(from, ProbeAnswer{probe.round, log_.end(), hears_leader(now)});
+}
+
+void Replica::on(const Member& from, const ProbeAnswer& answer, Moment) {
+  auto* const following = std::get_if<Following>(&state_);
+  if (following == nullptr || !following->probe) return;
+  if (following->probe->number == answer.round) following->probe->answers[from] = answer;
+}
+
+void Replica::on(const Member& from, const Succeed& succeed, Moment) {
+  const auto* const following = std::get_if<Following>(&state_);
+  if (following == nullptr || following->leader != from || succeed.epoch != promise_) return;
+  if (record_ && record_->has(self_) && !swap_ && !promising_) stand();
+}
+
+}  // namespace keelson::replication

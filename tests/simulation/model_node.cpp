@@ -1,0 +1,209 @@
+#include "tests/simulation/model_node.h"
+
+#include <algorithm>
+
+namespace keelson::simulation {
+
+std::uint64_t ModelNode::RandomNumbers::next() { return cluster_.random(UINT64_MAX); }
+
+ModelNode::ModelNode(ReplicaCluster& of, std::size_t its_number)
+    : cluster(of), number(its_number), numbers_(of) {
+  self.node = replication::NodeId(static_cast<std::uint32_t>(its_number));
+  self.data.bytes[0] = std::byte(its_number);
+}
+
+void ModelNode::start(Moment now) {
+  ++life;
+  up = true;
+  paused = slow = false;
+  deferred.clear();
+  writing_ = serving_ = stopping_ = syncing_ = false;
+  queue_.clear();
+  waiting_.clear();
+  reads_.clear();
+  disk_free_ = now;
+  // Rule 4: what is read back is durable before it counts. What readers saw is not remembered.
+  log.durable = log.batches.size();
+  log.published = 0;
+  replication::ReplicaOptions options;
+  options.append_bytes_max = 4 * sizeof(ModelBatch);
+  options.window_bytes_max = 16 * sizeof(ModelBatch);
+  replica =
+      std::make_unique<replication::Replica>(self, options, *this, log, numbers_, promise, now);
+}
+
+void ModelNode::stop() {
+  up = false;
+  ++life;
+  replica.reset();
+  std::multimap<std::size_t, std::function<void(bool)>> waiting;
+  waiting.swap(waiting_);
+  for (auto& [batch, done] : waiting) done(false);
+}
+
+void ModelNode::send(const Member& to, replication::Message message) {
+  const std::size_t peer = to.node.value;
+  if (cluster.nodes_[peer]->self == to) cluster.send(number, peer, std::move(message));
+}
+
+void ModelNode::on_disk(std::function<void()> done) {
+  const Moment takes = slow ? cluster.delay(20'000, 900'000) : cluster.delay(50, 2'000);
+  disk_free_ = std::max(disk_free_, cluster.now_) + takes;
+  cluster.after(disk_free_ - cluster.now_,
+                [this, its_life = life, done = std::move(done)]() mutable {
+                  cluster.on_node(number, its_life, std::move(done));
+                });
+}
+
+void ModelNode::store_promise(Epoch epoch) {
+  storing_ = true;
+  being_stored_ = epoch;
+  on_disk([this, epoch] {
+    if (being_stored_ == epoch) storing_ = false;
+    promise = std::max(promise, epoch);
+    replica->on_promise_stored(epoch, cluster.now_);
+  });
+}
+
+void ModelNode::compare_and_set(Revision expected, const PartitionRecord& record) {
+  cluster.compare_and_set(number, expected, record);
+}
+
+void ModelNode::read_record() { cluster.read_record(number); }
+
+void ModelNode::append(replication::LogOperation operation, std::string bytes) {
+  on_disk([this, operation, bytes = std::move(bytes)] {
+    // It was in the page cache for some time, which a crash of the process leaves.
+    for (const ModelBatch& batch : ModelLog::decode(bytes)) log.batches.push_back(batch);
+    on_disk([this, operation, end = log.batches.size()] {
+      log.durable = std::max(log.durable, std::min(end, log.batches.size()));
+      replica->on_log_done(operation, cluster.now_);
+    });
+  });
+}
+
+void ModelNode::cut(replication::LogOperation operation, BatchNo to) {
+  on_disk([this, operation, to] {
+    if (to.value < log.published) return cluster.fail("a published batch is cut");
+    for (std::size_t i = to.value; i < log.batches.size() && i < cluster.truth_.size(); ++i) {
+      if (log.batches[i] == cluster.truth_[i]) return cluster.fail("a committed batch is cut");
+    }
+    log.batches.resize(std::min(log.batches.size(), static_cast<std::size_t>(to.value)));
+    log.durable = std::min(log.durable, log.batches.size());
+    on_disk([this, operation] { replica->on_log_done(operation, cluster.now_); });
+  });
+}
+
+void ModelNode::publish(BatchNo end) {
+  if (end.value > log.durable) return cluster.fail("what is not durable here is published here");
+  const std::size_t from = log.published;
+  log.published = end.value;
+  cluster.check_published(number, from, end.value);
+  while (!waiting_.empty() && waiting_.begin()->first < end.value) {
+    auto done = std::move(waiting_.begin()->second);
+    waiting_.erase(waiting_.begin());
+    done(true);
+  }
+}
+
+void ModelNode::start_epoch(Epoch epoch) {
+  const auto [begun, first] = cluster.begun_.try_emplace(epoch, number, life);
+  if (!first) cluster.fail("an epoch has begun twice");
+  cluster.log("node " + std::to_string(number) + " starts epoch " + std::to_string(epoch.value) +
+              " at " + std::to_string(log.batches.size()));
+  writing_ = true;
+  epoch_ = epoch;
+  // What waited while the writer paused comes one batch later.
+  decltype(waiting_) waiting;
+  for (auto& [batch, done] : waiting_) {
+    waiting.emplace(batch + (batch >= log.batches.size() ? 1 : 0), std::move(done));
+  }
+  waiting_.swap(waiting);
+  queue_.push_front(0);
+  write();
+}
+
+void ModelNode::serve(Epoch) { serving_ = true; }
+
+void ModelNode::write() {
+  if (!writing_ || stopping_ || syncing_ || queue_.empty()) return;
+  // One batch a command; the first one is the start of the epoch.
+  const std::size_t some = queue_.front() == 0 ? 1 : std::min<std::size_t>(queue_.size(), 3);
+  for (std::size_t i = 0; i < some; ++i) {
+    const auto [was, first] =
+        cluster.written_.try_emplace({epoch_, log.batches.size()}, queue_.front());
+    if (!first && was->second != queue_.front()) {
+      cluster.fail("an epoch has written the same batch twice, differently");
+    }
+    log.batches.push_back({epoch_, queue_.front()});
+    queue_.pop_front();
+  }
+  syncing_ = true;
+  on_disk([this, end = log.batches.size()] {
+    syncing_ = false;
+    log.durable = std::max(log.durable, end);
+    if (writing_) replica->on_durable(BatchNo(end), cluster.now_);
+    if (stopping_) return stopped();
+    write();
+  });
+  replica->on_appended(BatchNo(log.batches.size()), cluster.now_);
+}
+
+void ModelNode::pause_writing() {
+  stopping_ = true;
+  serving_ = false;
+  if (!syncing_) {
+    cluster.after(
+        {}, [this, its_life = life] { cluster.on_node(number, its_life, [this] { stopped(); }); });
+  }
+}
+
+void ModelNode::step_down() {
+  queue_.clear();
+  // Unknown to those who wait: not before the call is over.
+  cluster.after({}, [waiting = std::move(waiting_)]() {
+    for (const auto& [batch, done] : waiting) done(false);
+  });
+  waiting_.clear();
+  pause_writing();
+}
+
+void ModelNode::stopped() {
+  if (!stopping_) return;
+  stopping_ = writing_ = false;
+  replica->on_writer_stopped(cluster.now_);
+}
+
+void ModelNode::execute(std::uint64_t command, std::function<void(bool)> done) {
+  if (!serving_) return done(false);
+  const auto known = std::ranges::find(log.batches, command, &ModelBatch::command);
+  if (known != log.batches.end()) {
+    const auto at = static_cast<std::size_t>(known - log.batches.begin());
+    if (at < log.published) return done(true);
+    waiting_.emplace(at, std::move(done));
+    return;
+  }
+  if (std::ranges::find(queue_, command) != queue_.end()) return done(false);
+  waiting_.emplace(log.batches.size() + queue_.size(), std::move(done));
+  queue_.push_back(command);
+  write();
+}
+
+void ModelNode::read(std::function<void(std::optional<std::size_t>)> done) {
+  reads_[++last_read_] = std::move(done);
+  replica->begin_read(last_read_, cluster.now_);
+}
+
+void ModelNode::read_ready(std::uint64_t id, BatchNo end) {
+  const auto read = reads_.extract(id);
+  if (read) read.mapped()(end.value);
+}
+
+void ModelNode::read_failed(std::uint64_t id) {
+  const auto read = reads_.extract(id);
+  if (read) read.mapped()(std::nullopt);
+}
+
+void ModelNode::halt(Error reason) { cluster.fail("a replica halts: " + reason.message()); }
+
+}  // namespace keelson::simulation

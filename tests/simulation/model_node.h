@@ -1,0 +1,82 @@
+// A node of the simulated cluster: a replica, its log in memory, and a disk that takes time.
+#pragma once
+
+#include "tests/simulation/model_log.h"
+#include "tests/simulation/replica_cluster.h"
+
+namespace keelson::simulation {
+
+class ModelNode final : public replication::ReplicaPorts {
+ public:
+  ModelNode(ReplicaCluster& cluster, std::size_t number);
+
+  void start(Moment now);
+  void stop();
+
+  // --- ReplicaPorts ---
+  void send(const Member& to, replication::Message message) override;
+  void store_promise(Epoch epoch) override;
+  void compare_and_set(Revision expected, const PartitionRecord& record) override;
+  void read_record() override;
+  void append(replication::LogOperation operation, std::string batches) override;
+  void cut(replication::LogOperation operation, BatchNo to) override;
+  void publish(BatchNo end) override;
+  void start_epoch(Epoch epoch) override;
+  void serve(Epoch epoch) override;
+  void pause_writing() override;
+  void step_down() override;
+  void read_ready(std::uint64_t id, BatchNo end) override;
+  void read_failed(std::uint64_t id) override;
+  void halt(Error reason) override;
+
+  /// @param done  true: committed; false: not now, or unknown.
+  void execute(std::uint64_t command, std::function<void(bool)> done);
+  void read(std::function<void(std::optional<std::size_t>)> done);
+
+  class RandomNumbers final : public Random {
+   public:
+    explicit RandomNumbers(ReplicaCluster& cluster) : cluster_(cluster) {}
+    std::uint64_t next() override;
+
+   private:
+    ReplicaCluster& cluster_;
+  };
+
+  ReplicaCluster& cluster;
+  const std::size_t number;
+  Member self;
+  // What a crash leaves.
+  Epoch promise;
+  ModelLog log;
+  // What it does not.
+  bool up = false;
+  std::uint64_t life = 0;
+  std::unique_ptr<replication::Replica> replica;
+  bool paused = false;
+  std::deque<std::function<void()>> deferred;
+  bool slow = false;
+
+ private:
+  friend class ReplicaCluster;
+  void on_disk(std::function<void()> done);
+  void write();
+  void stopped();
+
+  RandomNumbers numbers_;
+  bool writing_ = false;  ///< between `start_epoch` and the end of it
+  bool serving_ = false;
+  bool stopping_ = false;
+  bool syncing_ = false;
+  Epoch epoch_;
+  std::deque<std::uint64_t> queue_;
+  std::multimap<std::size_t, std::function<void(bool)>> waiting_;  ///< by batch
+  std::map<std::uint64_t, std::function<void(std::optional<std::size_t>)>> reads_;
+  std::uint64_t last_read_ = 0;
+  Moment disk_free_{};
+  bool cutting_ = false;
+  std::vector<ModelBatch> before_cut_;
+  bool storing_ = false;
+  Epoch being_stored_;
+};
+
+}  // namespace keelson::simulation

@@ -1,0 +1,167 @@
+// A cluster of replicas of one partition in one thread: the real protocol on modelled logs, over a
+// network, a coordinator and nodes that fail as a seed says.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/replication/replica.h"
+#include "tests/simulation/model_log.h"
+
+namespace keelson::simulation {
+
+using replication::Member;
+using replication::MemberList;
+using replication::Moment;
+using replication::PartitionRecord;
+using replication::Revision;
+
+/// What may happen, and how often. Rates are per second of simulated time.
+struct Faults {
+  double process_crash = 0;  ///< the page cache stays
+  double power_cut = 0;      ///< what was not synced is lost from some batch on
+  double wipe = 0;           ///< of the crashes: the disk is new
+  double pause = 0;
+  double connection_break = 0;
+  double partition = 0;  ///< one way, for some time
+  double slow_disk = 0;
+  double coordinator_outage = 0;
+  double lost_answer = 0;  ///< probability, of a compare-and-set
+  double late_request = 0;
+  double stale_watch = 0;
+  double lost_message = 0;
+  double repeated_message = 0;
+  double membership_change = 0;
+  double hand_over = 0;
+
+  /// Some of them, by the seed; often few, so that much is written between.
+  [[nodiscard]] static Faults some(std::uint64_t seed);
+  /// Most of them, and more often.
+  [[nodiscard]] static Faults many(std::uint64_t seed);
+};
+
+class ReplicaCluster {
+ public:
+  /// @param replicas  3 or 5; two spare nodes stand by for changes of members.
+  ReplicaCluster(std::uint64_t seed, std::size_t replicas, Faults faults);
+  ~ReplicaCluster();
+
+  /// Runs for `duration` with faults.
+  void run(Moment duration);
+  /// Ends all faults, for a majority first and then for all, and waits for commands to be
+  /// acknowledged and logs to be equal.
+  void settle();
+
+  /// The first invariant that did not hold; empty: all did.
+  [[nodiscard]] const std::string& failure() const { return failure_; }
+  [[nodiscard]] std::size_t committed() const { return truth_.size(); }
+  [[nodiscard]] std::size_t acknowledged() const { return acknowledged_.size(); }
+  [[nodiscard]] std::uint64_t epochs() const { return record_.epoch.value; }
+  /// What happened, for a look at one seed.
+  bool trace = false;
+
+ private:
+  friend class ModelNode;
+
+  struct Event {
+    Moment at;
+    std::uint64_t order;
+    std::function<void()> run;
+  };
+  struct Later {
+    bool operator()(const Event& a, const Event& b) const {
+      return std::pair(a.at, a.order) > std::pair(b.at, b.order);
+    }
+  };
+  struct Link {
+    std::uint64_t connection = 0;  ///< 0: none
+    std::uint64_t seen[2] = {0, 0};
+    bool blocked[2] = {false, false};
+    Moment last[2] = {};
+    std::deque<replication::Message> held[2];
+  };
+  struct Client {
+    std::uint64_t command = 0;
+    std::uint64_t attempt = 0;
+  };
+
+  void after(Moment delay, std::function<void()> run);
+  void step_until(Moment end);
+  void fail(const std::string& what);
+  void log(const std::string& what) const;
+  [[nodiscard]] std::uint64_t random(std::uint64_t below);
+  [[nodiscard]] bool chance(double probability);
+  [[nodiscard]] Moment delay(std::uint64_t least_us, std::uint64_t most_us);
+  /// Runs on the node unless it has been started anew since; later, while it is paused.
+  void on_node(std::size_t node, std::uint64_t life, std::function<void()> run);
+
+  // Network.
+  [[nodiscard]] Link& link(std::size_t a, std::size_t b);
+  void send(std::size_t from, std::size_t to, replication::Message message);
+  void deliver(std::size_t from, std::size_t to, std::uint64_t connection,
+               replication::Message message);
+  void connect(std::size_t a, std::size_t b);
+  void see(std::size_t node, std::size_t peer, std::uint64_t connection);
+  void disconnect(std::size_t a, std::size_t b);
+  void unblock(std::size_t from, std::size_t to);
+  void keep_connected();
+
+  // Coordinator.
+  void compare_and_set(std::size_t node, Revision expected, const PartitionRecord& wanted);
+  void read_record(std::size_t node);
+  void announce();
+  void show_record(std::size_t node, const PartitionRecord& record, Revision revision, bool read);
+
+  // Faults.
+  void inject(double rate, const std::function<void()>& fault);
+  void crash(std::size_t node, bool power);
+  void start(std::size_t node);
+  void change_members();
+
+  // Clients.
+  void issue(std::size_t client);
+  void acknowledge(std::uint64_t command);
+  void read();
+
+  // Invariants.
+  void check_published(std::size_t node, std::size_t from, std::size_t to);
+  void check_readers();
+
+  std::mt19937_64 random_;
+  Faults faults_;
+  bool faulty_ = true;
+  std::string failure_;
+  Moment now_{};
+  std::uint64_t order_ = 0;
+  std::priority_queue<Event, std::vector<Event>, Later> events_;
+  std::vector<std::unique_ptr<class ModelNode>> nodes_;
+  std::vector<bool> stays_down_;
+  std::map<std::pair<std::size_t, std::size_t>, Link> links_;
+  std::uint64_t connections_ = 0;
+  PartitionRecord record_;
+  Revision revision_{1};
+  std::vector<std::pair<PartitionRecord, Revision>> past_records_;
+  bool coordinator_up_ = true;
+  std::vector<Client> clients_;
+  std::uint64_t commands_ = 0;
+  std::set<std::uint64_t> acknowledged_;
+  std::vector<ModelBatch> truth_;               ///< what has been committed
+  std::map<std::uint64_t, std::size_t> where_;  ///< of a command in `truth_`
+  std::map<Epoch, std::pair<std::size_t, std::uint64_t>> begun_;
+  std::map<std::pair<Epoch, std::size_t>, std::uint64_t> written_;
+  std::vector<std::size_t> seen_by_readers_;
+  std::uint64_t reads_ = 0;
+};
+
+}  // namespace keelson::simulation

@@ -1,0 +1,193 @@
+// Traces too rare for random runs: one replica, and what the others say to it, written out. Each
+// shows that a rule holds, and that it is what makes the difference.
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/replication/replica.h"
+#include "engine/replication/rules.h"
+#include "tests/simulation/model_log.h"
+
+using namespace keelson;
+using namespace keelson::replication;
+using namespace keelson::simulation;
+using namespace std::chrono_literals;
+
+namespace {
+
+const Member kSelf{NodeId(1), {}};
+const Member kSecond{NodeId(2), {}};
+const Member kThird{NodeId(3), {}};
+const Member kFourth{NodeId(4), {}};
+const Member kFifth{NodeId(5), {}};
+
+class LeftOut {
+ public:
+  explicit LeftOut(Rule rule) { rules_left_out = 1u << static_cast<unsigned>(rule); }
+  ~LeftOut() { rules_left_out = 0; }
+  LeftOut(const LeftOut&) = delete;
+  LeftOut& operator=(const LeftOut&) = delete;
+};
+
+class SameNumbers final : public Random {
+ public:
+  std::uint64_t next() override { return 0; }
+};
+
+/// A replica whose node does what it is told, and remembers what was sent.
+class Scripted final : public ReplicaPorts {
+ public:
+  explicit Scripted(std::vector<ModelBatch> batches, Epoch promise) {
+    log.batches = std::move(batches);
+    log.durable = log.batches.size();
+    replica.emplace(kSelf, ReplicaOptions{}, *this, log, numbers_, promise, now);
+    for (const Member& peer : {kSecond, kThird, kFourth, kFifth}) replica->on_connected(peer, now);
+  }
+
+  void receive(const Member& from, Message message) { replica->on_message(from, message, now); }
+  void see(Epoch epoch, const Member& leader, std::uint64_t revision) {
+    replica->on_record({epoch, leader, {kSelf, kSecond, kThird}, {}}, Revision(revision), now);
+  }
+  /// Does what was asked of the disk.
+  void run_disk() {
+    while (!disk_.empty()) {
+      auto task = std::move(disk_.front());
+      disk_.erase(disk_.begin());
+      task();
+    }
+  }
+  /// Stands, wins, and begins its epoch with the promise of `kSecond`.
+  void lead(Epoch epoch) {
+    see(epoch - 1, kThird, 1);
+    now += 10s;
+    replica->on_tick(now);
+    for (const Member& peer : {kSecond, kThird}) {
+      receive(peer, ProbeAnswer{last<Probe>(peer)->round, {}, false});
+    }
+    replica->on_tick(now);
+    REQUIRE(swapped);
+    replica->on_swapped(Revision(2), now);
+    run_disk();
+    receive(kSecond, Promised{epoch, {}});
+    run_disk();
+  }
+  /// The last message of that kind to `to`.
+  template <class Content>
+  std::optional<Content> last(const Member& to) const {
+    for (auto i = sent.rbegin(); i != sent.rend(); ++i) {
+      const auto* const content = std::get_if<Content>(&i->second);
+      if (i->first == to && content != nullptr) return *content;
+    }
+    return std::nullopt;
+  }
+
+  void send(const Member& to, Message message) override { sent.emplace_back(to, message); }
+  void store_promise(Epoch epoch) override {
+    disk_.push_back([this, epoch] { replica->on_promise_stored(epoch, now); });
+  }
+  void compare_and_set(Revision, const PartitionRecord& record) override { swapped = record; }
+  void read_record() override {}
+  void append(LogOperation operation, std::string bytes) override {
+    disk_.push_back([this, operation, bytes = std::move(bytes)] {
+      for (const ModelBatch& batch : ModelLog::decode(bytes)) log.batches.push_back(batch);
+      replica->on_log_done(operation, now);
+    });
+  }
+  void cut(LogOperation operation, BatchNo to) override {
+    disk_.push_back([this, operation, to] {
+      log.batches.resize(to.value);
+      replica->on_log_done(operation, now);
+    });
+  }
+  void publish(BatchNo end) override { log.published = end.value; }
+  void start_epoch(Epoch epoch) override {
+    disk_.push_back([this, epoch] {
+      log.batches.push_back({epoch, 0});
+      replica->on_appended(BatchNo(log.batches.size()), now);
+      replica->on_durable(BatchNo(log.batches.size()), now);
+    });
+  }
+  void serve(Epoch) override {}
+  void pause_writing() override { replica_stops(); }
+  void step_down() override { replica_stops(); }
+  void read_ready(std::uint64_t, BatchNo) override {}
+  void read_failed(std::uint64_t) override {}
+  void halt(Error reason) override { FAIL(reason.message()); }
+
+  Moment now = 100s;
+  ModelLog log;
+  std::optional<Replica> replica;
+  std::vector<std::pair<Member, Message>> sent;
+  std::optional<PartitionRecord> swapped;
+
+ private:
+  void replica_stops() {
+    disk_.push_back([this] { replica->on_writer_stopped(now); });
+  }
+
+  SameNumbers numbers_;
+  std::vector<std::function<void()>> disk_;
+};
+
+/// A leader that has promised, but not durably, forgets it in a crash: the leader before commits
+/// with it what the new one does not know.
+bool promises_before_it_is_durable() {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.receive(kSecond, Fence{Epoch(2)});
+  return node.last<Promised>(kSecond).has_value();
+}
+
+/// A zombie of epoch 1 goes on, after epoch 2 has been promised to another.
+bool takes_batches_of_a_zombie() {
+  Scripted node({{Epoch(1), 0}}, Epoch(2));
+  node.receive(kThird, Fence{Epoch(2)});
+  node.receive(kSecond, Append{Epoch(1), 1, BatchNo(1), true, {}, {}, {}});
+  return !node.last<Refused>(kSecond);
+}
+
+/// Figure 8 of the Raft paper: a batch of an earlier epoch on a majority may still be replaced, as
+/// long as nothing of the leader's own epoch is above it.
+bool commits_an_older_batch() {
+  Scripted node({{Epoch(1), 0}, {Epoch(2), 7}}, Epoch(3));
+  node.lead(Epoch(4));
+  node.receive(kSecond, Ack{Epoch(4), 1, BatchNo(2)});
+  return node.log.published > 0;
+}
+
+/// Members that have nothing yet would make a majority.
+bool changes_to_members_that_have_nothing() {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(2)});
+  REQUIRE(node.replica->role() == Replica::Role::leading);
+  return node.replica->change_members({kSelf, kFourth, kFifth}, node.now).has_value();
+}
+
+void check(Rule rule, bool (*happens)()) {
+  CHECK_FALSE(happens());
+  const LeftOut left_out(rule);
+  CHECK(happens());
+}
+
+}  // namespace
+
+TEST_CASE("replication rule 2: nobody hears of a promise that is not durable") {
+  check(Rule::promise_before_acting, promises_before_it_is_durable);
+}
+
+TEST_CASE("replication rule 2: a leader of an earlier epoch is refused") {
+  check(Rule::refuse_lower_requests, takes_batches_of_a_zombie);
+}
+
+TEST_CASE("replication rule 8: batches of earlier epochs are not committed by themselves") {
+  check(Rule::commit_own_epoch, commits_an_older_batch);
+}
+
+TEST_CASE("replication rule 9: members without the leader's log cannot take over") {
+  check(Rule::caught_up_majority, changes_to_members_that_have_nothing);
+}

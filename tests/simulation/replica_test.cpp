@@ -1,0 +1,70 @@
+// The rules of replication under every fault that a seed can bring.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "engine/replication/rules.h"
+#include "tests/simulation/replica_cluster.h"
+#include "tests/support/seeds.h"
+
+using namespace keelson;
+using namespace keelson::simulation;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string run(std::uint64_t seed, std::size_t replicas, bool trace = false) {
+  ReplicaCluster cluster(seed, replicas, Faults::some(seed));
+  cluster.trace = trace;
+  cluster.run(20s);
+  cluster.settle();
+  return cluster.failure();
+}
+
+}  // namespace
+
+TEST_CASE("replication: three replicas lose and double nothing and agree whatever fails") {
+  test::for_each_seed(test::long_run() ? 10'000 : 300, [](std::uint64_t seed) {
+    const std::string failure = run(seed, 3, test::only_seed() != 0);
+    REQUIRE(failure == "");
+  });
+}
+
+TEST_CASE("replication: three replicas under many faults at once") {
+  test::for_each_seed(test::long_run() ? 20'000 : 1'000, [](std::uint64_t seed) {
+    ReplicaCluster cluster(seed, 3, Faults::many(seed));
+    cluster.run(12s);
+    REQUIRE(cluster.failure() == "");
+  });
+}
+
+TEST_CASE("replication: five replicas lose and double nothing and agree whatever fails") {
+  test::for_each_seed(test::long_run() ? 2'000 : 60, [](std::uint64_t seed) {
+    const std::string failure = run(seed, 5, test::only_seed() != 0);
+    REQUIRE(failure == "");
+  });
+}
+
+/// What is not among these takes traces that random runs do not meet: replica_rules_test.cpp.
+TEST_CASE("replication: some seed shows what goes wrong without each rule") {
+  using replication::Rule;
+  for (const Rule rule :
+       {Rule::ignore_lower_answers, Rule::new_epoch_after_restart, Rule::fence_majority,
+        Rule::take_greatest_log, Rule::match_by_epochs, Rule::commit_after_match,
+        Rule::acknowledge_durable, Rule::both_majorities, Rule::finish_after_start,
+        Rule::resolve_by_revision, Rule::adopt_increasing, Rule::read_after_round,
+        Rule::read_after_start, Rule::readable_after_match}) {
+    replication::rules_left_out = 1u << static_cast<unsigned>(rule);
+    std::uint64_t seed = 0;
+    bool noticed = false;
+    while (!noticed && seed < 10'000) {
+      ++seed;
+      ReplicaCluster cluster(seed, 3, Faults::many(seed));
+      cluster.run(12s);
+      noticed = !cluster.failure().empty();
+    }
+    replication::rules_left_out = 0;
+    CAPTURE(static_cast<unsigned>(rule));
+    CHECK(noticed);
+  }
+}
