@@ -2,6 +2,7 @@
 // members.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -47,10 +48,25 @@ class Coordinator {
    public:
     virtual ~Watch() = default;
   };
+  struct Change {
+    std::string key;
+    std::optional<Record> record;  ///< nothing: it is gone
+  };
   /// Calls `changed` with each record under `prefix`, first as it is, then at each change. May skip
-  /// intermediate ones and repeat old ones: adopt a record only at an increasing revision.
+  /// intermediate ones and repeat old ones: adopt a record only at an increasing revision. Goes on
+  /// by itself after the coordinator was away. Once the watch is dropped `changed` does not run.
   [[nodiscard]] virtual std::unique_ptr<Watch> watch(
-      std::string prefix, std::function<void(const std::string& key, const Record&)> changed) = 0;
+      std::string prefix, std::function<void(const Change&)> changed) = 0;
+
+  /// Takes its record away when dropped.
+  class Presence {
+   public:
+    virtual ~Presence() = default;
+  };
+  /// Keeps a record for as long as this process lives and reaches the coordinator; it is gone
+  /// `time_to_live` after the last sign of life, and comes again with the next.
+  [[nodiscard]] virtual std::unique_ptr<Presence> appear(std::string key, std::string value,
+                                                         std::chrono::seconds time_to_live) = 0;
 };
 
 }  // namespace keelson::replication

@@ -1,10 +1,12 @@
 #include "engine/replication/local_coordinator.h"
 
+#include <utility>
+
 namespace keelson::replication {
 
 struct LocalCoordinator::Watcher {
   std::string prefix;
-  std::function<void(const std::string&, const Record&)> changed;
+  std::function<void(const Change&)> changed;
 };
 
 class LocalCoordinator::Watching final : public Watch {
@@ -15,6 +17,19 @@ class LocalCoordinator::Watching final : public Watch {
   std::shared_ptr<Watcher> watcher_;
 };
 
+class LocalCoordinator::Present final : public Presence {
+ public:
+  Present(LocalCoordinator& coordinator, std::string key)
+      : coordinator_(coordinator), key_(std::move(key)) {}
+  ~Present() override { coordinator_.put(key_, std::nullopt); }
+  Present(const Present&) = delete;
+  Present& operator=(const Present&) = delete;
+
+ private:
+  LocalCoordinator& coordinator_;
+  const std::string key_;
+};
+
 void LocalCoordinator::get(std::string key, Read done) {
   std::optional<Record> record;
   {
@@ -22,6 +37,18 @@ void LocalCoordinator::get(std::string key, Read done) {
     if (const auto found = records_.find(key); found != records_.end()) record = found->second;
   }
   done(std::move(record));
+}
+
+/// With the mutex held.
+std::vector<std::shared_ptr<LocalCoordinator::Watcher>> LocalCoordinator::watchers_of(
+    const std::string& key) {
+  std::vector<std::shared_ptr<Watcher>> told;
+  std::erase_if(watchers_, [](const auto& watcher) { return watcher.expired(); });
+  for (const auto& weak : watchers_) {
+    auto watcher = weak.lock();
+    if (watcher && key.starts_with(watcher->prefix)) told.push_back(std::move(watcher));
+  }
+  return told;
 }
 
 void LocalCoordinator::compare_and_set(std::string key, Revision expected, std::string value,
@@ -35,32 +62,50 @@ void LocalCoordinator::compare_and_set(std::string key, Revision expected, std::
     if (current == expected) {
       result.swapped = true;
       result.current = records_[key] = Record{std::move(value), ++last_};
-      std::erase_if(watchers_, [](const auto& watcher) { return watcher.expired(); });
-      for (const auto& weak : watchers_) {
-        const auto watcher = weak.lock();
-        if (watcher && key.starts_with(watcher->prefix)) told.push_back(watcher);
-      }
+      told = watchers_of(key);
     } else if (found != records_.end()) {
       result.current = found->second;
     }
   }
-  for (const auto& watcher : told) watcher->changed(key, *result.current);
+  for (const auto& watcher : told) watcher->changed({key, result.current});
   done(std::move(result));
 }
 
+void LocalCoordinator::put(const std::string& key, std::optional<std::string> value) {
+  std::optional<Record> record;
+  std::vector<std::shared_ptr<Watcher>> told;
+  {
+    const std::lock_guard lock(mutex_);
+    ++last_;
+    if (value) {
+      record = records_[key] = Record{*std::move(value), last_};
+    } else {
+      records_.erase(key);
+    }
+    told = watchers_of(key);
+  }
+  for (const auto& watcher : told) watcher->changed({key, record});
+}
+
 std::unique_ptr<Coordinator::Watch> LocalCoordinator::watch(
-    std::string prefix, std::function<void(const std::string& key, const Record&)> changed) {
+    std::string prefix, std::function<void(const Change&)> changed) {
   auto watcher = std::make_shared<Watcher>(std::move(prefix), std::move(changed));
-  std::vector<std::pair<std::string, Record>> now;
+  std::vector<Change> now;
   {
     const std::lock_guard lock(mutex_);
     watchers_.push_back(watcher);
     for (const auto& [key, record] : records_) {
-      if (key.starts_with(watcher->prefix)) now.emplace_back(key, record);
+      if (key.starts_with(watcher->prefix)) now.push_back({key, record});
     }
   }
-  for (const auto& [key, record] : now) watcher->changed(key, record);
+  for (const Change& change : now) watcher->changed(change);
   return std::make_unique<Watching>(std::move(watcher));
+}
+
+std::unique_ptr<Coordinator::Presence> LocalCoordinator::appear(std::string key, std::string value,
+                                                                std::chrono::seconds) {
+  put(key, std::move(value));
+  return std::make_unique<Present>(*this, std::move(key));
 }
 
 }  // namespace keelson::replication

@@ -18,12 +18,17 @@ class LocalCoordinator final : public Coordinator {
   void get(std::string key, Read done) override;
   void compare_and_set(std::string key, Revision expected, std::string value, Swap done) override;
   [[nodiscard]] std::unique_ptr<Watch> watch(
-      std::string prefix,
-      std::function<void(const std::string& key, const Record&)> changed) override;
+      std::string prefix, std::function<void(const Change&)> changed) override;
+  [[nodiscard]] std::unique_ptr<Presence> appear(std::string key, std::string value,
+                                                 std::chrono::seconds time_to_live) override;
 
  private:
   struct Watcher;
   class Watching;
+  class Present;
+
+  void put(const std::string& key, std::optional<std::string> value);
+  [[nodiscard]] std::vector<std::shared_ptr<Watcher>> watchers_of(const std::string& key);
 
   std::mutex mutex_;
   Revision last_;

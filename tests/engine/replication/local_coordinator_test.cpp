@@ -38,13 +38,14 @@ TEST_CASE("local coordinator: a watch tells what is there, then each change, unt
   LocalCoordinator coordinator;
   const auto first = swap(coordinator, "p/0", Revision(0), "a");
   std::vector<std::string> seen;
-  auto watch = coordinator.watch("p/", [&](const std::string& key, const Record& record) {
-    seen.push_back(key + "=" + record.value);
+  auto watch = coordinator.watch("p/", [&](const Coordinator::Change& change) {
+    seen.push_back(change.key + (change.record ? "=" + change.record->value : " is gone"));
   });
   swap(coordinator, "p/1", Revision(0), "b");
   swap(coordinator, "q/0", Revision(0), "x");
   swap(coordinator, "p/0", first.current->revision, "c");
+  { const auto present = coordinator.appear("p/n", "e", std::chrono::seconds(1)); }
   watch.reset();
   swap(coordinator, "p/2", Revision(0), "d");
-  CHECK(seen == std::vector<std::string>{"p/0=a", "p/1=b", "p/0=c"});
+  CHECK(seen == std::vector<std::string>{"p/0=a", "p/1=b", "p/0=c", "p/n=e", "p/n is gone"});
 }

@@ -1,0 +1,361 @@
+#include "http/etcd/etcd_coordinator.h"
+
+#include <charconv>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "http/etcd/etcd_client.h"
+
+namespace keelson::http {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+using replication::Record;
+using replication::Revision;
+
+namespace {
+
+/// Before what failed is tried again.
+constexpr std::chrono::milliseconds kPause{200};
+
+/// A 64-bit number is a string in etcd's JSON; one that is zero is left out.
+std::uint64_t number_at(const json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_string()) return 0;
+  const auto& text = found->get_ref<const std::string&>();
+  std::uint64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+std::string bytes_at(const json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_string()) return {};
+  return from_base64(found->get_ref<const std::string&>()).value_or("");
+}
+
+const json& member(const json& object, const char* name) {
+  static const json none;
+  const auto found = object.is_object() ? object.find(name) : object.end();
+  return found == object.end() ? none : *found;
+}
+
+Record record_of(const json& kv) {
+  return {bytes_at(kv, "value"), Revision(number_at(kv, "mod_revision"))};
+}
+
+std::optional<Record> first_record(const json& range) {
+  const json& kvs = member(range, "kvs");
+  if (!kvs.is_array() || kvs.empty()) return std::nullopt;
+  return record_of(kvs[0]);
+}
+
+/// The first key after all that begin with `prefix`.
+std::string end_of_prefix(std::string prefix) {
+  while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
+  if (!prefix.empty()) ++prefix.back();
+  return prefix;
+}
+
+json range_of(const std::string& prefix) {
+  return {{"key", to_base64(prefix)}, {"range_end", to_base64(end_of_prefix(prefix))}};
+}
+
+// Bodies of requests; made outside the coroutines, in which g++ 12 cannot compile them.
+
+json key_body(const std::string& key) { return {{"key", to_base64(key)}}; }
+
+json swap_body(const std::string& key, Revision expected, const std::string& value) {
+  const std::string key64 = to_base64(key);
+  const json compare{{"key", key64},
+                     {"target", "MOD"},
+                     {"result", "EQUAL"},
+                     {"mod_revision", std::to_string(expected.value)}};
+  const json put{{"request_put", {{"key", key64}, {"value", to_base64(value)}}}};
+  const json look{{"request_range", {{"key", key64}}}};
+  return {{"compare", json::array({compare})},
+          {"success", json::array({put})},
+          {"failure", json::array({look})}};
+}
+
+json put_body(const std::string& key, const std::string& value, std::uint64_t lease) {
+  return {{"key", to_base64(key)}, {"value", to_base64(value)}, {"lease", std::to_string(lease)}};
+}
+
+json grant_body(std::chrono::seconds time_to_live) {
+  return {{"TTL", std::to_string(time_to_live.count())}};
+}
+
+json lease_body(std::uint64_t lease) { return {{"ID", std::to_string(lease)}}; }
+
+json watch_body(const std::string& prefix, Revision from) {
+  json create = range_of(prefix);
+  create["start_revision"] = std::to_string(from.value);
+  json body;
+  body["create_request"] = std::move(create);
+  return body;
+}
+
+asio::awaitable<void> pause(std::chrono::milliseconds duration) {
+  asio::steady_timer timer(co_await asio::this_coro::executor, duration);
+  boost::system::error_code ignored;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+}  // namespace
+
+/// What outlives a call: the thread, and the client that it alone uses.
+struct EtcdCoordinator::Running {
+  explicit Running(std::vector<EtcdEndpoint> endpoints)
+      : client(std::move(endpoints), {}), work(asio::make_work_guard(io)) {}
+
+  asio::io_context io{1};
+  EtcdClient client;
+  asio::executor_work_guard<asio::io_context::executor_type> work;
+  std::thread thread;
+};
+
+namespace {
+
+asio::awaitable<void> run_get(EtcdClient& client, std::string key,
+                              replication::Coordinator::Read done) {
+  const auto answer =
+      co_await client.call("/v3/kv/range", key_body(key), EtcdClient::Repeat::harmless);
+  if (!answer) {
+    done(std::unexpected(answer.error()));
+    co_return;
+  }
+  done(first_record(*answer));
+}
+
+asio::awaitable<void> run_swap(EtcdClient& client, std::string key, Revision expected,
+                               std::string value, replication::Coordinator::Swap done) {
+  const auto answer = co_await client.call("/v3/kv/txn", swap_body(key, expected, value),
+                                           EtcdClient::Repeat::never);
+  if (!answer) {
+    done(std::unexpected(answer.error()));
+    co_return;
+  }
+  replication::Coordinator::Swapped swapped;
+  const json& succeeded = member(*answer, "succeeded");
+  swapped.swapped = succeeded.is_boolean() && succeeded.get<bool>();
+  if (swapped.swapped) {
+    swapped.current =
+        Record{std::move(value), Revision(number_at(member(*answer, "header"), "revision"))};
+  } else if (const json& responses = member(*answer, "responses");
+             responses.is_array() && !responses.empty()) {
+    swapped.current = first_record(member(responses[0], "response_range"));
+  }
+  done(std::move(swapped));
+}
+
+/// Between the coroutine and whoever may drop the watch meanwhile.
+class Watcher {
+ public:
+  explicit Watcher(std::function<void(const replication::Coordinator::Change&)> changed)
+      : changed_(std::move(changed)) {}
+
+  /// False: dropped.
+  bool tell(const std::string& key, std::optional<Record> record) {
+    const std::lock_guard lock(mutex_);
+    if (dropped_) return false;
+    if (record) {
+      known_.insert(key);
+    } else {
+      known_.erase(key);
+    }
+    changed_({key, std::move(record)});
+    return !dropped_;
+  }
+  /// All there is at the moment.
+  bool tell_all(const std::map<std::string, Record>& records) {
+    const std::lock_guard lock(mutex_);
+    const std::set<std::string> before = known_;
+    for (const std::string& key : before) {
+      if (!records.contains(key) && !tell(key, std::nullopt)) return false;
+    }
+    for (const auto& [key, record] : records) {
+      if (!tell(key, record)) return false;
+    }
+    return !dropped_;
+  }
+  [[nodiscard]] bool dropped() {
+    const std::lock_guard lock(mutex_);
+    return dropped_;
+  }
+  void drop() {
+    const std::lock_guard lock(mutex_);
+    dropped_ = true;
+  }
+
+ private:
+  std::recursive_mutex mutex_;  ///< `changed_` may drop the watch
+  bool dropped_ = false;
+  std::set<std::string> known_;
+  const std::function<void(const replication::Coordinator::Change&)> changed_;
+};
+
+bool tell_events(Watcher& watcher, const json& result) {
+  const json& events = member(result, "events");
+  if (!events.is_array()) return true;
+  for (const json& event : events) {
+    const json& kv = member(event, "kv");
+    const bool gone = member(event, "type") == "DELETE";
+    if (!watcher.tell(bytes_at(kv, "key"), gone ? std::nullopt : std::optional(record_of(kv)))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Looks at all records, then follows their changes; again when the stream has broken, or nothing
+/// has come for a while.
+asio::awaitable<void> run_watch(EtcdClient& client, std::string prefix,
+                                std::shared_ptr<Watcher> watcher) {
+  while (!watcher->dropped()) {
+    const auto range =
+        co_await client.call("/v3/kv/range", range_of(prefix), EtcdClient::Repeat::harmless);
+    if (!range) {
+      co_await pause(kPause);
+      continue;
+    }
+    std::map<std::string, Record> records;
+    const json& kvs = member(*range, "kvs");
+    if (kvs.is_array()) {
+      for (const json& kv : kvs) records[bytes_at(kv, "key")] = record_of(kv);
+    }
+    if (!watcher->tell_all(records)) co_return;
+    const Revision looked(number_at(member(*range, "header"), "revision"));
+    const auto ended = co_await client.stream("/v3/watch", watch_body(prefix, looked + 1),
+                                              [&](const json& message) {
+                                                const json& result = member(message, "result");
+                                                const json& canceled = member(result, "canceled");
+                                                if (canceled.is_boolean() && canceled.get<bool>())
+                                                  return false;  // compacted, say
+                                                return tell_events(*watcher, result);
+                                              });
+    if (!ended) co_await pause(kPause);
+  }
+}
+
+struct PresenceState {
+  std::mutex mutex;
+  bool dropped = false;
+};
+
+/// Takes a lease, writes the record with it, and keeps the lease alive; begins again when it is
+/// lost.
+asio::awaitable<void> run_presence(EtcdClient& client, std::string key, std::string value,
+                                   std::chrono::seconds time_to_live,
+                                   std::shared_ptr<PresenceState> state) {
+  const auto dropped = [&] {
+    const std::lock_guard lock(state->mutex);
+    return state->dropped;
+  };
+  const auto repeat = EtcdClient::Repeat::harmless;
+  std::uint64_t lease = 0;
+  while (!dropped()) {
+    if (lease == 0) {
+      const auto granted =
+          co_await client.call("/v3/lease/grant", grant_body(time_to_live), repeat);
+      if (granted) lease = number_at(*granted, "ID");
+      if (lease != 0) {
+        const auto done = co_await client.call("/v3/kv/put", put_body(key, value, lease), repeat);
+        if (!done) lease = 0;
+      }
+      if (lease == 0) {
+        co_await pause(kPause);
+        continue;
+      }
+    }
+    co_await pause(std::chrono::duration_cast<std::chrono::milliseconds>(time_to_live) / 4);
+    if (dropped()) break;
+    const auto kept = co_await client.call("/v3/lease/keepalive", lease_body(lease), repeat);
+    if (kept && number_at(member(*kept, "result"), "TTL") == 0) lease = 0;  // it has run out
+  }
+  if (lease != 0) {
+    [[maybe_unused]] const auto done =
+        co_await client.call("/v3/lease/revoke", lease_body(lease), repeat);
+  }
+}
+
+}  // namespace
+
+class EtcdCoordinator::Watching final : public Watch {
+ public:
+  explicit Watching(std::shared_ptr<Watcher> watcher) : watcher_(std::move(watcher)) {}
+  ~Watching() override { watcher_->drop(); }
+  Watching(const Watching&) = delete;
+  Watching& operator=(const Watching&) = delete;
+
+ private:
+  const std::shared_ptr<Watcher> watcher_;
+};
+
+class EtcdCoordinator::Present final : public Presence {
+ public:
+  explicit Present(std::shared_ptr<PresenceState> state) : state_(std::move(state)) {}
+  ~Present() override {
+    const std::lock_guard lock(state_->mutex);
+    state_->dropped = true;
+  }
+  Present(const Present&) = delete;
+  Present& operator=(const Present&) = delete;
+
+ private:
+  const std::shared_ptr<PresenceState> state_;
+};
+
+Result<std::unique_ptr<EtcdCoordinator>> EtcdCoordinator::open(const std::string& endpoints) {
+  KEELSON_TRY_ASSIGN(auto parsed, parse_etcd_endpoints(endpoints));
+  return std::unique_ptr<EtcdCoordinator>(
+      new EtcdCoordinator(std::make_shared<Running>(std::move(parsed))));
+}
+
+EtcdCoordinator::EtcdCoordinator(std::shared_ptr<Running> running) : running_(std::move(running)) {
+  running_->thread = std::thread([running = running_.get()] { running->io.run(); });
+}
+
+EtcdCoordinator::~EtcdCoordinator() {
+  running_->work.reset();
+  running_->io.stop();
+  running_->thread.join();
+}
+
+void EtcdCoordinator::get(std::string key, Read done) {
+  asio::co_spawn(running_->io, run_get(running_->client, std::move(key), std::move(done)),
+                 asio::detached);
+}
+
+void EtcdCoordinator::compare_and_set(std::string key, Revision expected, std::string value,
+                                      Swap done) {
+  asio::co_spawn(
+      running_->io,
+      run_swap(running_->client, std::move(key), expected, std::move(value), std::move(done)),
+      asio::detached);
+}
+
+std::unique_ptr<replication::Coordinator::Watch> EtcdCoordinator::watch(
+    std::string prefix, std::function<void(const Change&)> changed) {
+  auto watcher = std::make_shared<Watcher>(std::move(changed));
+  asio::co_spawn(running_->io, run_watch(running_->client, std::move(prefix), watcher),
+                 asio::detached);
+  return std::make_unique<Watching>(std::move(watcher));
+}
+
+std::unique_ptr<replication::Coordinator::Presence> EtcdCoordinator::appear(
+    std::string key, std::string value, std::chrono::seconds time_to_live) {
+  auto state = std::make_shared<PresenceState>();
+  asio::co_spawn(
+      running_->io,
+      run_presence(running_->client, std::move(key), std::move(value), time_to_live, state),
+      asio::detached);
+  return std::make_unique<Present>(std::move(state));
+}
+
+}  // namespace keelson::http

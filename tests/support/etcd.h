@@ -1,0 +1,82 @@
+// A real etcd of one node, on free ports of this machine.
+#pragma once
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/support/temporary_folder.h"
+
+extern char** environ;
+
+namespace keelson::test {
+
+inline std::uint16_t free_port() {
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&address), length) == 0);
+  REQUIRE(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length) == 0);
+  ::close(listener);
+  return ntohs(address.sin_port);
+}
+
+class Etcd {
+ public:
+  Etcd() { start(); }
+  ~Etcd() { stop(); }
+  Etcd(const Etcd&) = delete;
+  Etcd& operator=(const Etcd&) = delete;
+
+  [[nodiscard]] std::string url() const { return client_; }
+
+  void start() {
+    const std::vector<std::string> arguments{"etcd",
+                                             "--name=one",
+                                             "--data-dir=" + folder_.path() + "/etcd",
+                                             "--listen-client-urls=" + client_,
+                                             "--advertise-client-urls=" + client_,
+                                             "--listen-peer-urls=" + peer_,
+                                             "--initial-advertise-peer-urls=" + peer_,
+                                             "--initial-cluster=one=" + peer_,
+                                             "--unsafe-no-fsync",
+                                             "--logger=zap"};
+    std::vector<char*> pointers;
+    for (const auto& argument : arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
+    pointers.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    const std::string log = folder_.path() + "/log";
+    posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    posix_spawn_file_actions_adddup2(&actions, 1, 2);
+    const int failed = ::posix_spawnp(&pid_, "etcd", &actions, nullptr, pointers.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    REQUIRE_MESSAGE(failed == 0, "etcd is not installed");
+  }
+
+  void stop() {
+    if (pid_ == 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+
+ private:
+  TemporaryFolder folder_;
+  const std::string client_ = "http://127.0.0.1:" + std::to_string(free_port());
+  const std::string peer_ = "http://127.0.0.1:" + std::to_string(free_port());
+  pid_t pid_ = 0;
+};
+
+}  // namespace keelson::test
