@@ -26,7 +26,8 @@ MAY_INCLUDE = {
     # The layers above see the store, and not how it keeps its bytes.
     "aggregates": ["engine/base", "engine/io", "engine/store", "aggregates"],
     "projections": ["engine/base", "engine/io", "engine/store", "projections"],
-    "http": ["engine/base", "engine/io", "engine/store", "aggregates", "projections", "http"],
+    "http": ["engine/base", "engine/io", "engine/replication", "engine/store", "aggregates",
+             "projections", "http"],
     "samples": ["engine/base", "engine/io", "engine/store", "aggregates", "projections", "http",
                 "samples"],
 }
