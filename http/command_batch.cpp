@@ -113,12 +113,11 @@ Result<std::vector<BatchItem>> read_command_lines(std::string_view text,
   return items;
 }
 
-CommandBatch::CommandBatch(aggregates::AggregateHost& host, std::size_t count)
-    : host_(host), slots_(count) {}
+CommandBatch::CommandBatch(const Topic& topic, std::size_t count) : topic_(topic), slots_(count) {}
 
 std::shared_ptr<CommandBatch> CommandBatch::start(aggregates::AggregateHost& host,
                                                   std::vector<BatchItem> items) {
-  std::shared_ptr<CommandBatch> batch(new CommandBatch(host, items.size()));
+  std::shared_ptr<CommandBatch> batch(new CommandBatch(host.topic(), items.size()));
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (!items[i]) {
       batch->complete(i, std::unexpected(std::move(items[i]).error()));
@@ -197,13 +196,13 @@ void CommandBatch::append_outcome(std::string& out, const Result<CommandReply>& 
   const CommitOutcome& outcome = reply->outcome;
   out += outcome.rejected ? R"({"status":409,)" : R"({"status":200,)";
   if (outcome.rejected) {
-    append_rejected(out, *reply, host_.topic());
+    append_rejected(out, *reply, topic_);
   } else {
-    append_accepted(out, *reply, host_.topic());
+    append_accepted(out, *reply, topic_);
   }
   out += outcome.replayed ? R"(,"replayed":true})" : "}";
 
-  if (!position_) position_.emplace(host_.topic().partition_count());
+  if (!position_) position_.emplace(topic_.partition_count());
   const Offset seen = std::max(position_->next(outcome.partition), outcome.position_end);
   position_->set_next(outcome.partition, seen);
 }

@@ -35,7 +35,7 @@ using BatchItem = Result<aggregates::CommandCall>;
 /// The outcomes keep the order of the commands, whatever order they complete in. Completions come
 /// on the partitions' strands and only put the reply into its place; the text is written by whoever
 /// takes it. Held alive by its commands in flight and by its one reader, who calls the rest from
-/// one thread at a time.
+/// one thread at a time. Those commands, and so this, may outlive the host: but not the topic.
 class CommandBatch : public std::enable_shared_from_this<CommandBatch> {
  public:
   [[nodiscard]] static std::shared_ptr<CommandBatch> start(aggregates::AggregateHost& host,
@@ -60,13 +60,13 @@ class CommandBatch : public std::enable_shared_from_this<CommandBatch> {
     bool ready = false;  ///< guarded by `mutex_`; once set, `reply` belongs to the reader
   };
 
-  CommandBatch(aggregates::AggregateHost& host, std::size_t count);
+  CommandBatch(const Topic& topic, std::size_t count);
   void complete(std::size_t index, Result<aggregates::CommandReply> reply);
   void wait(std::size_t slot, Task task);
   [[nodiscard]] std::size_t ready_end();
   void append_outcome(std::string& out, const Result<aggregates::CommandReply>& reply);
 
-  aggregates::AggregateHost& host_;
+  const Topic& topic_;
   std::vector<Slot> slots_;
   std::size_t next_ = 0;  ///< first slot not taken
   std::optional<Position> position_;

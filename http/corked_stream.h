@@ -25,6 +25,9 @@ namespace keelson::http {
 /// cannot make pongs pile up; whoever appends looks at `backlog` first.
 ///
 /// Lives on the thread of its executor. A write in flight keeps the socket alive, and its owner.
+/// Those who wait for a write hold the owner, and so this stream. Between two writes nobody waits;
+/// during one it is the write that holds them (`InFlight`), and never for good: when a server is
+/// destroyed, so is the write, unfinished.
 template <class Next>
 class CorkedStream {
  public:
@@ -82,6 +85,27 @@ class CorkedStream {
 
  private:
   using Waiting = std::vector<std::move_only_function<void(boost::system::error_code)>>;
+  struct State;
+
+  /// The handler of a write, and what the write holds.
+  struct InFlight {
+    std::shared_ptr<State> state;
+    std::shared_ptr<void> owner;
+    Waiting waits;  ///< Beast's writes in `sending`
+
+    InFlight(std::shared_ptr<State> state_, std::shared_ptr<void> owner_, Waiting waits_)
+        : state(std::move(state_)), owner(std::move(owner_)), waits(std::move(waits_)) {}
+    InFlight(InFlight&&) noexcept = default;
+    InFlight& operator=(InFlight&&) = delete;
+    /// Destroyed unrun: whoever waits for the next write waits in vain, and would hold `state`.
+    ~InFlight() {
+      if (state) const auto dropped = std::exchange(state->waiting, {});
+    }
+    void operator()(boost::system::error_code error, std::size_t) {
+      const auto held = std::move(owner);
+      State::finish(std::exchange(state, nullptr), std::move(waits), error);
+    }
+  };
 
   struct State {
     explicit State(Next stream) : next(std::move(stream)) {}
@@ -89,17 +113,14 @@ class CorkedStream {
     static void flush(const std::shared_ptr<State>& state) {
       if (!state->sending.empty() || state->gathered.empty()) return;
       std::swap(state->sending, state->gathered);
-      std::swap(state->sending_waits, state->waiting);
-      boost::asio::async_write(
-          state->next, boost::asio::buffer(state->sending),
-          [state, owner = state->owner.lock()](boost::system::error_code error, std::size_t) {
-            finish(state, error);
-          });
+      InFlight write{state, state->owner.lock(), std::exchange(state->waiting, {})};
+      boost::asio::async_write(state->next, boost::asio::buffer(state->sending), std::move(write));
     }
 
-    static void finish(const std::shared_ptr<State>& state, boost::system::error_code error) {
+    static void finish(const std::shared_ptr<State>& state, Waiting waits,
+                       boost::system::error_code error) {
       state->sending.clear();
-      for (auto& done : std::exchange(state->sending_waits, {})) done(error);
+      for (auto& done : waits) done(error);
       if (error) {
         // Nothing goes out any more; whoever waits must learn it, and let go of this stream.
         state->gathered.clear();
@@ -111,9 +132,8 @@ class CorkedStream {
 
     Next next;
     std::string gathered;
-    std::string sending;    ///< of the write in flight; empty: none
-    Waiting waiting;        ///< Beast's writes in `gathered`
-    Waiting sending_waits;  ///< those in `sending`
+    std::string sending;  ///< of the write in flight; empty: none
+    Waiting waiting;      ///< Beast's writes in `gathered`; empty when no write is in flight
     std::weak_ptr<void> owner;
     Written written;
   };

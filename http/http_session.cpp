@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <exception>
 
 #include "http/http_exchange.h"
@@ -61,11 +60,11 @@ SessionEnvironment::SessionEnvironment(const ServerOptions& options_, const Rout
       metrics(metrics_),
       unrouted(metrics_.route("", "none")) {}
 
-HttpSession::HttpSession(std::shared_ptr<SessionEnvironment> environment,
-                         std::weak_ptr<asio::io_context> context, std::unique_ptr<Wire> wire,
-                         std::shared_ptr<Connection> connection, Entry entry)
+HttpSession::HttpSession(std::shared_ptr<SessionEnvironment> environment, HomeThread home,
+                         std::unique_ptr<Wire> wire, std::shared_ptr<Connection> connection,
+                         Entry entry)
     : environment_(std::move(environment)),
-      context_(std::move(context)),
+      home_(std::move(home)),
       wire_(std::move(wire)),
       connection_(std::move(connection)),
       entry_(entry),
@@ -261,7 +260,7 @@ Awaitable<void> HttpSession::upgrade(RequestParser& parser, Admission admission)
   auto handshake = parser.handshake();
   Request request = make_request(parser, std::move(admission));
   request.interrupted = connection_->stopping();
-  Upgrade upgraded{std::move(request), std::move(handshake), wire_->release(),
+  Upgrade upgraded{std::move(request), std::move(handshake), wire_->release(), home_,
                    std::move(connection_)};
   over_ = true;
   server_stop_.reset();
@@ -313,14 +312,10 @@ void HttpSession::answer_options(const RequestParser& parser, std::shared_ptr<Ex
 }
 
 Responder HttpSession::make_responder(const std::shared_ptr<Exchange>& exchange) {
-  return Responder([weak = weak_from_this(), home = context_, exchange](Response response) {
-    const auto context = home.lock();
-    if (!context) return;
-    asio::dispatch(context->get_executor(),
-                   [weak, exchange, response = std::move(response)]() mutable {
-                     if (const auto self = weak.lock())
-                       self->answer(*exchange, std::move(response));
-                   });
+  return Responder([weak = weak_from_this(), home = home_, exchange](Response response) {
+    home.dispatch([weak, exchange, response = std::move(response)]() mutable {
+      if (const auto self = weak.lock()) self->answer(*exchange, std::move(response));
+    });
   });
 }
 

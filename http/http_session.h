@@ -15,6 +15,7 @@
 
 #include "http/connections.h"
 #include "http/gate.h"
+#include "http/home_thread.h"
 #include "http/metrics.h"
 #include "http/services.h"
 #include "http/signal.h"
@@ -52,11 +53,10 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
   enum class Entry { serve, refuse };
 
-  /// @param context  the wire's: an answer that comes when it is gone goes nowhere.
+  /// @param home     the wire's thread: an answer that comes when it is gone goes nowhere.
   /// @param entry    `refuse`: answer 503 to whatever comes, there are too many connections.
-  HttpSession(std::shared_ptr<SessionEnvironment> environment,
-              std::weak_ptr<boost::asio::io_context> context, std::unique_ptr<Wire> wire,
-              std::shared_ptr<Connection> connection, Entry entry);
+  HttpSession(std::shared_ptr<SessionEnvironment> environment, HomeThread home,
+              std::unique_ptr<Wire> wire, std::shared_ptr<Connection> connection, Entry entry);
 
   /// Whoever waits on behalf of a request is woken, whatever way the session ended.
   ~HttpSession() { interrupted_.request_stop(); }
@@ -114,7 +114,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void cut();
 
   const std::shared_ptr<SessionEnvironment> environment_;
-  const std::weak_ptr<boost::asio::io_context> context_;
+  const HomeThread home_;
   std::unique_ptr<Wire> wire_;
   std::shared_ptr<Connection> connection_;
   const Entry entry_;

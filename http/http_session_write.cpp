@@ -1,8 +1,6 @@
 // The writing side of a session: answers in the order of the requests.
 #include <spdlog/spdlog.h>
 
-#include <boost/asio/dispatch.hpp>
-
 #include "http/http_exchange.h"
 #include "http/http_session.h"
 #include "http/response_head.h"
@@ -32,9 +30,8 @@ class HttpSession::Pull {
     std::optional<Result<Chunk>> chunk;
   };
 
-  Pull(std::weak_ptr<HttpSession> session, std::weak_ptr<asio::io_context> context,
-       std::shared_ptr<Slot> slot)
-      : session_(std::move(session)), context_(std::move(context)), slot_(std::move(slot)) {}
+  Pull(std::weak_ptr<HttpSession> session, HomeThread home, std::shared_ptr<Slot> slot)
+      : session_(std::move(session)), home_(std::move(home)), slot_(std::move(slot)) {}
   Pull(Pull&&) = default;
   ~Pull() {
     if (slot_) (*this)(fail(Errc::internal, "a streamed body ended without a last chunk"));
@@ -43,18 +40,15 @@ class HttpSession::Pull {
   void operator()(Result<Chunk> chunk) {
     if (!slot_) return;
     const auto slot = std::exchange(slot_, nullptr);
-    const auto context = context_.lock();
-    if (!context) return;
-    asio::dispatch(context->get_executor(),
-                   [session = session_, slot, chunk = std::move(chunk)]() mutable {
-                     slot->chunk.emplace(std::move(chunk));
-                     if (const auto self = session.lock()) self->write_signal_.notify();
-                   });
+    home_.dispatch([session = session_, slot, chunk = std::move(chunk)]() mutable {
+      slot->chunk.emplace(std::move(chunk));
+      if (const auto self = session.lock()) self->write_signal_.notify();
+    });
   }
 
  private:
   std::weak_ptr<HttpSession> session_;
-  std::weak_ptr<asio::io_context> context_;
+  HomeThread home_;
   std::shared_ptr<Slot> slot_;
 };
 
@@ -120,7 +114,7 @@ Awaitable<bool> HttpSession::write_stream(std::shared_ptr<Exchange> exchange) {
     }
     if (last) break;
     const auto slot = std::make_shared<Pull::Slot>();
-    source->next(Pull(weak_from_this(), context_, slot));
+    source->next(Pull(weak_from_this(), home_, slot));
     while (!slot->chunk && !cut_) co_await write_signal_.wait();
     if (cut_) co_return false;
     if (!slot->chunk->has_value()) {

@@ -31,7 +31,9 @@ Listener::Listener(Acceptor acceptor, const Contexts& contexts,
       sessions_(std::move(sessions)),
       connections_(std::move(connections)),
       tls_(std::move(tls)) {
-  for (const auto& context : contexts) homes_.push_back({context->get_executor(), context});
+  for (const auto& context : contexts) {
+    homes_.push_back({context->get_executor(), HomeThread(context)});
+  }
 }
 
 Result<std::shared_ptr<Listener>> Listener::open(const ServerOptions& options,
@@ -101,9 +103,10 @@ void Listener::serve(PlainStream socket, const Home& home) {
   socket.set_option(tcp::no_delay(true), ignored);
   std::unique_ptr<Wire> wire =
       tls_ ? make_wire(TlsStream(std::move(socket), *tls_)) : make_wire(std::move(socket));
-  const auto session = std::make_shared<HttpSession>(sessions_, home.context, std::move(wire),
-                                                     connections_->add(home.executor), entry);
-  asio::post(home.executor, [session] { session->start(); });
+  auto session = std::make_shared<HttpSession>(sessions_, home.thread, std::move(wire),
+                                               connections_->add(home.executor), entry);
+  // Handed over whole: a session must not be destroyed here when it ends before this returns.
+  asio::post(home.executor, [session = std::move(session)] { session->start(); });
 }
 
 Result<std::shared_ptr<asio::ssl::context>> make_tls_context(const std::string& certificate_file,

@@ -41,7 +41,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   Awaitable<void> accept();
   struct Home {
     Executor executor;
-    std::weak_ptr<boost::asio::io_context> context;
+    HomeThread thread;
   };
   void serve(PlainStream socket, const Home& home);
 

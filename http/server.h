@@ -17,6 +17,14 @@ class WorkPool;
 
 /// Each thread has its own io_context, and a connection stays on the one it was given at first: its
 /// state needs no locks, and handlers that finish elsewhere post back to it.
+///
+/// Who owns what: a session is held by its operations in its context, and the contexts by the
+/// server alone. Nothing outside of a context holds one, nor a session, a socket or an executor;
+/// what is on another thread (work pool, timers, engine) has a `HomeThread` and a weak reference.
+/// Hence the end: the contexts stop and their threads are joined; then, on the thread that destroys
+/// the server, each context is destroyed once nobody is handing something over to it, and with it
+/// every session that is still open. What others have in hand for those sessions goes nowhere, and
+/// may be destroyed later than the server.
 class Server {
  public:
   /// Listens and serves from here on. What it is given must outlive it.

@@ -238,15 +238,17 @@ void Service::stop() {
   if (server_ && !server_->stop()) {
     spdlog::warn("some connections were still open after the time to stop, and were cut");
   }
-  // From the outside in: nobody may find gone what it still uses.
+  // From the outside in: nobody may find gone what it still uses (see the class).
   server_.reset();
-  work_.reset();
-  timers_.reset();
+  if (work_) work_->stop();
+  if (timers_) timers_->stop();
   if (projections_) projections_->stop();
   projections_.reset();
   aggregates_.reset();
   if (store_) store_->close();
   store_.reset();
+  timers_.reset();
+  work_.reset();
 }
 
 }  // namespace keelson::http

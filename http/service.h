@@ -39,6 +39,17 @@ struct Domain {
 
 /// Owns everything of a node, in the order in which it depends on each other. A crash at any point
 /// leaves what the parts promise: the log is the truth, read models and snapshots are rebuilt.
+///
+/// The end, from the outside in; each step waits for the threads of what it ends:
+///  1. Reactions pause. The server stops: what is in flight is answered, or cut when that takes too
+///     long. It is destroyed, and with its contexts every session, whose waits are interrupted.
+///  2. The work pool stops when it has run what is queued; then the timers. Both objects stay: a
+///     commit that was in flight when its client was cut completes in step 4, and its answer,
+///     though it leads nowhere (`HomeThread`), still goes through the pool.
+///  3. Projections and aggregates are destroyed. What belongs to commands in flight may outlive
+///     their host and uses the topic only.
+///  4. The store closes: everything staged becomes durable and completes, its workers end. Nothing
+///     can call back any more. It is destroyed, then timers and pool.
 class Service {
  public:
   /// Opens the store, recovers it, starts everything and listens.

@@ -43,11 +43,14 @@ class WorkPool {
   [[nodiscard]] virtual bool post(Task task) = 0;
   /// Runs what ends a request that is in work already, however full the queue is: an answer must
   /// not be lost, and must not be made on a thread that serves others. There are never more of
-  /// these than requests in work, which are bounded. Runs it at once when the pool stops.
+  /// these than requests in work, which are bounded. Runs it at once when the pool stops, or has
+  /// stopped.
   virtual void post_ending(Task task) = 0;
 };
 
-/// Everything outlives the handlers.
+/// Everything outlives the handlers and what they leave with the work pool. `store`, `timers` and
+/// `work` outlive what they leave with the engine as well, which may complete when the server, the
+/// aggregates and the projections are gone: see `Service`.
 struct Services {
   Environment environment;
   Store& store;

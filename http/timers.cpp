@@ -11,10 +11,12 @@ class ThreadTimers::State {
  public:
   using Key = std::pair<SteadyClock::time_point, std::uint64_t>;
 
-  Key add(std::chrono::milliseconds delay, Task task) {
+  /// Of a `task` that is left nothing was added: there is no thread any more to run it.
+  Key add(std::chrono::milliseconds delay, Task& task) {
     const std::lock_guard lock(mutex_);
     const Key key{SteadyClock::now() + delay, ++last_id_};
-    const auto added = waiting_.emplace(key, std::move(task)).first;
+    if (stopping_) return key;
+    const auto added = waiting_.emplace(key, std::exchange(task, nullptr)).first;
     if (added == waiting_.begin()) wake_.notify_all();
     return key;
   }
@@ -90,10 +92,15 @@ class ThreadTimers::Entry final : public Registration {
 ThreadTimers::ThreadTimers()
     : state_(std::make_shared<State>()), thread_([state = state_] { state->run(); }) {}
 
-ThreadTimers::~ThreadTimers() { state_->stop(); }
+ThreadTimers::~ThreadTimers() { stop(); }
+
+void ThreadTimers::stop() {
+  state_->stop();
+  if (thread_.joinable()) thread_.join();
+}
 
 std::unique_ptr<Registration> ThreadTimers::after(std::chrono::milliseconds delay, Task task) {
-  return std::make_unique<Entry>(state_, state_->add(delay, std::move(task)));
+  return std::make_unique<Entry>(state_, state_->add(delay, task));
 }
 
 }  // namespace keelson::http

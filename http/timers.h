@@ -12,14 +12,16 @@
 
 namespace keelson::http {
 
-/// One thread that runs what is due: tasks must be short. Registrations may outlive it; destruction
-/// drops what is not due yet.
+/// One thread that runs what is due: tasks must be short. Registrations may outlive it. `stop`
+/// drops what is not due yet, and what is asked for later.
 class ThreadTimers final : public Timers {
  public:
   ThreadTimers();
   ~ThreadTimers() override;
   [[nodiscard]] std::unique_ptr<Registration> after(std::chrono::milliseconds delay,
                                                     Task task) override;
+  /// Returns when its thread has ended. Not from one of its tasks; again it does nothing.
+  void stop();
 
  private:
   class State;

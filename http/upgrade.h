@@ -9,6 +9,7 @@
 #include <memory>
 #include <variant>
 
+#include "http/home_thread.h"
 #include "http/request.h"
 
 namespace keelson::http {
@@ -28,6 +29,7 @@ struct Upgrade {
       request;  ///< `request.interrupted` fires, on this thread, when the server stops: close 1001
   boost::beast::http::request<boost::beast::http::empty_body> handshake;
   AnyStream stream;
+  HomeThread home;               ///< the stream's thread, for whoever is on another
   std::shared_ptr<void> ticket;  ///< the place among the connections counted; drop it at the end
 };
 

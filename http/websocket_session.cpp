@@ -12,6 +12,7 @@
 #include "engine/store/store.h"
 #include "http/beast.h"
 #include "http/corked_stream.h"
+#include "http/home_thread.h"
 #include "http/problem.h"
 #include "http/subscription_connection.h"
 #include "http/upgrade.h"
@@ -65,17 +66,21 @@ void append_frame_header(std::string& out, std::size_t payload_bytes) {
 /// polled on the work pool, because reading it may wait for a disk; live events are in the page
 /// cache and are polled here.
 ///
-/// Lives on the thread of its stream and is held by its operations in flight. That is a read, but
-/// while a message waits for its answer (`unanswered_`), and none is read: then it is what that
-/// message waits for, a poll on the work pool, a write of the backlog, or a step that is posted.
+/// Lives on the thread of its stream and is held by its operations in flight, and by nothing
+/// outside of its context: it is destroyed there, or with the context when the server is (see
+/// `Server`). That operation is a read, but while a message waits for its answer (`unanswered_`),
+/// and none is read: then it is what that message waits for, the wait for the work pool
+/// (`pool_wait_`), a write of the backlog, or a step that is posted. What the work pool itself
+/// works on is a part of its own (`Work`) and may outlive the session.
 template <class Stream>
 class WebsocketSession final : public std::enable_shared_from_this<WebsocketSession<Stream>> {
  public:
-  WebsocketSession(Services& services, Stream stream, std::shared_ptr<void> ticket)
+  WebsocketSession(Services& services, Stream stream, HomeThread home, std::shared_ptr<void> ticket)
       : services_(services),
+        home_(std::move(home)),
         ticket_(std::move(ticket)),
         socket_(CorkedStream<Stream>(std::move(stream))),
-        retry_(socket_.get_executor()) {}
+        pool_wait_(socket_.get_executor()) {}
 
   void start(Handshake handshake, std::stop_token interrupted) {
     websocket::stream_base::timeout timeout;
@@ -103,10 +108,18 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
  private:
   using Self = WebsocketSession<Stream>;
 
+  /// The subscriptions and what they have to say. Knows neither socket nor thread.
+  struct Work {
+    SubscriptionConnection subscriptions;
+    MessageBatch batch;
+  };
+
   void accepted() {
     const std::weak_ptr<Self> weak = this->weak_from_this();
-    connection_.emplace([this](std::string_view name) { return services_.store.find_topic(name); },
-                        [weak, executor = socket_.get_executor()] { post_step(executor, weak); });
+    Store& store = services_.store;
+    work_ = std::make_shared<Work>(
+        SubscriptionConnection([&store](std::string_view name) { return store.find_topic(name); },
+                               [weak, home = home_] { post_step(home, weak); }));
     socket_.next_layer().set_owner(weak);
     socket_.next_layer().set_written([weak](error_code error) {
       const auto self = weak.lock();
@@ -114,16 +127,16 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
       if (error) self->ended_ = true;
       self->step();
     });
-    stop_.emplace(interrupted_, [this, executor = socket_.get_executor(), weak] {
+    stop_.emplace(interrupted_, [this, weak] {
       stopping_ = true;
-      post_step(executor, weak);
+      post_step(home_, weak);
     });
     read();
   }
 
-  /// From any thread, by whoever must not hold the session.
-  static void post_step(const Executor& executor, const std::weak_ptr<Self>& weak) {
-    asio::post(executor, [weak] {
+  /// From any thread.
+  static void post_step(const HomeThread& home, const std::weak_ptr<Self>& weak) {
+    home.post([weak] {
       if (const auto self = weak.lock()) self->step();
     });
   }
@@ -157,7 +170,7 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
     if (socket_.next_layer().backlog() > kBacklogBytesMax) return;
     if (unanswered_) {
       answer();
-    } else if (connection_->ready()) {
+    } else if (work_->subscriptions.ready()) {
       poll();
     }
   }
@@ -166,7 +179,8 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
     unanswered_ = false;
     if (!socket_.got_text()) return close(websocket::close_code::unknown_data, "text frames only");
     const auto bytes = received_.cdata();
-    connection_->receive({static_cast<const char*>(bytes.data()), bytes.size()}, batch_);
+    work_->subscriptions.receive({static_cast<const char*>(bytes.data()), bytes.size()},
+                                 work_->batch);
     received_.consume(received_.size());
     send();
     read();
@@ -174,26 +188,33 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
   }
 
   void poll() {
-    if (connection_->live()) {
-      connection_->poll(kLivePollBytes, batch_);
+    if (work_->subscriptions.live()) {
+      work_->subscriptions.poll(kLivePollBytes, work_->batch);
       return polled();
     }
-    // Set before the task is out of hand, which may be done before `post` returns.
-    polling_ = true;
-    const bool posted = services_.work.post([self = this->shared_from_this()]() mutable {
-      self->connection_->poll(kHistoryPollBytes, self->batch_);
-      Executor executor = self->socket_.get_executor();
-      asio::post(executor, [self = std::move(self)] {
-        self->polling_ = false;
-        self->polled();
+    const std::weak_ptr<Self> weak = this->weak_from_this();
+    polling_ = services_.work.post([work = work_, home = home_, weak] {
+      work->subscriptions.poll(kHistoryPollBytes, work->batch);
+      home.post([weak] {
+        if (const auto self = weak.lock()) self->history_polled();
       });
     });
-    if (posted) return;
+    if (polling_) {
+      // The pool must not hold the session, so this does; it ends when the poll has.
+      pool_wait_.expires_at(PoolWait::time_point::max());
+      pool_wait_.async_wait([self = this->shared_from_this()](error_code) {});
+    } else {
+      pool_wait_.expires_after(kPoolRetry);
+      pool_wait_.async_wait([weak](error_code) {
+        if (const auto self = weak.lock()) self->step();
+      });
+    }
+  }
+
+  void history_polled() {
     polling_ = false;
-    retry_.expires_after(kPoolRetry);
-    retry_.async_wait([weak = this->weak_from_this()](error_code) {
-      if (const auto self = weak.lock()) self->step();
-    });
+    pool_wait_.cancel();
+    polled();
   }
 
   void polled() {
@@ -204,18 +225,19 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
 
   void send() {
     std::string& out = socket_.next_layer().gathered();
-    for (std::size_t i = 0; i < batch_.count(); ++i) {
-      const std::string_view message = batch_.message(i);
+    MessageBatch& batch = work_->batch;
+    for (std::size_t i = 0; i < batch.count(); ++i) {
+      const std::string_view message = batch.message(i);
       append_frame_header(out, message.size());
       out += message;
     }
-    batch_.clear();
+    batch.clear();
     socket_.next_layer().flush();
   }
 
   /// The server stops: every subscription is told where to resume.
   void say_goodbye() {
-    connection_->close("server-stopping", batch_);
+    work_->subscriptions.close("server-stopping", work_->batch);
     send();
     close(websocket::close_code::going_away, "server stopping");
   }
@@ -231,25 +253,27 @@ class WebsocketSession final : public std::enable_shared_from_this<WebsocketSess
   /// Lets go of what reads the log; the connection follows when nothing is in flight any more.
   void end() {
     stop_.reset();
-    connection_.reset();
-    retry_.cancel();
+    work_.reset();
+    pool_wait_.cancel();
   }
 
+  using PoolWait =
+      asio::basic_waitable_timer<std::chrono::steady_clock,
+                                 asio::wait_traits<std::chrono::steady_clock>, Executor>;
+
   Services& services_;
+  const HomeThread home_;
   std::shared_ptr<void> ticket_;
   websocket::stream<CorkedStream<Stream>> socket_;
-  asio::basic_waitable_timer<std::chrono::steady_clock,
-                             asio::wait_traits<std::chrono::steady_clock>, Executor>
-      retry_;
+  PoolWait pool_wait_;  ///< for the pool to have polled, or to have a free thread
   Handshake::HttpRequest request_;
   std::stop_token interrupted_;
 
-  std::optional<SubscriptionConnection> connection_;
+  std::shared_ptr<Work> work_;
   beast::flat_buffer received_;
-  MessageBatch batch_;
   std::optional<std::stop_callback<std::function<void()>>> stop_;
   bool unanswered_ = false;  ///< `received_` holds a message
-  bool polling_ = false;     ///< the work pool has `connection_` and `batch_`
+  bool polling_ = false;     ///< the work pool has what is in `work_`
   bool stopping_ = false;
   bool ended_ = false;  ///< nothing may be sent any more
 };
@@ -263,8 +287,8 @@ void add_subscription_route(Router& router, Services& services) {
     std::visit(
         [&](auto&& stream) {
           using Stream = std::decay_t<decltype(stream)>;
-          std::make_shared<WebsocketSession<Stream>>(services, std::move(stream),
-                                                     std::move(upgrade.ticket))
+          std::make_shared<WebsocketSession<Stream>>(
+              services, std::move(stream), std::move(upgrade.home), std::move(upgrade.ticket))
               ->start(*std::move(handshake), upgrade.request.interrupted);
         },
         std::move(upgrade.stream));

@@ -6,7 +6,7 @@ ThreadWorkPool::ThreadWorkPool(unsigned threads, std::size_t queue_max) : queue_
   for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
-ThreadWorkPool::~ThreadWorkPool() {
+void ThreadWorkPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;

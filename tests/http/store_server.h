@@ -1,6 +1,7 @@
 // A server with the routes of topics, streams and events over a real store.
 #pragma once
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -17,8 +18,15 @@ namespace keelson::http::test {
 
 class StoreServer {
  public:
-  [[nodiscard]] std::uint16_t port() const { return server_.port(); }
-  [[nodiscard]] Server& server() { return server_.server(); }
+  /// Ends as a `Service` does.
+  ~StoreServer() {
+    server_.reset();
+    work_.stop();
+    timers_.stop();
+    store_.close();
+  }
+  [[nodiscard]] std::uint16_t port() const { return server_->port(); }
+  [[nodiscard]] Server& server() { return server_->server(); }
   [[nodiscard]] keelson::test::TestStore& store() { return store_; }
   [[nodiscard]] Services& services() { return services_; }
 
@@ -28,11 +36,11 @@ class StoreServer {
   ThreadTimers timers_;
   ThreadWorkPool work_{2, 64};
   Services services_{store_.environment(), *store_, nullptr, nullptr, timers_, work_, metrics_};
-  TestServer server_{[this](Router& router) {
+  std::unique_ptr<TestServer> server_ = std::make_unique<TestServer>([this](Router& router) {
     add_topic_routes(router, services_);
     add_stream_routes(router, services_);
     add_event_routes(router, services_);
-  }};
+  });
 };
 
 /// A request with a body and more fields, each `Name: value\r\n`.

@@ -15,6 +15,7 @@
 #include "aggregates/aggregate_host.h"
 #include "aggregates/reaction.h"
 #include "aggregates/registry.h"
+#include "engine/io/posix_file_system.h"
 #include "http/aggregate_routes.h"
 #include "http/auth.h"
 #include "http/command_routes.h"
@@ -66,10 +67,12 @@ class TestService {
     unsigned work_threads = 2;
     std::size_t work_queue_max = 64;
     Authenticator authenticator{};
+    io::FileSystem* files = nullptr;  ///< of the store; none: the system's
   };
 
   explicit TestService(Options options)
-      : work_(options.work_threads, options.work_queue_max),
+      : store(options.files),
+        work_(options.work_threads, options.work_queue_max),
         authenticator_(std::move(options.authenticator)) {
     Topic& topic = store.topic("test", options.partitions);
     auto types = std::make_shared<aggregates::AggregateRegistry>();
@@ -83,8 +86,10 @@ class TestService {
     models->add(wallets_projection());
     projections::HostOptions host_options;
     host_options.folder = store.folder() + "/projections";
-    auto projected =
-        projections::ProjectionHost::open(store.environment(), topic, models, host_options);
+    const Environment environment = store.environment();
+    auto projected = projections::ProjectionHost::open(
+        {files_, environment.clock, environment.random, environment.scheduler}, topic, models,
+        host_options);
     if (!projected) FAIL(projected.error().message());
     projections = *std::move(projected);
     if (options.apply) projections->start();
@@ -104,6 +109,19 @@ class TestService {
     server = *std::move(started);
   }
   TestService() : TestService(Options{}) {}
+  ~TestService() {
+    end_but_store();
+    store.close();
+  }
+
+  /// Ends, as a `Service` does, what stands before the store.
+  void end_but_store() {
+    server.reset();
+    work_.stop();
+    timers_.stop();
+    projections.reset();
+    aggregates_.reset();
+  }
 
   [[nodiscard]] std::uint16_t port() const { return server->port(); }
   [[nodiscard]] const Services& services() const { return *services_; }
@@ -140,6 +158,7 @@ class TestService {
     return text;
   }
 
+  io::PosixFileSystem files_;  ///< of the read models, which SQLite keeps
   std::unique_ptr<aggregates::AggregateHost> aggregates_;
 
  public:

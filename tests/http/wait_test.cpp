@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <future>
+#include <memory>
 #include <thread>
 
 #include "http/services.h"
@@ -60,6 +61,28 @@ TEST_CASE("timers: a task may drop its own registration") {
   });
   set.set_value();
   done.get_future().wait();
+}
+
+TEST_CASE("timers: stopped, they take nothing any more and let go of what they are given") {
+  ThreadTimers timers;
+  const auto waiting = std::make_shared<int>(0);
+  const auto before = timers.after(1h, [waiting] {});
+  timers.stop();
+  const auto after = timers.after(1h, [waiting] {});
+  CHECK(waiting.use_count() == 1);
+}
+
+TEST_CASE("work pool: stopped, it takes nothing any more but what ends a request") {
+  ThreadWorkPool pool(1, 8);
+  bool ran = false;
+  REQUIRE(pool.post([&] { ran = true; }));
+  pool.stop();
+  CHECK(ran);
+  CHECK_FALSE(pool.post([] {}));
+  std::thread::id ran_on;
+  pool.post_ending([&] { ran_on = std::this_thread::get_id(); });
+  CHECK(ran_on == std::this_thread::get_id());
+  pool.stop();
 }
 
 TEST_CASE("work pool: a full queue turns tasks away, and a stopped pool has run what it took") {
