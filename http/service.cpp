@@ -56,6 +56,36 @@ std::vector<Metrics::Sample> damage_of(Store& store) {
   return samples;
 }
 
+/// Nobody is answered when it fails, so there are lines in the log, one for each change.
+void log_change(const MaintenanceChange& change) {
+  const std::string_view work = change.work == Maintenance::segments    ? "preparing segments"
+                                : change.work == Maintenance::retention ? "removing old segments"
+                                                                        : "compressing segments";
+  if (change.failing) {
+    spdlog::error("topic {} partition {}: {} fails and is tried again: {}", change.topic,
+                  change.partition.value, work, change.failing->message());
+  } else {
+    spdlog::info("topic {} partition {}: {} works again", change.topic, change.partition.value,
+                 work);
+  }
+}
+
+/// One sample a partition and kind of work.
+std::vector<Metrics::Sample> samples_of(Store& store, double (*value)(const MaintenanceStatus&)) {
+  std::vector<Metrics::Sample> samples;
+  for (Topic* topic : store.topics()) {
+    for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
+      for (const Maintenance work : kAllMaintenance) {
+        auto labels = labels_of(topic->name(), PartitionId(p));
+        labels.emplace_back("work", to_string(work));
+        samples.push_back(
+            {std::move(labels), value(topic->partition(PartitionId(p)).maintenance(work))});
+      }
+    }
+  }
+  return samples;
+}
+
 using ProjectionPartition = projections::ProjectionStatus::PartitionStatus;
 
 /// One sample a projection and partition.
@@ -110,6 +140,7 @@ Result<void> Service::open_store() {
   StoreOptions options;
   options.folder = options_.folder + "/log";
   options.limits = options_.limits;
+  options.on_maintenance_change = log_change;
   KEELSON_TRY_ASSIGN(store_, Store::open(environment(), options));
   for (const RecoveryReport& report : store_->recovered()) {
     spdlog::warn("topic {} partition {}: cut {} bytes that were never acknowledged from {} at {}",
@@ -168,6 +199,18 @@ void Service::add_metrics() {
   metrics_.add(Metrics::Kind::gauge, "keelson_damaged",
                "1 where stored data is damaged or gone; GET /v1/topics says what",
                [&store] { return damage_of(store); });
+  metrics_.add(Metrics::Kind::gauge, "keelson_maintenance_failing",
+               "1 where the last try of work in the background failed; the log says why", [&store] {
+                 return samples_of(store, [](const MaintenanceStatus& status) {
+                   return status.failing ? 1.0 : 0.0;
+                 });
+               });
+  metrics_.add(Metrics::Kind::counter, "keelson_maintenance_failures_total",
+               "Tries of work in the background that failed", [&store] {
+                 return samples_of(store, [](const MaintenanceStatus& status) {
+                   return static_cast<double>(status.failures);
+                 });
+               });
   if (const auto* host = projections_.get()) {
     metrics_.add(Metrics::Kind::gauge, "keelson_projection_lag_events",
                  "Committed events not applied yet", [host] {

@@ -134,7 +134,8 @@ class DiskLog final : public PartitionLog {
   /// There may be segments to be compressed.
   std::atomic<bool> compressible_ = false;
   std::vector<std::string> to_delete_;  ///< files of removed segments; with `repair_mutex_` held
-  mutable std::mutex retention_mutex_;  ///< of `retention_`
+  std::atomic<bool> deletion_due_ = false;  ///< `to_delete_` has some
+  mutable std::mutex retention_mutex_;      ///< of `retention_`
   Retention retention_;
   std::atomic<std::size_t> removed_ = 0;         ///< segments at the front of the list
   std::atomic<std::uint64_t> sealed_bytes_ = 0;  ///< of the sealed segments that are not removed

@@ -25,7 +25,9 @@ void DiskLog::set_retention(Retention retention) {
   retention_ = retention;
 }
 
-bool DiskLog::retention_due(TimeUs now) const { return oldest_expired(now) != nullptr; }
+bool DiskLog::retention_due(TimeUs now) const {
+  return deletion_due_ || oldest_expired(now) != nullptr;
+}
 
 /// The oldest segment that is kept, if it is to be removed.
 std::shared_ptr<Segment> DiskLog::oldest_expired(TimeUs now) const {
@@ -59,6 +61,7 @@ Result<void> DiskLog::delete_removed() {
     KEELSON_TRY(files_.remove(to_delete_.back()));
     to_delete_.pop_back();
   }
+  deletion_due_ = false;
   return {};
 }
 
@@ -83,6 +86,7 @@ Result<void> DiskLog::remove(Segment& segment, const LogPoint& next) {
   // If this fails it is tried again; a start after a crash finds the segment as it was, or
   // finishes.
   to_delete_.push_back(file);
+  deletion_due_ = true;
   return delete_removed();
 }
 

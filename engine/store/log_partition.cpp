@@ -115,6 +115,7 @@ LogPartition::LogPartition(Environment environment, std::unique_ptr<log::Partiti
       epoch_(epoch),
       log_(std::move(log)),
       staging_({options.id, log_->end(), log_->last_time(), options.batch_bytes_max}, times_),
+      maintenance_health_(options.on_maintenance_change),
       strand_(environment.scheduler.make_strand("partition")),
       writer_(environment.scheduler.make_worker("write-" + std::to_string(options.id.value))),
       maintenance_(std::move(maintenance)) {
@@ -281,15 +282,26 @@ void LogPartition::maintain() {
   if (!retain && !log_->maintenance_due()) return;
   maintaining_ = true;
   maintenance_->post([self = shared_from_this(), now, retain] {
-    // What fails here is tried again after a later batch, or by the append that needs it, which
-    // reports it. Retention first: it makes room for the rest.
-    const bool retained = !retain || self->health_->noted(self->log_->retain(now)).has_value();
-    const bool done = self->log_->maintain().has_value();
+    // What fails here is tried again after a later batch, or by the append that needs it.
+    // Retention first: it makes room for the rest.
+    const bool retained = !retain || self->retain(now);
+    const bool done = self->maintain_segments();
     self->strand_->dispatch([self, done, retained, now] {
       if (!retained) self->retention_not_before_ = now + kRetentionRetry.count();
       self->on_maintained(done);
     });
   });
+}
+
+bool LogPartition::retain(TimeUs now) {
+  return maintenance_health_.note(Maintenance::retention, health_->noted(log_->retain(now)));
+}
+
+bool LogPartition::maintain_segments() {
+  const Result<void> done = log_->maintain();
+  // It goes in steps, of which the one that fails may come after others that do not.
+  if (done && log_->maintenance_due()) return true;
+  return maintenance_health_.note(Maintenance::segments, done);
 }
 
 void LogPartition::on_maintained(bool done) {
@@ -312,7 +324,8 @@ void LogPartition::compress() {
   compressing_ = true;
   options_.compression->post([self = shared_from_this()] {
     // What fails is tried again when the next segment is full: it only takes more room.
-    const bool done = self->health_->noted(self->log_->compress()).has_value();
+    const bool done = self->maintenance_health_.note(Maintenance::compression,
+                                                     self->health_->noted(self->log_->compress()));
     self->strand_->dispatch([self, done] {
       self->compressing_ = false;
       if (done) self->compress();
@@ -340,8 +353,20 @@ void LogPartition::set_retention(const log::Retention& retention) {
   strand_->dispatch([self = shared_from_this(), retention] {
     self->options_.retention = retention;
     self->log_->set_retention(retention);
+    self->look_at_retention_again();
     self->maintain();
     self->wait_for_age();
+  });
+}
+
+/// What failed may have nothing to do any more.
+void LogPartition::look_at_retention_again() {
+  if (closing_ || !maintenance(Maintenance::retention).failing) return;
+  retention_not_before_ = TimeUs(0);
+  maintenance_->post([self = shared_from_this(), now = environment_.clock.now()] {
+    if (!self->log_->retention_due(now)) {
+      self->maintenance_health_.note(Maintenance::retention, {});
+    }
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include "engine/log/partition_log.h"
 #include "engine/store/log_health.h"
+#include "engine/store/maintenance_health.h"
 #include "engine/store/options.h"
 #include "engine/store/partition.h"
 #include "engine/store/staged_batch.h"
@@ -23,6 +24,7 @@ struct LogPartitionOptions {
   Limits limits;
   std::uint64_t pending_bytes_max = 64u << 20;
   std::uint32_t batch_bytes_max = 1u << 20;
+  MaintenanceHealth::Changed on_maintenance_change{};
 };
 
 /// Owns a `PartitionLog` and the staged difference to it.
@@ -52,6 +54,9 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
 
   [[nodiscard]] PartitionId id() const override { return options_.id; }
   [[nodiscard]] Result<void> health() const override { return health_->now(); }
+  [[nodiscard]] MaintenanceStatus maintenance(Maintenance work) const override {
+    return maintenance_health_.now(work);
+  }
   [[nodiscard]] Offset start() const override { return log_->start(); }
   [[nodiscard]] Offset end() const override { return log_->end(); }
 
@@ -99,8 +104,13 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   void maintain();
   [[nodiscard]] bool retention_due(TimeUs now) const;
   void on_maintained(bool done);
+  void look_at_retention_again();
   void wait_for_age();
   void compress();
+
+  // On the worker for maintenance.
+  [[nodiscard]] bool retain(TimeUs now);
+  [[nodiscard]] bool maintain_segments();
 
   // On the worker.
   void write_batches();
@@ -118,6 +128,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   mutable CommitTimes times_;
   StagingArea staging_;
   std::shared_ptr<LogHealth> health_ = std::make_shared<LogHealth>();  ///< cursors have it too
+  MaintenanceHealth maintenance_health_;
   std::shared_ptr<TailWaiters> waiters_ = std::make_shared<TailWaiters>();
   std::function<void()> on_discard_;
   /// The log ends with a control batch: whatever rots before it was durable, and is corruption.

@@ -58,6 +58,12 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(
     options.limits = store.limits;
     options.pending_bytes_max = store.pending_bytes_max;
     options.batch_bytes_max = store.batch_bytes_max;
+    if (const auto& changed = store.on_maintenance_change) {
+      options.on_maintenance_change = [changed, name = topic->name_, id](
+                                          Maintenance work, const std::optional<Error>& failing) {
+        changed({name, id, work, failing});
+      };
+    }
     KEELSON_TRY_ASSIGN(auto partition,
                        LogPartition::open(environment, *std::move(log), options, maintenance));
     topic->open_.push_back(partition);

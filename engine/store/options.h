@@ -3,12 +3,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "engine/base/random.h"
 #include "engine/base/result.h"
 #include "engine/log/codec.h"
 #include "engine/log/retention.h"
+#include "engine/store/maintenance.h"
 
 namespace keelson {
 
@@ -61,6 +63,10 @@ struct StoreOptions {
   /// What of compressed segments is held decompressed, of all partitions, beside what readers are
   /// reading at the moment.
   std::uint64_t decompressed_bytes_max = 256u << 20;
+  /// Told when work in the background begins to fail or works again, once and not for each try: to
+  /// be put into a log. On the thread of that work, until the store is closed; must not call the
+  /// store. `Partition::maintenance` has the same for who asks.
+  std::function<void(const MaintenanceChange&)> on_maintenance_change{};
 };
 
 /// Whether everything within these options fits the log's format.

@@ -12,6 +12,7 @@
 #include "engine/base/scheduler.h"
 #include "engine/store/commit.h"
 #include "engine/store/event.h"
+#include "engine/store/maintenance.h"
 #include "engine/store/options.h"
 
 namespace keelson {
@@ -82,6 +83,8 @@ class Partition {
   /// Whether the log is whole as far as is known. @error what is wrong with it, for the operator:
   /// `corruption` or `unsupported_format`, naming file and byte.
   [[nodiscard]] virtual Result<void> health() const { return {}; }
+  /// How the work in the background goes. See `StoreOptions::on_maintenance_change`.
+  [[nodiscard]] virtual MaintenanceStatus maintenance(Maintenance) const { return {}; }
 
   /// First offset that retention has kept.
   [[nodiscard]] virtual Offset start() const = 0;

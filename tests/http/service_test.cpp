@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -244,6 +245,35 @@ TEST_CASE(
   CHECK(changed.status == 200);
   CHECK(json_of(changed).at("rows").at(0).at("amount") == 14);
   CHECK(changed.field("ETag") != tag);
+}
+
+TEST_CASE(
+    "service: retention that fails is in the log once, and in the metrics; all else goes on") {
+  const CapturedLog log;
+  const keelson::test::TemporaryFolder folder;
+  const auto service = start(options_in(folder.path()));
+  RawClient client(service->port());
+  const std::string made = R"({"segment_bytes":65536,"retention_bytes":1})";
+  CHECK(client.exchange(with_body("PUT", "/v1/topics/t", made)).status == 201);
+  // What the first index is to be called when its segment has gone is the name of a folder.
+  std::filesystem::create_directory(folder.path() +
+                                    "/data/log/topics/t/0/00000000000000000000.past");
+  const auto metric = [&](const std::string& name, const std::string& work) {
+    const std::string line = '\n' + name + R"({topic="t",partition="0",work=")" + work + "\"} ";
+    const std::string text = client.get("/metrics").body;
+    const auto at = text.find(line);
+    return at == std::string::npos ? "none" : text.substr(at + line.size(), 1);
+  };
+  CHECK(metric("keelson_maintenance_failing", "retention") == "0");
+  const std::string event = R"([{"type":"t","data":")" + std::string(20'000, 'x') + "\"}]";
+  while (metric("keelson_maintenance_failing", "retention") != "1") {
+    REQUIRE(client.exchange(with_body("POST", "/v1/topics/t/streams/a-1", event)).status == 200);
+  }
+  CHECK(metric("keelson_maintenance_failures_total", "retention") == "1");
+  CHECK(metric("keelson_maintenance_failing", "segments") == "0");
+  CHECK(metric("keelson_maintenance_failing", "compression") == "0");
+  CHECK(log.count("topic t partition 0: removing old segments fails and is tried again") == 1);
+  CHECK(json_of(client.get("/readyz")) == json::parse(R"({"status":"ready"})"));
 }
 
 TEST_CASE("service: the number of partitions is fixed at the first start") {

@@ -268,6 +268,28 @@ TEST_CASE("retention: whichever call of the disk fails or is the last, nothing k
   }
 }
 
+TEST_CASE("retention: a segment whose file could not be deleted is due until it is") {
+  RetainedLog log({.bytes = 2 * kSegmentBytes});
+  log.fill(8);
+  log.retain();
+  while (!log->retention_due(log.now)) {  // for one more segment
+    REQUIRE(log.try_append());
+    log.maintain();
+  }
+  const std::string oldest = log.files(".seg").front();
+  log.disk.set_fault([](DiskCall call, const std::string&) -> std::optional<Errc> {
+    if (call == DiskCall::remove) return Errc::io_error;
+    return std::nullopt;
+  });
+  CHECK(log->retain(log.now).error().code == Errc::io_error);
+  log.disk.set_fault(nullptr);
+  CHECK(log->retention_due(log.now));
+  CHECK(log.files(".seg").front() == oldest);
+  log.retain();
+  CHECK(log.files(".seg").front() != oldest);
+  log.check();
+}
+
 TEST_CASE("retention: frees a disk that is full") {
   RetainedLog log({.bytes = 2 * kSegmentBytes});
   log.fill(8);
