@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "http/http_exchange.h"
+#include "http/line_limit.h"
 
 namespace keelson::http {
 
@@ -45,7 +46,10 @@ void call(const Handler& handler, Request request, Responder responder) noexcept
     handler(std::move(request), std::move(responder));
   } catch (const std::exception& thrown) {
     // The responder, dropped on the way out, has answered 500.
-    spdlog::error("the handler of {} threw: {}", route, thrown.what());
+    static LineLimit limit(kLinesASecond);
+    if (const auto more = limit.admit()) {
+      spdlog::error("the handler of {} threw: {}{}", route, thrown.what(), *more);
+    }
   }
 }
 

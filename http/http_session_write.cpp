@@ -3,6 +3,7 @@
 
 #include "http/http_exchange.h"
 #include "http/http_session.h"
+#include "http/line_limit.h"
 #include "http/response_head.h"
 
 namespace keelson::http {
@@ -19,6 +20,13 @@ constexpr std::size_t kWrittenAtOnce = 256u << 10;
 /// For the client to take the last answer and close, before the socket is closed under it.
 constexpr std::chrono::seconds kLinger{2};
 constexpr std::size_t kDrainedMax = 1u << 20;
+
+void log_cut(const Error& error) {
+  static LineLimit limit(kLinesASecond);
+  if (const auto more = limit.admit()) {
+    spdlog::warn("a streamed answer was cut: {}{}", error.message(), *more);
+  }
+}
 
 }  // namespace
 
@@ -118,7 +126,7 @@ Awaitable<bool> HttpSession::write_stream(std::shared_ptr<Exchange> exchange) {
     while (!slot->chunk && !cut_) co_await write_signal_.wait();
     if (cut_) co_return false;
     if (!slot->chunk->has_value()) {
-      spdlog::warn("a streamed answer was cut: {}", slot->chunk->error().message());
+      log_cut(slot->chunk->error());
       co_return false;
     }
     Chunk& chunk = **slot->chunk;

@@ -2,9 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
-#include <atomic>
-#include <chrono>
+#include <array>
 #include <nlohmann/json.hpp>
+#include <utility>
+
+#include "http/line_limit.h"
 
 namespace keelson::http {
 
@@ -114,13 +116,16 @@ std::string json_text(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-/// Whether a second has passed since this was last true.
-bool is_first_of_a_second() {
-  using std::chrono::steady_clock;
-  static std::atomic<steady_clock::duration> next{steady_clock::duration::zero()};
-  const auto now = steady_clock::now().time_since_epoch();
-  auto due = next.load(std::memory_order_relaxed);
-  return now >= due && next.compare_exchange_strong(due, now + std::chrono::seconds(1));
+constexpr std::size_t kErrorKinds = static_cast<std::size_t>(Errc::internal) + 1;
+
+/// A limit for each kind of error, so that none hides another. A full disk says the same each time.
+LineLimit& limit_of(Errc code) {
+  static auto limits = []<std::size_t... kKinds>(std::index_sequence<kKinds...>) {
+    return std::array<LineLimit, kErrorKinds>{
+        LineLimit(static_cast<Errc>(kKinds) == Errc::disk_full ? 1 : kLinesASecond)...};
+  }
+  (std::make_index_sequence<kErrorKinds>());
+  return limits.at(static_cast<std::size_t>(code));
 }
 
 Problem simple(Errc code, std::string detail) {
@@ -155,9 +160,11 @@ Problem problem_of(const Error& error) {
 
 Problem answered_problem(const Error& error) {
   Problem problem = problem_of(error);
-  const bool is_logged =
-      problem.status == 500 || (error.code == Errc::disk_full && is_first_of_a_second());
-  if (is_logged) spdlog::error("answered {}: {}", problem.status, error.message());
+  if (problem.status == 500 || error.code == Errc::disk_full) {
+    if (const auto more = limit_of(error.code).admit()) {
+      spdlog::error("answered {}: {}{}", problem.status, error.message(), *more);
+    }
+  }
   return problem;
 }
 

@@ -28,7 +28,8 @@ struct Problem {
 [[nodiscard]] Problem problem_of(const Error& error);
 
 /// The same, for an answer: what the detail keeps from the client, the operator finds in the log.
-/// Of a full disk, which refuses one command after another, there is a line a second at most.
+/// There are ten lines a second at most of each kind of error, and one of a full disk, which
+/// refuses one command after another; the next line says how many were left out.
 [[nodiscard]] Problem answered_problem(const Error& error);
 
 /// `bad-request` with this detail.

@@ -1,7 +1,5 @@
 #include "http/response.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
 #include "http/problem.h"
@@ -43,7 +41,6 @@ Response&& Response::header(std::string name, std::string value) && {
 
 Responder::~Responder() {
   if (!sink_) return;
-  spdlog::error("a request was dropped without an answer");
   send(Error{Errc::internal, "the request was dropped without an answer", std::nullopt});
 }
 

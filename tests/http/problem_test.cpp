@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/captured_log.h"
@@ -85,6 +86,22 @@ TEST_CASE("problem: what an answer keeps from the client is put in the log") {
   const CapturedLog log;
   CHECK(answered_problem({Errc::not_found, "topic x", std::nullopt}).status == 404);
   CHECK_FALSE(log.has("topic x"));
+}
+
+TEST_CASE("problem: of many answers that keep something from the client the log has a few lines") {
+  const CapturedLog log;
+  // Of a kind that nothing else here answers with.
+  const auto begun = std::chrono::steady_clock::now();
+  for (int i = 0; i < 10'000; ++i) {
+    CHECK(answered_problem({Errc::unsupported_format, "file", std::nullopt}).status == 500);
+  }
+  const auto took = std::chrono::steady_clock::now() - begun;
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(took).count();
+  CHECK(log.count("answered 500: unsupported_format") >= 10);
+  CHECK(log.count("answered 500: unsupported_format") <= 10 * seconds);
+  // Another kind of error is not left out for that.
+  CHECK(answered_problem({Errc::corruption, "hidden", std::nullopt}).status == 500);
+  CHECK(log.has("corruption: hidden"));
 }
 
 TEST_CASE("problem: of a full disk there is a line in the log, and not one for each answer") {
