@@ -236,16 +236,28 @@ Result<void> post_query(Services& services, const Request& request, Responder& r
 
 // --- GET /v1/projections[/{name}] ---
 
+Position least(Position a, const Position& b) {
+  for (std::uint32_t p = 0; p < a.partitions(); ++p) {
+    const PartitionId id(p);
+    a.set_next(id, std::min(a.next(id), b.next(id)));
+  }
+  return a;
+}
+
 Result<Response> get_projections(const ProjectionHost& host, const Request& request) {
   KEELSON_TRY(request.check_query({}));
   std::string body = R"({"projections":[)";
+  std::optional<Position> seen;  // by every one of them
   for (const ProjectionInfo& info : host.projections()) {
     KEELSON_TRY_ASSIGN(const auto status, host.status(info.name));
     if (&info != &host.projections().front()) body += ',';
     append_projection(body, info, status);
+    seen = seen ? least(*seen, status.position) : status.position;
   }
   body += "]}";
-  return Response::json(200, std::move(body));
+  Response response = Response::json(200, std::move(body));
+  if (seen) response.header(std::string(kPositionHeader), seen->to_string());
+  return response;
 }
 
 Result<Response> get_projection(const ProjectionHost& host, const Request& request) {

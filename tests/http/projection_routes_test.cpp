@@ -226,6 +226,19 @@ TEST_CASE("projections: listed with their tables and how far they are") {
         json::parse(R"({"name":"id","type":"TEXT","nullable":false,"key":true})"));
 }
 
+TEST_CASE("projections: a list of them reflects what every one of them has seen") {
+  TestService service({.openings = true});
+  service.command("a", "open");
+  service.command("a", "put", R"({"amount":1,"note":"halt"})");
+  const std::string openings = "/v1/projections/openings";
+  body(service.get(openings + "/tables/openings?min=1"));
+  while (body(service.get("/v1/projections/wallets"))["state"] != "halted") continue;
+  CHECK(service.get(openings).field("Keelson-Position") == "1");
+  const auto list = service.get("/v1/projections");
+  CHECK(body(list)["projections"].size() == 2);
+  CHECK(list.field("Keelson-Position") == "0");
+}
+
 TEST_CASE("projections: what is not there is 404, what is malformed 400") {
   TestService service;
   fill(service);

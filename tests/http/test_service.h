@@ -38,7 +38,7 @@ namespace keelson::http::test {
 
 using nlohmann::json;
 
-/// `wallets`: balances by SQL, which halts at an added note of "halt"; `idle` sees nothing.
+/// `wallets`: balances by SQL, which halts at an added note of "halt".
 inline projections::Projection wallets_projection() {
   projections::Projection projection("wallets", 3);
   projection.summary("What is in each wallet");
@@ -59,11 +59,20 @@ inline projections::Projection wallets_projection() {
   return projection;
 }
 
+/// `openings`: which does not.
+inline projections::Projection openings_projection() {
+  projections::Projection projection("openings", 1);
+  projection.schema("CREATE TABLE openings (id TEXT PRIMARY KEY) STRICT;");
+  projection.on("wallet", "opened", "INSERT INTO openings VALUES (@stream_id)");
+  return projection;
+}
+
 class TestService {
  public:
   struct Options {
     std::uint32_t partitions = 1;
-    bool apply = true;  ///< whether projections run from the start
+    bool apply = true;      ///< whether projections run from the start
+    bool openings = false;  ///< whether there is `openings_projection` as well
     unsigned work_threads = 2;
     std::size_t work_queue_max = 64;
     Authenticator authenticator{};
@@ -84,6 +93,7 @@ class TestService {
 
     auto models = std::make_shared<projections::ProjectionRegistry>();
     models->add(wallets_projection());
+    if (options.openings) models->add(openings_projection());
     projections::HostOptions host_options;
     host_options.folder = store.folder() + "/projections";
     const Environment environment = store.environment();
