@@ -38,8 +38,12 @@ ReactionRunner::ReactionRunner(std::shared_ptr<const ReactionType> reaction,
       executor_(std::move(executor)),
       principal_("$reaction/" + std::string(reaction_->name())) {
   remembered_ = next_ = partition_.start();
+  // Until it is known how far it has come, it may need all there is.
+  partition_.keep_for(principal_, Offset(0));
   if (const auto found = find_place(); !found && !may_pass(found.error().code)) {
     error_ = found.error().message();
+    spdlog::error("reaction {} of partition {} cannot begin: {}", reaction_->name(),
+                  partition_.id().value, error_);
   }
   publish();
 }
@@ -70,6 +74,7 @@ Result<void> ReactionRunner::find_place() {
   KEELSON_TRY_ASSIGN(const auto remembered, partition_.group_offset(principal_));
   place_found_ = true;
   remembered_ = next_ = remembered.value_or(partition_.start());
+  partition_.keep_for(principal_, remembered_);
   return {};
 }
 
@@ -255,7 +260,10 @@ void ReactionRunner::remember() {
       principal_, done_now, [self = shared_from_this(), done_now](Result<CommitOutcome> outcome) {
         self->strand_->post([self, done_now, good = outcome.has_value()] {
           self->remembering_ = false;
-          if (good) self->remembered_ = done_now;
+          if (good) {
+            self->remembered_ = done_now;
+            self->partition_.keep_for(self->principal_, done_now);
+          }
           self->publish();
           self->maybe_stopped();
           self->remember_when_idle();  // also after a failure: it only costs work at the next start

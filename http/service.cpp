@@ -141,6 +141,7 @@ Result<void> Service::open_store() {
   options.folder = options_.folder + "/log";
   options.limits = options_.limits;
   options.on_maintenance_change = log_change;
+  options.retention_waits = true;
   KEELSON_TRY_ASSIGN(store_, Store::open(environment(), options));
   for (const RecoveryReport& report : store_->recovered()) {
     spdlog::warn("topic {} partition {}: cut {} bytes that were never acknowledged from {} at {}",
@@ -174,8 +175,10 @@ Result<Topic*> Service::open_topic(const std::string& name) {
 }
 
 Result<void> Service::open_hosts(const Domain& domain) {
-  if (domain.empty()) return {};
-  KEELSON_TRY_ASSIGN(Topic * topic, open_topic(domain.topic));
+  Topic* topic = nullptr;
+  if (!domain.empty()) {
+    KEELSON_TRY_ASSIGN(topic, open_topic(domain.topic));
+  }
   if (!domain.aggregates->types().empty()) {
     aggregates::HostOptions options;
     options.snapshot_folder = options_.folder + "/snapshots";
@@ -189,6 +192,8 @@ Result<void> Service::open_hosts(const Domain& domain) {
     KEELSON_TRY_ASSIGN(projections_, projections::ProjectionHost::open(
                                          environment(), *topic, domain.projections, options));
   }
+  // Reactions and read models have said by now what they need.
+  store_->start_retention();
   return {};
 }
 

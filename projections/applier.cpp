@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::chrono::seconds kRetryDelay{1};
 constexpr Offset kNoBound{UINT64_MAX};
+constexpr Offset kNothing{UINT64_MAX};
 
 /// Errors that say nothing of the event or of the read model, and may go away.
 bool is_passing(Errc code) {
@@ -70,6 +71,8 @@ void Applier::set_running() {
   set_state({});
 }
 
+void Applier::keep(Offset next) { partition_.keep_for("projection " + source_.path, next); }
+
 void Applier::post_pump() {
   worker_.post([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->pump();
@@ -106,6 +109,7 @@ Applier::Next Applier::begin_with(Result<ReadModel::Opened> opened) {
     return troubled(*opened->log_damage);
   }
   model_ = std::move(opened->model);
+  keep(model_->checkpoint().next);
   set_running();
   // After the state: who waited for this asks at once.
   progress_.advance(partition_.id(), model_->checkpoint().next);
@@ -131,6 +135,7 @@ Result<Applier::Applied> Applier::apply(Offset before) {
   if (model_->checkpoint().next == from) model_->rollback();
   if (model_->checkpoint().next != from) {
     progress_.advance(partition_.id(), model_->checkpoint().next);
+    keep(model_->checkpoint().next);
     model_->checkpoint_wal();
   }
   return applied;
@@ -173,6 +178,7 @@ Applier::Next Applier::halt_before(Failure failure) {
   spdlog::error("projection halted: {} at offset {}: {}", source_.path, failure.offset.value,
                 failure.error.context);
   set_state({failure.offset, failure.error.context, std::nullopt});
+  keep(kNothing);
   return Next::halt;
 }
 
@@ -180,7 +186,10 @@ Applier::Next Applier::troubled(const Error& error) {
   const bool passing = is_passing(error.code);
   const Offset next = progress_.applied().next(partition_.id());
   State trouble;
-  if (!passing) trouble.halted_at = next;
+  if (!passing) {
+    trouble.halted_at = next;
+    keep(kNothing);
+  }
   trouble.error = error.message();
   if (!model_) trouble.unreadable = error;
   // Said once, and not at every attempt: the log may lie on the disk that is full.

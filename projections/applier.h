@@ -32,6 +32,10 @@ struct ApplierOptions {
 /// same, and would cost every event that does not fail.) Trouble with the disk is not the event's
 /// fault: the applier tries again.
 ///
+/// Retention waits for it (`Partition::keep_for`), or a read model that is made, or behind, while
+/// much is written would find its next event gone. Not for one that is halted: it would fill the
+/// disk for a table that can be made again.
+///
 /// It owns the read model from its opening on, and tries that again as well: a server starts on a
 /// full disk, and has its read models when there is room. Until then there is nothing to ask, and
 /// its state says so; a read model that is open stays open.
@@ -89,9 +93,11 @@ class Applier : public std::enable_shared_from_this<Applier> {
   void set_running();
   void wake_when_more();
   void post_pump();
+  /// Events from `next` on are needed.
+  void keep(Offset next);
 
   const ReadModel::Source source_;
-  const Partition& partition_;
+  Partition& partition_;
   const ApplierOptions options_;
   const Clock& clock_;
   Progress& progress_;

@@ -50,7 +50,7 @@ class ReadModel {
     std::string path;  ///< of the file; its folder is made when it is missing
     std::shared_ptr<const Rules> rules;
     Uuid topic;
-    const Partition* partition;
+    Partition* partition;
     std::size_t cache_kib;  ///< pages kept in memory, in KiB
   };
 

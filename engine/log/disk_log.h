@@ -41,6 +41,7 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] bool maintenance_due() const override;
   [[nodiscard]] Result<void> maintain() override;
   void set_retention(Retention retention) override;
+  void keep_from(Offset offset) override { kept_from_ = offset.value; }
   [[nodiscard]] bool compression_due() const override { return compressible_; }
   [[nodiscard]] Result<void> compress() override;
   [[nodiscard]] bool retention_due(TimeUs now) const override;
@@ -137,7 +138,8 @@ class DiskLog final : public PartitionLog {
   std::atomic<bool> deletion_due_ = false;  ///< `to_delete_` has some
   mutable std::mutex retention_mutex_;      ///< of `retention_`
   Retention retention_;
-  std::atomic<std::size_t> removed_ = 0;         ///< segments at the front of the list
+  std::atomic<std::uint64_t> kept_from_ = UINT64_MAX;  ///< see `keep_from`
+  std::atomic<std::size_t> removed_ = 0;               ///< segments at the front of the list
   std::atomic<std::uint64_t> sealed_bytes_ = 0;  ///< of the sealed segments that are not removed
   std::optional<TornTail> torn_tail_;
   std::uint32_t rebuilt_indexes_ = 0;

@@ -37,9 +37,9 @@ std::shared_ptr<Segment> DiskLog::oldest_expired(TimeUs now) const {
   const std::size_t oldest = removed_;
   if (oldest + 1 >= segments->size()) return nullptr;
   const auto& segment = (*segments)[oldest];
-  if (!segment->sealed()) return nullptr;
-  const Retention::Oldest found{segment->used_end(), (*segments)[oldest + 1]->start().last_time,
-                                now};
+  const LogPoint& next = (*segments)[oldest + 1]->start();
+  if (!segment->sealed() || next.end.value >= kept_from_) return nullptr;
+  const Retention::Oldest found{segment->used_end(), next.last_time, now};
   return kept.expires(found, sealed_bytes_) ? segment : nullptr;
 }
 

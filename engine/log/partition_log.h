@@ -136,6 +136,9 @@ class PartitionLog {
   [[nodiscard]] virtual Result<void> compress() = 0;
   /// From any thread; takes effect with the next `retain`.
   virtual void set_retention(Retention retention) = 0;
+  /// Retention removes neither the event before `offset` nor any after it, whatever it says
+  /// otherwise: for readers that have come so far. From any thread; for the next `retain`.
+  virtual void keep_from(Offset offset) = 0;
   /// Whether `retain` has something to do. Cheap; from any thread.
   [[nodiscard]] virtual bool retention_due(TimeUs now) const = 0;
   /// Removes the oldest segments as the options say. What is read at that moment is read to the end

@@ -43,6 +43,7 @@ class CorruptPartition final : public Partition {
   [[nodiscard]] Result<std::optional<Offset>> group_offset(std::string_view) const override {
     return std::unexpected(error_);
   }
+  void keep_for(const std::string&, Offset) override {}  // nothing is removed here
 
  private:
   PartitionId id_;

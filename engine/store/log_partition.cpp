@@ -271,7 +271,7 @@ void LogPartition::on_written(Result<BatchNo> written) {
 }
 
 bool LogPartition::retention_due(TimeUs now) const {
-  return now >= retention_not_before_ && log_->retention_due(now);
+  return retaining_ && now >= retention_not_before_ && log_->retention_due(now);
 }
 
 void LogPartition::maintain() {
@@ -368,6 +368,25 @@ void LogPartition::look_at_retention_again() {
       self->maintenance_health_.note(Maintenance::retention, {});
     }
   });
+}
+
+void LogPartition::start_retention() {
+  strand_->dispatch([self = shared_from_this()] {
+    self->retaining_ = true;
+    self->maintain();
+  });
+}
+
+void LogPartition::keep_for(const std::string& reader, Offset next) {
+  {
+    const std::lock_guard lock(readers_mutex_);
+    readers_[reader] = next;
+    const auto place_of = [](const auto& known) { return known.second; };
+    log_->keep_from(std::ranges::min_element(readers_, {}, place_of)->second);
+  }
+  // What has waited for this goes now: there may be no next batch.
+  if (!log_->retention_due(environment_.clock.now())) return;
+  strand_->dispatch([self = shared_from_this()] { self->maintain(); });
 }
 
 void LogPartition::discard(const Error& error) {

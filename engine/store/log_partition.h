@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "engine/log/partition_log.h"
@@ -73,9 +75,12 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   [[nodiscard]] std::unique_ptr<Registration> when_past(Offset offset, Task task) const override;
   void commit_group_offset(std::string group, Offset next, Completion completion) override;
   [[nodiscard]] Result<std::optional<Offset>> group_offset(std::string_view group) const override;
+  void keep_for(const std::string& reader, Offset next) override;
 
   /// From any thread.
   void set_retention(const log::Retention& retention);
+  /// Nothing is removed before. From any thread.
+  void start_retention();
   /// Refuses new commits as `closed`; calls `done` on the strand when all staged are answered and
   /// the log ends with a witness that they are durable, if it can be written.
   void close(Task done);
@@ -135,9 +140,12 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   bool witnessed_ = true;
   bool closing_ = false;
   bool maintaining_ = false;
+  bool retaining_ = false;  ///< see `start_retention`
   bool waiting_for_age_ = false;
   bool compressing_ = false;
   TimeUs retention_not_before_{0};  ///< it failed a while ago
+  std::mutex readers_mutex_;
+  std::map<std::string, Offset> readers_;  ///< what each has yet to read; see `keep_for`
   Task on_closed_;
   std::shared_ptr<Strand> strand_;
   std::shared_ptr<Strand> writer_;

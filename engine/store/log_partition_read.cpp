@@ -106,8 +106,12 @@ std::unique_ptr<Registration> LogPartition::when_past(Offset offset, Task task) 
 
 Result<std::optional<Offset>> LogPartition::group_offset(std::string_view group) const {
   auto found_group = health_->noted(log_->find_command(group_key(group)));
-  // Remembered before the start, so what it said was not beyond the start.
-  if (!found_group && found_group.error().code == Errc::below_start) return log_->start();
+  if (!found_group && found_group.error().code == Errc::below_start) {
+    return fail(Errc::below_start, "how far consumer group '" + std::string(group) +
+                                       "' has come was remembered below offset " +
+                                       std::to_string(log_->start().value) +
+                                       ", which retention has removed");
+  }
   KEELSON_TRY_ASSIGN(const auto found, std::move(found_group));
   if (!found) return std::nullopt;
   KEELSON_TRY_ASSIGN(const Offset next, decode_group_offset(found->header.detail));

@@ -85,7 +85,9 @@ class LogStore final : public Store {
     making_.erase(name);
     made_.notify_all();
     if (!topic) return std::unexpected(std::move(topic).error());
-    return topics_.emplace(name, *std::move(topic)).first->second.get();
+    LogTopic* const made = topics_.emplace(name, *std::move(topic)).first->second.get();
+    if (retaining_) made->start_retention();
+    return made;
   }
 
   Topic* find_topic(std::string_view name) override {
@@ -118,6 +120,12 @@ class LogStore final : public Store {
       }
     }
     return found;
+  }
+
+  void start_retention() override {
+    const std::lock_guard lock(mutex_);
+    retaining_ = true;
+    for (const auto& [name, topic] : topics_) topic->start_retention();
   }
 
   void close() override {
@@ -185,6 +193,7 @@ class LogStore final : public Store {
   std::mutex mutex_;             ///< of all that follows; never held while a disk is waited for
   std::condition_variable made_;
   bool closed_ = false;
+  bool retaining_ = false;
   std::set<std::string> making_;  ///< names that `create_topic` is making
   std::map<std::string, std::unique_ptr<LogTopic>, std::less<>> topics_;
 };
@@ -197,6 +206,7 @@ Result<std::unique_ptr<Store>> Store::open(Environment environment, StoreOptions
   KEELSON_TRY_ASSIGN(auto lock, environment.files.lock(options.folder, kLockName));
   auto store = std::make_unique<LogStore>(environment, std::move(options), std::move(lock));
   KEELSON_TRY(store->open_topics());
+  if (!store->options().retention_waits) store->start_retention();
   return store;
 }
 

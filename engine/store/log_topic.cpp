@@ -97,6 +97,11 @@ Result<void> LogTopic::set_retention(const log::Retention& retention) {
   return {};
 }
 
+void LogTopic::start_retention() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& partition : open_) partition->start_retention();
+}
+
 void LogTopic::close() {
   std::vector<std::shared_ptr<LogPartition>> open;
   {

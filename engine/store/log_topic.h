@@ -36,6 +36,9 @@ class LogTopic final : public Topic {
   /// @error outcome_unknown  nothing has changed, but a restart may find it changed.
   [[nodiscard]] Result<void> set_retention(const log::Retention& retention);
 
+  /// As that of its store.
+  void start_retention();
+
   [[nodiscard]] const std::vector<RecoveryReport>& recovered() const { return recovered_; }
   /// Closes every partition and waits until all that was staged is answered.
   void close();

@@ -67,6 +67,9 @@ struct StoreOptions {
   /// be put into a log. On the thread of that work, until the store is closed; must not call the
   /// store. `Partition::maintenance` has the same for who asks.
   std::function<void(const MaintenanceChange&)> on_maintenance_change{};
+  /// Whether retention removes nothing before `Store::start_retention`: for whoever has readers
+  /// that hold it back, as reactions and read models do.
+  bool retention_waits = false;
 };
 
 /// Whether everything within these options fits the log's format.

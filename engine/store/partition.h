@@ -136,8 +136,15 @@ class Partition {
   /// Durably remembers how far the consumer group `group` has come: all below `next` is done.
   virtual void commit_group_offset(std::string group, Offset next, Completion completion) = 0;
   /// The remembered offset of `group`; nothing before its first commit.
+  /// @error below_start  it was remembered, and retention has removed what it was.
   [[nodiscard]] virtual Result<std::optional<Offset>> group_offset(
       std::string_view group) const = 0;
+
+  /// Holds retention back for `reader`, which has yet to read the events from `next` on: they stay,
+  /// and so does the offset of a consumer group that has come no further. For as long as the store
+  /// is open, and until the next call for the same reader; before `Store::start_retention`, or what
+  /// is needed may be gone. From any thread.
+  virtual void keep_for(const std::string& reader, Offset next) = 0;
 };
 
 }  // namespace keelson

@@ -92,6 +92,10 @@ class Store {
   /// Sorted by name.
   [[nodiscard]] virtual std::vector<Topic*> topics() = 0;
 
+  /// From now on retention removes what is older, or more, than topics keep. To be called where the
+  /// options have it wait, once every reader has said what it needs: see `Partition::keep_for`.
+  virtual void start_retention() = 0;
+
   /// Refuses new commits as `closed` and waits until everything staged is durable and answered.
   virtual void close() = 0;
 };

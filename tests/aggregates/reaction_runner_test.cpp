@@ -141,6 +141,60 @@ TEST_CASE("reactions: their place is remembered when there is nothing to do") {
 
 namespace {
 
+/// The partition keeps a MiB at least, and has taken some more.
+void fill_and_retain(TestHost& host, Partition& partition) {
+  TopicOptions options = host.topic().options();
+  options.retention.bytes = 1u << 20;
+  REQUIRE(host.store()->create_topic("test", options));
+  for (int i = 0; i < 60; ++i) {
+    REQUIRE(commit(partition, write_to("filler-1", {std::string(100'000, '7')})));
+  }
+}
+
+/// Gives retention, which works beside its callers, time to do what it would do.
+void let_retention_work() { std::this_thread::sleep_for(std::chrono::milliseconds(300)); }
+
+}  // namespace
+
+TEST_CASE("reactions: retention waits until they have seen what it would remove") {
+  TestHost host(wallets_and_moves(), reactions<CarryMove>());
+  open_wallets(host, 2, 100);
+  must(host.execute(request("a", "0", "1", 30)));
+  fill_and_retain(host, host.topic().partition(PartitionId(0)));
+  let_retention_work();
+  CHECK(host.topic().partition(PartitionId(0)).start() == Offset(0));
+  // The same after a start, when they have said what they need.
+  host.store().retention_waits = true;
+  host.reopen();
+  host.store()->start_retention();
+  Partition& partition = host.topic().partition(PartitionId(0));
+  let_retention_work();
+  CHECK(partition.start() == Offset(0));
+  host->start_reactions();
+  eventually([&] { return partition.start() > Offset(0); });
+  // All of it has happened, and is gone by now.
+  CHECK_FALSE(host->reactions().front().halted);
+  CHECK(partition.stream_version("move-a").value() == Version(3));
+  CHECK(partition.stream_version("wallet-1").value() == Version(3));
+}
+
+TEST_CASE("reactions: one whose place is gone halts; it does not begin where the log begins now") {
+  TestHost host(wallets_and_moves());
+  open_wallets(host, 2, 100);
+  Partition& partition = host.topic().partition(PartitionId(0));
+  forget_progress(host);
+  must(host.execute(request("a", "0", "1", 30)));
+  fill_and_retain(host, partition);
+  eventually([&] { return partition.start() > Offset(10); });
+  host.reopen(nullptr, reactions<CarryMove>());
+  host->start_reactions();
+  const ReactionStatus status = host->reactions().front();
+  CHECK(status.halted);
+  CHECK(status.error.starts_with("below_start: how far consumer group '$reaction/carry_move'"));
+}
+
+namespace {
+
 /// Steps to an aggregate that is not registered.
 struct ToNobody {
   static constexpr std::string_view kName = "to_nobody";

@@ -37,8 +37,10 @@ class TestHost {
   }
 
   /// Ends the host and the store and opens both again, perhaps with other code.
-  void reopen(std::shared_ptr<const AggregateRegistry> registry = nullptr) {
+  void reopen(std::shared_ptr<const AggregateRegistry> registry = nullptr,
+              std::shared_ptr<const ReactionRegistry> reactions = nullptr) {
     if (registry) registry_ = std::move(registry);
+    if (reactions) reactions_ = std::move(reactions);
     host_.reset();
     store_.reopen();
     open_host();

@@ -87,6 +87,21 @@ TEST_CASE("applier: a failing event halts before itself, with everything before 
   }
 }
 
+TEST_CASE("applier: retention waits for what is behind, and not for what is halted") {
+  HostFixture fixture;
+  append(fixture, 3);
+  REQUIRE_FALSE(fixture.try_open({counting(), counting(1, "other_one")}));
+  CHECK(fixture.topic.memory().kept_from() == Offset(0));  // already, though nothing has begun
+  fixture.host->start();
+  fixture.catch_up();
+  CHECK(fixture.topic.memory().kept_from() == Offset(3));
+  fixture.topic.append("s-1", "fail");
+  append(fixture, 2);
+  fixture.catch_up();
+  CHECK(status_of(fixture).halted_at == Offset(3));
+  CHECK(fixture.topic.memory().kept_from() == Offset(UINT64_MAX));
+}
+
 TEST_CASE("applier: a halt is one projection's, in one partition") {
   HostFixture fixture(2);
   Projection careless("careless", 1);

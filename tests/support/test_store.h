@@ -44,10 +44,12 @@ class TestStore {
   void open() {
     StoreOptions options;
     options.folder = folder_.path() + "/data";
+    options.retention_waits = retention_waits;
     auto opened = Store::open(environment_.get(), options);
     if (!opened) FAIL(opened.error().message());
     store_ = *std::move(opened);
   }
+  bool retention_waits = false;  ///< of the next `open`
   void close() { store_.reset(); }
   void reopen() {
     close();

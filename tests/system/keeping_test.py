@@ -76,6 +76,44 @@ def test_what_is_gone_is_said_to_be_gone(start_bank):
         client = server.client()
 
 
+def version_of(client, stream):
+    """Also of a stream whose events are gone: what an impossible condition is answered."""
+    answer = client.request("POST", "/v1/topics/bank/commits", {
+        "writes": [{"stream": "probe-1", "events": [{"type": "probed", "data": {}}]}],
+        "checks": [{"stream": stream, "expected_version": 1 << 40}]})
+    assert answer.status == 412, answer.body
+    return answer.json()["current"]
+
+
+def test_transfers_are_not_outrun_by_retention(start_bank):
+    """What is requested at once fills many times what is kept before the first is under way."""
+    server = start_bank(segment_bytes=64 << 10)
+    client = server.client()
+    kept = client.request("PUT", "/v1/topics/bank", {"retention_bytes": 64 << 10})
+    assert kept.status == 200, kept.body
+    for account in ("from", "to"):
+        opened = client.command("account", account, "open",
+                                {"owner": account, "currency": "EUR", "overdraft_limit": None})
+        assert opened.status == 200, opened.body
+    count = 900
+    requests = [{"type": "transfer", "id": f"t{i}", "command": "request", "key": f"t{i}",
+                 "data": {"from": "from", "to": "to", "amount": 1, "reference": "r" * 200}}
+                for i in range(count)]
+    answer = client.request("POST", "/v1/commands", requests)
+    assert answer.status == 200 and all(a["status"] == 200 for a in answer.json()), answer.body
+    deadline = time.monotonic() + 60
+    while version_of(client, f"transfer-t{count - 1}") < 2:
+        assert time.monotonic() < deadline, client.get("/v1/reactions").body
+        time.sleep(0.1)
+    for reaction in client.get_json("/v1/reactions")["reactions"]:
+        assert reaction["state"] == "running", reaction
+    assert partition(client, "bank")["start"] > 0, "nothing was removed"
+    assert [version_of(client, f"transfer-t{i}") for i in range(count)] == [2] * count
+    # Opened, and each transfer taken and settled; and each received.
+    assert version_of(client, "account-from") == 1 + 2 * count
+    assert version_of(client, "account-to") == 1 + count
+
+
 def test_retention_is_changed_on_a_running_server(start_bank):
     server = start_bank()
     client = server.client()

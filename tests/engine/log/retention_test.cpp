@@ -11,8 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "engine/log/log_format.h"
 #include "engine/log/log_verifier.h"
 #include "engine/log/partition_log.h"
+#include "engine/log/segment_header.h"
 #include "tests/engine/log/modelled_log.h"
 
 using namespace keelson;
@@ -211,6 +213,35 @@ TEST_CASE("retention: by age, what is younger stays, and the segment that is wri
   CHECK(log->retention_due(log.now));
   log.retain();
   CHECK(log.files(".seg").size() == 1);
+  log.check();
+}
+
+TEST_CASE("retention: what a reader has yet to read stays, and so does the event before that") {
+  RetainedLog log({.bytes = kSegmentBytes});
+  log->keep_from(Offset(0));
+  log.fill(6);
+  CHECK_FALSE(log->retention_due(log.now));
+  log.retain();
+  CHECK(log->start() == Offset(0));
+  const auto keeps = [&](Offset offset) {
+    log->keep_from(offset);
+    log.retain();
+    return log->start();
+  };
+  std::vector<Offset> starts;
+  for (const std::string& path : log.files(".seg")) {
+    const auto file = log.disk.open(path, io::OpenMode::read).value();
+    const std::string head = file->read_at(0, log::kSegmentHeaderBytes).value();
+    starts.push_back(log::decode_segment_header(head, kIdentity)->start.point.end);
+  }
+  REQUIRE(starts.size() >= 6);
+  CHECK(keeps(starts[1]) == Offset(0));
+  CHECK(keeps(starts[1] + 1) == starts[1]);
+  CHECK(keeps(starts[2]) == starts[1]);
+  CHECK(keeps(starts[3]) == starts[2]);
+  CHECK(keeps(Offset(0)) == starts[2]);
+  log.check();
+  CHECK(keeps(Offset(UINT64_MAX)) > starts[2]);
   log.check();
 }
 

@@ -72,19 +72,62 @@ TEST_CASE("retention: a command from before the start is refused, not decided a 
   }
 }
 
-TEST_CASE("retention: of a consumer group's offset from before the start the start is left") {
+namespace {
+
+void remember(Partition& partition, const std::string& group, Offset next) {
+  std::promise<Result<CommitOutcome>> promise;
+  partition.commit_group_offset(
+      group, next, [&](Result<CommitOutcome> outcome) { promise.set_value(std::move(outcome)); });
+  REQUIRE(promise.get_future().get());
+}
+
+}  // namespace
+
+TEST_CASE("retention: a consumer group's offset from before the start is not made up") {
   TestStore store;
   Partition& partition = topic_with(store, {.bytes = kMiB}).partition(PartitionId(0));
   REQUIRE(commit(partition, write_to("a-1", {"{}"})));
-  std::promise<Result<CommitOutcome>> promise;
-  partition.commit_group_offset("mails", Offset(1), [&](Result<CommitOutcome> outcome) {
-    promise.set_value(std::move(outcome));
-  });
-  REQUIRE(promise.get_future().get());
+  remember(partition, "mails", Offset(1));
   fill(partition, 5, "filler");
   REQUIRE(starts_later(partition));
-  CHECK(partition.group_offset("mails").value() == partition.start());
+  CHECK(partition.group_offset("mails").error().code == Errc::below_start);
   CHECK_FALSE(partition.group_offset("other").value().has_value());
+}
+
+TEST_CASE("retention: waits for every reader, and keeps what it has remembered of itself") {
+  TestStore store;
+  Partition& partition = topic_with(store, {.bytes = kMiB}).partition(PartitionId(0));
+  partition.keep_for("slow", Offset(0));
+  partition.keep_for("quick", Offset(UINT64_MAX));
+  fill(partition, 6, "filler");
+  const auto retained = [&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    return partition.start();
+  };
+  CHECK(retained() == Offset(0));
+  // All is read that there is. Where that is remembered has no events after it in its segment.
+  const Offset end = partition.end();
+  remember(partition, "slow", end);
+  partition.keep_for("slow", end);
+  REQUIRE(starts_later(partition));
+  fill(partition, 3, "more");
+  CHECK(retained() <= end);
+  CHECK(partition.group_offset("slow").value() == end);
+}
+
+TEST_CASE("retention: removes nothing before it is started, if it is to wait") {
+  TestStore store;
+  topic_with(store, {});
+  fill(store->find_topic("test")->partition(PartitionId(0)), 5, "filler");
+  topic_with(store, {.bytes = kMiB}).partition(PartitionId(0)).keep_for("reader", Offset(0));
+  store.retention_waits = true;
+  store.reopen();
+  Partition& partition = store->find_topic("test")->partition(PartitionId(0));
+  fill(partition, 1, "more");
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  CHECK(partition.start() == Offset(0));
+  store->start_retention();
+  CHECK(starts_later(partition));
 }
 
 TEST_CASE("retention: by age, also when nothing more is written") {

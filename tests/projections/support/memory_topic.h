@@ -149,6 +149,17 @@ class MemoryPartition final : public Partition {
   [[nodiscard]] Result<std::optional<Offset>> group_offset(std::string_view) const override {
     return std::nullopt;
   }
+  void keep_for(const std::string& reader, Offset next) override {
+    const std::lock_guard lock(kept_mutex_);
+    kept_[reader] = next;
+  }
+  /// What some reader has yet to read; the largest number when there is none.
+  [[nodiscard]] Offset kept_from() const {
+    const std::lock_guard lock(kept_mutex_);
+    Offset from{UINT64_MAX};
+    for (const auto& [reader, next] : kept_) from = std::min(from, next);
+    return from;
+  }
 
  private:
   static constexpr std::int64_t kFirstTime = 1'700'000'000'000'000;  // 2023-11-14T22:13:20Z
@@ -195,6 +206,8 @@ class MemoryPartition final : public Partition {
   }
 
   PartitionId id_;
+  mutable std::mutex kept_mutex_;
+  std::map<std::string, Offset> kept_;  ///< by reader
   Offset start_{0};
   std::optional<Error> damage_;
   Found found_ = Found::at_open;
