@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -184,7 +185,7 @@ class Model {
     if (first && second) KEELSON_ASSERT(first->rows_json == second->rows_json);
     if (first) check_answer(sql, *first);
     if (!first) KEELSON_ASSERT(!first.error().context.empty());
-    if (!first) KEELSON_ASSERT(first.error().message().find(secret_) == std::string::npos);
+    if (!first) KEELSON_ASSERT(!holds_secret(first.error().message()));
     for (sqlite3* connection : g_connections) {
       KEELSON_ASSERT(sqlite3_db_name(connection, 2) == nullptr);  // 0 and 1: main and temp
     }
@@ -209,6 +210,17 @@ class Model {
     witness.run("CREATE TABLE keelson_other (" + text + " TEXT)");
   }
 
+  /// By hashes: what is compared, libFuzzer sees and puts into an input.
+  [[nodiscard]] bool holds_secret(std::string_view text) const {
+    const std::hash<std::string_view> hash;
+    const std::size_t wanted = hash(secret_);
+    for (std::size_t at = text.find(secret_.front()); at != text.npos;
+         at = text.find(secret_.front(), at + 1)) {
+      if (hash(text.substr(at, secret_.size())) == wanted) return true;
+    }
+    return false;
+  }
+
   Result<QueryResult> query(const std::string& sql, std::uint8_t at) {
     std::optional<Position> position;
     if (at % 4 != 0) {
@@ -227,7 +239,7 @@ class Model {
     KEELSON_ASSERT(answer.rows_json.size() <= 8 * limits_.bytes_max);
     std::string all = answer.rows_json;
     for (const std::string& column : answer.columns) all += column;
-    KEELSON_ASSERT(all.find(secret_) == std::string::npos);
+    KEELSON_ASSERT(!holds_secret(all));
     // Part of the gate's own schema.
     if (sql.find("as_of") == std::string::npos) {
       KEELSON_ASSERT(all.find("keelson_as_of") == std::string::npos);
