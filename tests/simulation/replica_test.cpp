@@ -25,7 +25,7 @@ std::string run(std::uint64_t seed, std::size_t replicas, bool trace = false) {
 
 TEST_CASE("replication: three replicas lose and double nothing and agree whatever fails") {
   test::for_each_seed(test::long_run() ? 10'000 : 300, [](std::uint64_t seed) {
-    const std::string failure = run(seed, 3, test::only_seed() != 0);
+    const std::string failure = run(seed, 3, test::one_seed_asked());
     REQUIRE(failure == "");
   });
 }
@@ -40,7 +40,7 @@ TEST_CASE("replication: three replicas under many faults at once") {
 
 TEST_CASE("replication: five replicas lose and double nothing and agree whatever fails") {
   test::for_each_seed(test::long_run() ? 2'000 : 60, [](std::uint64_t seed) {
-    const std::string failure = run(seed, 5, test::only_seed() != 0);
+    const std::string failure = run(seed, 5, test::one_seed_asked());
     REQUIRE(failure == "");
   });
 }

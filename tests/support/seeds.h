@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 namespace keelson::test {
@@ -15,10 +16,27 @@ inline bool long_run() {
   return value != nullptr && std::string(value) == "1";
 }
 
-/// The one seed to be run, from KEELSON_SEED; 0 when all are.
-inline std::uint64_t only_seed() {
+/// Seeds [first, last].
+struct SeedRange {
+  std::uint64_t first = 1;
+  std::uint64_t last = 0;
+};
+
+/// The seeds asked for with KEELSON_SEED, `7` or `1000-2000`; nothing when all are to be run.
+inline std::optional<SeedRange> asked_seeds() {
   const char* const value = std::getenv("KEELSON_SEED");
-  return value == nullptr ? 0 : std::strtoull(value, nullptr, 10);
+  if (value == nullptr) return std::nullopt;
+  char* end = nullptr;
+  SeedRange range;
+  range.first = std::strtoull(value, &end, 10);
+  range.last = *end == '-' ? std::strtoull(end + 1, nullptr, 10) : range.first;
+  return range;
+}
+
+/// Whether a single seed was asked for: it may tell what happens.
+inline bool one_seed_asked() {
+  const auto asked = asked_seeds();
+  return asked && asked->first == asked->last;
 }
 
 /// The seed that `for_each_seed` is at; 0 for none.
@@ -39,14 +57,13 @@ inline std::string replay_command(std::uint64_t seed) {
          run.currentTest->m_name + "\"";
 }
 
-/// Calls `run` with the seeds 1…`count`, or with the one that was asked for. What fails within it
+/// Calls `run` with the seeds 1…`count`, or with those that were asked for. What fails within it
 /// must end it (REQUIRE, FAIL): the first seed that fails is the last one that runs, and is printed
 /// with the command that runs it again. The name of the test case must have no comma.
 template <class Run>
 void for_each_seed(std::uint64_t count, Run run) {
-  const std::uint64_t only = only_seed();
-  const std::uint64_t last = only != 0 ? only : count;
-  for (std::uint64_t seed = only != 0 ? only : 1; seed <= last; ++seed) {
+  const SeedRange range = asked_seeds().value_or(SeedRange{1, count});
+  for (std::uint64_t seed = range.first; seed <= range.last; ++seed) {
     INFO("to run this seed again: " << replay_command(seed));
     const RunningSeed running(seed);
     run(seed);

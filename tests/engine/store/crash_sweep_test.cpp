@@ -30,6 +30,9 @@ std::uint64_t at_every(Trouble trouble, Ending ending, const HistoryOptions& opt
 
 /// Enough data in a few steps that segments fill up.
 constexpr HistoryOptions kLarge{.bytes_max = 30'000};
+/// So that they are removed, too, as soon as the next one is full.
+constexpr HistoryOptions kRemoved{
+    .bytes_max = 60'000, .sealed_codec = log::Codec::zstd, .retention_bytes = 1};
 
 Trouble some_trouble(StoreHistory& history) {
   constexpr Errc kCodes[] = {Errc::io_error, Errc::disk_full};
@@ -56,20 +59,26 @@ Trouble some_trouble(StoreHistory& history) {
 }  // namespace
 
 TEST_CASE("crash sweep: a kill in any call to the disk loses and doubles nothing") {
-  const auto calls = at_every({.kind = Trouble::Kind::halt}, Ending::kill, kLarge);
-  CHECK(calls > 150);
+  for (const auto& options : {kLarge, kRemoved}) {
+    const auto calls = at_every({.kind = Trouble::Kind::halt}, Ending::kill, options);
+    CHECK(calls > 150);
+  }
 }
 
 TEST_CASE("crash sweep: a power cut in any call to the disk loses and doubles nothing") {
-  const auto calls = at_every({.kind = Trouble::Kind::halt}, Ending::power_cut, kLarge);
-  CHECK(calls > 150);
+  for (const auto& options : {kLarge, kRemoved}) {
+    const auto calls = at_every({.kind = Trouble::Kind::halt}, Ending::power_cut, options);
+    CHECK(calls > 150);
+  }
 }
 
 TEST_CASE("crash sweep: any call to the disk that fails loses and doubles nothing") {
   for (const Errc code : {Errc::io_error, Errc::disk_full}) {
-    const auto calls =
-        at_every({.kind = Trouble::Kind::fail, .code = code}, Ending::power_cut, kLarge);
-    CHECK(calls > 150);
+    for (const auto& options : {kLarge, kRemoved}) {
+      const auto calls =
+          at_every({.kind = Trouble::Kind::fail, .code = code}, Ending::power_cut, options);
+      CHECK(calls > 150);
+    }
   }
 }
 
@@ -80,13 +89,14 @@ TEST_CASE("crash sweep: a disk that is full at any allocation loses and doubles 
 }
 
 TEST_CASE("crash sweep: random histories with random crashes lose and double nothing") {
-  std::size_t torn = 0, sealed = 0, grouped = 0, compressed = 0;
+  std::size_t torn = 0, sealed = 0, grouped = 0, compressed = 0, removed = 0;
   for_each_seed(long_run() ? 1'000'000 : 6000, [&](std::uint64_t seed) {
     HistoryOptions options;
     if (seed % 4 == 0) options.durability = Durability::os;
     if (seed % 3 == 0) options.bytes_max = 8000;
     if (seed % 5 == 0) options.codec = log::Codec::zstd;
     if (seed % 7 < 3) options.sealed_codec = log::Codec::zstd;
+    if (seed % 11 < 4) options.retention_bytes = 1 + seed % 3 * log::kSegmentBytesMin;
     const bool long_log = seed % 32 == 0;
     if (long_log) options.bytes_max = 60'000;
     StoreHistory history(seed, options);
@@ -101,13 +111,16 @@ TEST_CASE("crash sweep: random histories with random crashes lose and double not
     sealed += history.has_file(".idx") ? 1 : 0;
     grouped += history.has_file(".g1") ? 1 : 0;
     compressed += history.has_file(".seg.zst") ? 1 : 0;
+    removed += history.has_file(".past") ? 1 : 0;
   });
-  if (only_seed() != 0) return;
+  if (asked_seeds()) return;
   // The sweep is worth nothing if the disk never tears, or if the logs stay short.
   MESSAGE(torn << " torn tails; " << sealed << " logs with sealed segments, " << grouped
-               << " with a group of them, " << compressed << " with compressed ones");
+               << " with a group of them, " << compressed << " with compressed ones, " << removed
+               << " with removed ones");
   CHECK(torn > 500);
   CHECK(sealed > 500);
   CHECK(grouped > 10);
   CHECK(compressed > 20);
+  CHECK(removed > 20);
 }

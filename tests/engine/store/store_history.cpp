@@ -40,6 +40,7 @@ StoreHistory::StoreHistory(std::uint64_t seed, const HistoryOptions& options)
     : random_(seed), options_(options), store_(seed, options.durability) {
   store_.topic_options.codec = options.codec;
   store_.topic_options.sealed_codec = options.sealed_codec;
+  store_.topic_options.retention.bytes = options.retention_bytes;
   latest_ = store_.environment.clock.time;
 }
 
@@ -170,8 +171,12 @@ void StoreHistory::answered(std::size_t number, Result<CommitOutcome> outcome) {
   if (!outcome) {
     if (is_damage(outcome.error().code)) wrong_ = outcome.error().message();
     if (outcome.error().code == Errc::outcome_unknown) asked.known.maybe = true;
+    if (outcome.error().code == Errc::below_start && options_.retention_bytes == 0) {
+      wrong_ = outcome.error().message();
+    }
     return;
   }
+  if (asked.removed) wrong_ = name("command", number) + " was removed, and has an outcome again";
   if (asked.known.done) {
     const std::string differs = difference(*outcome, asked.stored.outcome);
     if (!differs.empty()) wrong_ = name("command", number) + ": " + differs;
@@ -190,7 +195,10 @@ void StoreHistory::ask_for_other(std::size_t number) {
       other, [](const Staging&) { return Result<Commit>(write_to("s-0", {"other"})); },
       [this](Result<CommitOutcome> outcome) {
         if (gone()) return;
-        if (outcome || (outcome.error().code != Errc::idempotency_mismatch && !trouble_came_)) {
+        const auto is_error = [&](Errc code) { return !outcome && outcome.error().code == code; };
+        const bool refused = is_error(Errc::idempotency_mismatch) ||
+                             (is_error(Errc::below_start) && options_.retention_bytes != 0);
+        if (outcome || (!refused && !trouble_came_)) {
           wrong_ = "a command id was taken for another command";
         }
       });
@@ -293,9 +301,12 @@ void StoreHistory::check() {
 
 void StoreHistory::check_commits() {
   std::map<std::size_t, std::vector<Event>> found;
-  Offset offset;
+  const Offset start = store_.partition().start();
+  if (start > Offset(0) && options_.retention_bytes == 0) FAIL("events have been removed");
+  Offset offset = start;
   std::optional<std::size_t> current;
-  for (Event& event : read_all(store_.partition())) {
+  const std::vector<Event> kept = read_all(store_.partition(), start);
+  for (const Event& event : kept) {
     REQUIRE(event.offset == offset);
     ++offset;
     const Marked mark = marked(event);
@@ -306,7 +317,7 @@ void StoreHistory::check_commits() {
            event.offset.value);
     }
     current = mark.commit;
-    events.push_back(std::move(event));
+    events.push_back(event);
   }
   StoredCommits expected;
   for (std::size_t number = 0; number < commits_.size(); ++number) {
@@ -314,6 +325,7 @@ void StoreHistory::check_commits() {
     take_found(number, events == found.end() ? std::vector<Event>() : events->second);
     if (commits_[number].known.done) expected.commits.push_back(commits_[number].stored);
   }
+  if (start > Offset(0)) return check_streams(kept);
   std::ranges::stable_sort(expected.commits, {},
                            [](const StoredCommit& stored) { return stored.outcome.first; });
   // What has no events has no place among the others.
@@ -323,12 +335,56 @@ void StoreHistory::check_commits() {
   check_answers(store_.partition(), expected);
 }
 
+void StoreHistory::check_streams(const std::vector<Event>& kept) {
+  const Partition& partition = store_.partition();
+  std::map<std::string, std::vector<Version>> streams;
+  for (const Event& event : kept) streams[event.stream].push_back(event.version);
+  for (const auto& [stream, versions] : streams) {
+    for (std::size_t i = 0; i < versions.size(); ++i) {
+      if (versions[i] != versions.front() + i) FAIL(stream, " has a gap");
+    }
+    if (partition.stream_version(stream) != versions.back()) FAIL(stream, " has no such version");
+    StreamRange range;
+    range.from = versions.front();
+    if (read_stream(store_.partition(), stream, range).size() != versions.size()) {
+      FAIL(stream, " has other events when it is read by itself");
+    }
+    if (versions.front() == Version(1)) continue;
+    const auto whole = partition.read_stream(stream, {}, [](const EventView&) { return true; });
+    if (whole || whole.error().code != Errc::below_start) FAIL(stream, " is whole again");
+  }
+}
+
+bool StoreHistory::take_removed(AskedCommit& asked, std::size_t number) {
+  const Offset start = store_.partition().start();
+  if (asked.stored.stamp) {
+    const auto known = store_.partition().find_outcome(*asked.stored.stamp);
+    const bool below = !known && known.error().code == Errc::below_start;
+    if (asked.removed && !below) FAIL("command ", number, " was removed, and is forgotten");
+    if (!below) return false;
+    if (!asked.known.done && !asked.known.maybe) {
+      FAIL("command ", number, " was answered with an error and was removed");
+    }
+    // A refusal has no place of its own.
+    const CommitOutcome& told = asked.stored.outcome;
+    if (asked.known.done && told.first != told.end && told.first >= start) {
+      FAIL("command ", number, " was to be kept");
+    }
+    asked.known.done = true;
+  } else if (!asked.known.done || asked.stored.commit.rejected ||
+             asked.stored.outcome.first >= start) {
+    return asked.removed;
+  }
+  return asked.removed = true;
+}
+
 /// Compares what is in the log of a commit with what clients know of it; what was not known is.
 void StoreHistory::take_found(std::size_t number, const std::vector<Event>& events) {
   AskedCommit& asked = commits_[number];
   StoredCommit& stored = asked.stored;
   std::size_t asked_events = 0;
   for (const auto& write : stored.commit.writes) asked_events += write.events.size();
+  if (events.empty() && take_removed(asked, number)) return;
   std::optional<CommitOutcome> outcome;
   if (stored.stamp) {
     const auto known = store_.partition().find_outcome(*stored.stamp);
@@ -373,6 +429,10 @@ void StoreHistory::take_found(std::size_t number, const std::vector<Event>& even
 void StoreHistory::check_groups() {
   for (auto& [group, asked] : groups_) {
     const auto found = store_.partition().group_offset(group);
+    if (!found && found.error().code == Errc::below_start && options_.retention_bytes != 0) {
+      asked.clear();  // and it was known to somebody: see the commits
+      continue;
+    }
     if (!found) FAIL(group, ": ", found.error().message());
     // The last one that is known to have happened, or one after it that may have.
     std::size_t at = asked.size();

@@ -35,6 +35,7 @@ struct HistoryOptions {
   std::size_t bytes_max = 800;  ///< of an event's data
   log::Codec codec = log::Codec::none;
   log::Codec sealed_codec = log::Codec::none;
+  std::uint64_t retention_bytes = 0;  ///< 0: all is kept
 };
 
 /// Clients ask for commits of all kinds and remember what they were told. Nothing is asked of the
@@ -43,7 +44,8 @@ struct HistoryOptions {
 /// - What was accepted or refused for good is there, with the offsets that were told; what was
 ///   answered with an error is not. Of what was never answered all is there or nothing.
 /// - Each commit is there once, its events together; offsets and versions have no gaps.
-/// - A command id has one outcome. Whoever repeats it gets that one, and no second effect.
+/// - A command id has one outcome. Whoever repeats it gets that one, and no second effect. So it is
+///   after retention has removed it: then who repeats it is told so.
 /// - All ways to ask agree (`check_answers`), and the verifier finds nothing: checksums, tree_root,
 ///   and each index as one made anew.
 /// - After a crash, before the store is opened, the verifier calls nothing lost.
@@ -78,6 +80,7 @@ class StoreHistory {
   struct AskedCommit {
     StoredCommit stored;  ///< with the outcome when it is done, or was once
     Knowledge known;
+    bool removed = false;  ///< by retention
   };
   struct AskedOffset {
     Offset next;
@@ -111,6 +114,10 @@ class StoreHistory {
   void check();
   void check_commits();
   void take_found(std::size_t number, const std::vector<Event>& events);
+  /// Whether retention has removed the commit, of which no event was found.
+  [[nodiscard]] bool take_removed(AskedCommit& asked, std::size_t number);
+  /// Where all ways to ask need the events that are gone.
+  void check_streams(const std::vector<Event>& kept);
   void check_groups();
   void check_topics();
   void check_verified(bool crashed);
