@@ -151,21 +151,28 @@ Result<ReadModelAsOf> as_of_query(const Request& request, Topic& topic) {
                           topic);
 }
 
-std::string rows_etag(const ProjectionInfo& info, const Position& at) {
-  return derived_etag(info.code_version, '@' + at.to_string());
+/// What an answer as of a position is made by and of.
+std::string source_of(const ProjectionHost& host, const ProjectionInfo& info) {
+  const auto floor = host.floor(info.name);
+  const bool whole = !floor || *floor == Position(host.topic().partition_count());
+  return whole ? info.code_version : info.code_version + "-after-" + floor->to_string();
+}
+
+std::string rows_etag(const std::string& source, const Position& at) {
+  return derived_etag(source, '@' + at.to_string());
 }
 
 Response unchanged(std::string etag, const Position& at) {
   return not_modified(std::move(etag)).header(std::string(kPositionHeader), at.to_string());
 }
 
-Response rows_response(const ProjectionInfo& info, RowsResult result) {
+Response rows_response(const std::string& source, RowsResult result) {
   const std::string at = result.at.to_string();
   std::string body = R"({"rows":)" + std::move(result.rows_json) + R"(,"at":)";
   append_json_string(body, at);
   body += '}';
   return Response::json(200, std::move(body))
-      .header("ETag", rows_etag(info, result.at))
+      .header("ETag", rows_etag(source, result.at))
       .header("Cache-Control", "no-cache")
       .header(std::string(kPositionHeader), at);
 }
@@ -180,7 +187,7 @@ Result<void> get_rows(Services& services, const Request& request, Responder& res
   KEELSON_TRY_ASSIGN(RowsRequest rows, rows_request(request, *table));
   KEELSON_TRY_ASSIGN(const ReadModelAsOf as_of, as_of_query(request, host.topic()));
   if (as_of.at) {
-    std::string etag = rows_etag(*info, *as_of.at);
+    std::string etag = rows_etag(source_of(host, *info), *as_of.at);
     if (if_none_match_has(request.headers, etag)) {
       responder.send(unchanged(std::move(etag), *as_of.at));
       return {};
@@ -190,7 +197,7 @@ Result<void> get_rows(Services& services, const Request& request, Responder& res
   answer_when_applied(services, *info, as_of, request.interrupted, std::move(responder),
                       [&host, info, read, rows = std::move(rows)]() -> Result<Response> {
                         KEELSON_TRY_ASSIGN(RowsResult result, (host.*read)(info->name, rows));
-                        return rows_response(*info, std::move(result));
+                        return rows_response(source_of(host, *info), std::move(result));
                       });
   return {};
 }
@@ -199,15 +206,15 @@ Result<void> get_rows(Services& services, const Request& request, Responder& res
 
 /// Unlike the rows of a table, whose questions are told apart by their URL, an answer is named by
 /// what was asked as well.
-std::string query_etag(const ProjectionInfo& info, const QueryBody& body, const Position& at) {
+std::string query_etag(const std::string& source, const QueryBody& body, const Position& at) {
   const auto asked = aggregates::hash128({body.sql, body.params.dump()});
-  return derived_etag(info.code_version, '@' + at.to_string() + '/' + aggregates::to_hex(asked));
+  return derived_etag(source, '@' + at.to_string() + '/' + aggregates::to_hex(asked));
 }
 
-Response query_response(const ProjectionInfo& info, const QueryBody& body,
+Response query_response(const std::string& source, const QueryBody& body,
                         const projections::QueryResult& result) {
   return Response::json(200, query_json(result))
-      .header("ETag", query_etag(info, body, result.at))
+      .header("ETag", query_etag(source, body, result.at))
       .header("Cache-Control", "no-cache")
       .header(std::string(kPositionHeader), result.at.to_string());
 }
@@ -219,7 +226,7 @@ Result<void> post_query(Services& services, const Request& request, Responder& r
   KEELSON_TRY_ASSIGN(QueryBody body, read_query_body(request.body));
   KEELSON_TRY_ASSIGN(const ReadModelAsOf as_of, read_model_as_of(body.as_of(), host.topic()));
   if (as_of.at && request.headers.find("If-None-Match")) {
-    std::string etag = query_etag(*info, body, *as_of.at);
+    std::string etag = query_etag(source_of(host, *info), body, *as_of.at);
     if (if_none_match_has(request.headers, etag)) {
       responder.send(unchanged(std::move(etag), *as_of.at));
       return {};
@@ -229,7 +236,7 @@ Result<void> post_query(Services& services, const Request& request, Responder& r
                       [&host, info, at = as_of.at, body = std::move(body)]() -> Result<Response> {
                         KEELSON_TRY_ASSIGN(const projections::QueryResult result,
                                            host.query(info->name, body.sql, body.params, at, {}));
-                        return query_response(*info, body, result);
+                        return query_response(source_of(host, *info), body, result);
                       });
   return {};
 }

@@ -109,6 +109,7 @@ Applier::Next Applier::begin_with(Result<ReadModel::Opened> opened) {
     return troubled(*opened->log_damage);
   }
   model_ = std::move(opened->model);
+  floor_ = model_->checkpoint().floor.value;
   keep(model_->checkpoint().next);
   set_running();
   // After the state: who waited for this asks at once.

@@ -64,6 +64,8 @@ class Applier : public std::enable_shared_from_this<Applier> {
   void stop();
 
   [[nodiscard]] State state() const;
+  /// What the read model begins with: the log's start when it was made.
+  [[nodiscard]] Offset floor() const { return Offset(floor_); }
 
  private:
   enum class Next { more, wait, halt, retry };
@@ -105,6 +107,7 @@ class Applier : public std::enable_shared_from_this<Applier> {
   std::unique_ptr<ReadModel> model_;  ///< nullptr while the state is `unreadable`
   std::unique_ptr<Cursor> cursor_;
 
+  std::atomic<std::uint64_t> floor_ = 0;
   std::atomic<bool> stopping_ = false;
   mutable std::mutex mutex_;
   State state_;                            ///< under mutex_

@@ -184,6 +184,14 @@ Result<ProjectionStatus> HostedProjection::status() const {
   return status;
 }
 
+Position HostedProjection::floor() const {
+  Position floor(appliers_.size());
+  for (std::size_t p = 0; p < appliers_.size(); ++p) {
+    floor.set_next(PartitionId(static_cast<std::uint32_t>(p)), appliers_[p]->floor());
+  }
+  return floor;
+}
+
 double HostedProjection::lag_seconds(const Partition& partition, Offset next) const {
   const auto cursor = partition.read(next);
   if (!cursor) return 0;

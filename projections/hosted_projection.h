@@ -28,6 +28,7 @@ class HostedProjection {
 
   [[nodiscard]] const ProjectionInfo& info() const { return info_; }
   [[nodiscard]] Result<ProjectionStatus> status() const;
+  [[nodiscard]] Position floor() const;
   [[nodiscard]] Result<QueryResult> query(const std::string& sql, const nlohmann::json& parameters,
                                           const std::optional<Position>& at,
                                           const QueryLimits& limits);

@@ -59,6 +59,11 @@ class Host final : public ProjectionHost {
     return hosted->status();
   }
 
+  [[nodiscard]] Result<Position> floor(std::string_view name) const override {
+    KEELSON_TRY_ASSIGN(const HostedProjection* const hosted, named(name));
+    return hosted->floor();
+  }
+
   [[nodiscard]] Result<QueryResult> query(std::string_view name, const std::string& sql,
                                           const nlohmann::json& params,
                                           const std::optional<Position>& at,

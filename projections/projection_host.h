@@ -129,6 +129,10 @@ class ProjectionHost {
   [[nodiscard]] virtual const ProjectionInfo* find(std::string_view name) const = 0;
   /// @error not_found
   [[nodiscard]] virtual Result<ProjectionStatus> status(std::string_view name) const = 0;
+  /// What retention had removed when the read models were made, so that they have not seen it: none
+  /// usually. Answers as of one position differ between read models with different floors.
+  /// @error not_found
+  [[nodiscard]] virtual Result<Position> floor(std::string_view name) const = 0;
 
   /// One read-only SELECT over the union of the partitions' read models, unchanged but for the time
   /// it looks at. `params`: JSON array (`?`) or object (`:name`).

@@ -239,6 +239,20 @@ TEST_CASE("opening: what retention has removed is no lag, and not waited for") {
   CHECK(test.query(kCount) == "[[5]]");
 }
 
+TEST_CASE("opening: a read model knows what it has not seen, and goes on knowing") {
+  Names test(1);
+  CHECK(Position(1).to_string() == "-");
+  test.open({names()});
+  CHECK(test.host->floor("test").value() == Position(1));
+  test.topic.memory(0).set_start(Offset(12));  // what it has seen it has seen
+  test.open({names()});
+  CHECK(test.host->floor("test").value() == Position(1));
+  test.open({other_names()});
+  CHECK(test.host->floor("test").value() == at_offset(11));
+  test.open({other_names()});
+  CHECK(test.host->floor("test").value() == at_offset(11));
+}
+
 TEST_CASE("opening: the operating system's reason is told, and decides whether it is a full disk") {
   for (const auto& [error, code, why] : {std::tuple{ENOSPC, Errc::disk_full, "No space left"},
                                          std::tuple{EDQUOT, Errc::disk_full, "quota exceeded"},

@@ -1,5 +1,6 @@
 """A topic that keeps only its newest events, or has less room for the others: what clients see."""
 
+import shutil
 import subprocess
 import time
 
@@ -112,6 +113,44 @@ def test_transfers_are_not_outrun_by_retention(start_bank):
     # Opened, and each transfer taken and settled; and each received.
     assert version_of(client, "account-from") == 1 + 2 * count
     assert version_of(client, "account-to") == 1 + count
+
+
+def test_a_read_model_made_after_retention_is_another(start_bank):
+    """The same question, as of the same position, with another answer: not what a cache has."""
+    server = start_bank(segment_bytes=64 << 10)
+    client = server.client()
+    client.request("PUT", "/v1/topics/bank", {"retention_bytes": 64 << 10})
+
+    def open_account(id):
+        answer = client.command("account", id, "open", {
+            "owner": "o" * 200, "currency": "EUR", "overdraft_limit": None})
+        assert answer.status == 200, answer.body
+        return answer.json()["offset"]
+
+    at = open_account("first")
+    while partition(client, "bank")["start"] == 0:
+        at = open_account(f"a{at}")
+    server.wait_applied()
+    question = {"sql": "SELECT count(*) FROM balances", "at": str(at)}
+
+    def ask(tags=()):
+        headers = {"If-None-Match": ", ".join(tags)} if tags else {}
+        answers = (client.request("POST", "/v1/projections/bank/query", question, headers),
+                   client.get("/v1/projections/bank/tables/balances", headers, at=at, limit=1000))
+        return [a.status for a in answers], [a.headers["etag"] for a in answers], answers[0].body
+
+    status, tags, before = ask()
+    assert (status, ask(tags)[0]) == ([200, 200], [304, 304])
+    assert f"[[{at + 1}]]".encode() in before
+    server.stop()
+    shutil.rmtree(server.folder / "data" / "read-models")
+    server.restart()
+    client = server.client()
+    server.wait_applied()
+    status, new_tags, after = ask(tags)
+    assert status == [200, 200] and after != before
+    assert not set(tags) & set(new_tags)
+    assert ask(new_tags)[0] == [304, 304]
 
 
 def test_retention_is_changed_on_a_running_server(start_bank):
