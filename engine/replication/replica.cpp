@@ -103,20 +103,36 @@ void Replica::on_promise_stored(Epoch epoch, Moment now) {
 
 // --- the record (rules 10, 11, 12) ---
 
-void Replica::on_record_read(const PartitionRecord& record, Revision revision, Moment now) {
-  if (record.epoch < promise_at_read_) {
-    // Rule 15: epochs only grow, so the coordinator has been put back to an earlier state.
-    return halt(Errc::corruption, "the coordinator's record is of epoch " +
-                                      std::to_string(record.epoch.value) +
-                                      ", but this replica has promised to obey " +
-                                      std::to_string(promise_at_read_.value));
+void Replica::read_record() {
+  reading_ = RecordReading{++requests_, promise_, revision_};
+  ports_.read_record(reading_->number);
+}
+
+void Replica::on_record_read(std::uint64_t number, const PartitionRecord& record, Revision revision,
+                             Moment now) {
+  const bool last = reading_ && reading_->number == number;
+  if (last && (record.epoch < reading_->promise || revision < reading_->revision)) {
+    return halt_on(record, revision);
   }
   on_record(record, revision, now);
+}
+
+/// Rule 15: epochs and revisions only grow, so the coordinator has been put back to an earlier
+/// state.
+void Replica::halt_on(const PartitionRecord& record, Revision revision) {
+  halt(Errc::corruption,
+       "the coordinator's record is of epoch " + std::to_string(record.epoch.value) +
+           " at revision " + std::to_string(revision.value) +
+           ", but this replica has promised to obey " + std::to_string(promise_.value) +
+           " and has seen revision " + std::to_string(revision_.value));
 }
 
 void Replica::on_record(const PartitionRecord& record, Revision revision, Moment now) {
   if (halted_) return;
   if (record_ && revision <= revision_ && holds(Rule::adopt_increasing)) return;
+  if (record_ && revision > revision_ && record.epoch < record_->epoch) {
+    return halt_on(record, revision);
+  }
   const bool first = !record_;
   record_ = record;
   revision_ = revision;
@@ -153,6 +169,8 @@ void Replica::on_swapped(Revision revision, Moment now) {
 /// What stands there may be the same request's earlier success.
 void Replica::on_not_swapped(const PartitionRecord& current, Revision revision, Moment now) {
   on_record(current, revision, now);
+  // Older than what was to be replaced: an answer that was overtaken, or rule 15.
+  if (swap_ && revision < swap_->expected) read_record();
 }
 
 void Replica::on_swap_unknown(Moment now) {

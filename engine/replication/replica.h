@@ -61,8 +61,9 @@ class ReplicaPorts {
   virtual void store_promise(Epoch epoch) = 0;
   /// Then `on_swapped`, `on_not_swapped` or `on_swap_unknown`.
   virtual void compare_and_set(Revision expected, const PartitionRecord& record) = 0;
-  /// A linearizable read; then `on_record_read`, if it succeeds.
-  virtual void read_record() = 0;
+  /// A linearizable read, begun after this call; then `on_record_read` with its number, if it
+  /// succeeds.
+  virtual void read_record(std::uint64_t number) = 0;
 
   /// Appends batches of the leader and makes them durable; then `on_log_done`, or `on_log_failed`.
   virtual void append(LogOperation operation, std::string batches) = 0;
@@ -72,7 +73,8 @@ class ReplicaPorts {
   virtual void publish(BatchNo end) = 0;
 
   /// Appends the control batch that starts `epoch`; from here on this node writes the log itself,
-  /// and says so with `on_appended` and `on_durable`.
+  /// and says so with `on_appended` and `on_durable`. What was appended may be at the followers
+  /// before it is durable here: if it cannot be kept, nothing takes its place in this epoch.
   virtual void start_epoch(Epoch epoch) = 0;
   /// The epoch has begun: commands may be decided and answered.
   virtual void serve(Epoch epoch) = 0;
@@ -127,7 +129,9 @@ class Replica {
   void on_disconnected(const Member& peer, Moment now);
   /// As watched: may be old, or seen before.
   void on_record(const PartitionRecord& record, Revision revision, Moment now);
-  void on_record_read(const PartitionRecord& record, Revision revision, Moment now);
+  /// @param number  of `read_record`.
+  void on_record_read(std::uint64_t number, const PartitionRecord& record, Revision revision,
+                      Moment now);
   void on_swapped(Revision revision, Moment now);
   /// @param current  what stood in the way.
   void on_not_swapped(const PartitionRecord& current, Revision revision, Moment now);
@@ -173,12 +177,14 @@ class Replica {
   // replica.cpp: what all roles share.
   [[nodiscard]] bool admit(const Member& from, Epoch epoch, Moment now);
   void promise(Epoch epoch, const Member& claimant, Moment now);
+  void read_record();
   void swap(PartitionRecord record);
   void retry_swap(Moment now);
   void won(const PartitionRecord& record, Moment now);
   /// @param patience  for how long not to stand.
   void step_down(Moment now, Moment patience);
   void halt(Errc code, std::string why);
+  void halt_on(const PartitionRecord& record, Revision revision);
   void ask_log_to_cut(BatchNo to);
   void ask_log_to_append(BatchNo end, std::string batches);
   void on_log_at_rest(Moment now);
@@ -250,7 +256,7 @@ class Replica {
   std::optional<PartitionRecord> record_;
   Revision revision_;  ///< of `record_`
   std::optional<PendingSwap> swap_;
-  Epoch promise_at_read_;  ///< the promise when the record was asked for
+  std::optional<RecordReading> reading_;  ///< the last one
   std::set<Member> connected_;
   BatchNo committed_;
   LogOperation last_operation_ = 0;

@@ -93,8 +93,7 @@ void Replica::abandon_change() {
 void Replica::stand_for(PartitionRecord next) {
   if (record_->epoch < promise_) {
     // The watch is behind: whoever was promised that epoch has written it into the record.
-    promise_at_read_ = promise_;
-    return ports_.read_record();
+    return read_record();
   }
   ++next.epoch;
   swap(std::move(next));

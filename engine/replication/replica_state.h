@@ -100,6 +100,13 @@ struct PendingSwap {
   std::optional<Moment> retry_at;  ///< set when its answer was lost
 };
 
+/// The record has been asked for. No answer is older than what was known then.
+struct RecordReading {
+  std::uint64_t number = 0;
+  Epoch promise;
+  Revision revision;
+};
+
 struct PendingOperation {
   LogOperation number = 0;
   BatchNo end;  ///< of the log once it is done

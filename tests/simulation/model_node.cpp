@@ -17,7 +17,7 @@ void ModelNode::start(Moment now) {
   up = true;
   paused = slow = false;
   deferred.clear();
-  writing_ = serving_ = stopping_ = syncing_ = false;
+  writing_ = serving_ = stopping_ = syncing_ = cutting_ = false;
   queue_.clear();
   waiting_.clear();
   reads_.clear();
@@ -39,6 +39,17 @@ void ModelNode::stop() {
   std::multimap<std::size_t, std::function<void(bool)>> waiting;
   waiting.swap(waiting_);
   for (auto& [batch, done] : waiting) done(false);
+}
+
+/// What was not synced is lost from some batch on, or was never cut.
+void ModelNode::lose_power() {
+  if (cutting_ && cluster.chance(0.5)) {
+    log.batches = before_cut_;
+  } else if (log.batches.size() > log.durable) {
+    log.batches.resize(log.durable + cluster.random(log.batches.size() - log.durable + 1));
+  }
+  log.durable = log.batches.size();
+  cutting_ = false;
 }
 
 void ModelNode::send(const Member& to, replication::Message message) {
@@ -69,13 +80,27 @@ void ModelNode::compare_and_set(Revision expected, const PartitionRecord& record
   cluster.compare_and_set(number, expected, record);
 }
 
-void ModelNode::read_record() { cluster.read_record(number); }
+void ModelNode::read_record(std::uint64_t read) { cluster.read_record(number, read); }
+
+/// Now and then: then all that is left in the log is durable.
+bool ModelNode::log_fails(replication::LogOperation operation) {
+  if (!cluster.faulty_ || !cluster.chance(cluster.faults_.log_failure)) return false;
+  ++log_failures_;
+  const std::size_t unsynced = log.batches.size() - log.durable;
+  log.batches.resize(log.durable + cluster.random(unsynced + 1));
+  log.durable = log.batches.size();
+  cutting_ = false;
+  replica->on_log_failed(operation, cluster.now_);
+  return true;
+}
 
 void ModelNode::append(replication::LogOperation operation, std::string bytes) {
-  on_disk([this, operation, bytes = std::move(bytes)] {
+  on_disk([this, operation, bytes = std::move(bytes), failures = log_failures_] {
+    if (failures != log_failures_) return;
     // It was in the page cache for some time, which a crash of the process leaves.
     for (const ModelBatch& batch : ModelLog::decode(bytes)) log.batches.push_back(batch);
-    on_disk([this, operation, end = log.batches.size()] {
+    on_disk([this, operation, failures, end = log.batches.size()] {
+      if (failures != log_failures_ || log_fails(operation)) return;
       log.durable = std::max(log.durable, std::min(end, log.batches.size()));
       replica->on_log_done(operation, cluster.now_);
     });
@@ -83,14 +108,21 @@ void ModelNode::append(replication::LogOperation operation, std::string bytes) {
 }
 
 void ModelNode::cut(replication::LogOperation operation, BatchNo to) {
-  on_disk([this, operation, to] {
+  on_disk([this, operation, to, failures = log_failures_] {
+    if (failures != log_failures_ || log_fails(operation)) return;
     if (to.value < log.published) return cluster.fail("a published batch is cut");
     for (std::size_t i = to.value; i < log.batches.size() && i < cluster.truth_.size(); ++i) {
       if (log.batches[i] == cluster.truth_[i]) return cluster.fail("a committed batch is cut");
     }
+    cutting_ = true;
+    before_cut_ = log.batches;
     log.batches.resize(std::min(log.batches.size(), static_cast<std::size_t>(to.value)));
     log.durable = std::min(log.durable, log.batches.size());
-    on_disk([this, operation] { replica->on_log_done(operation, cluster.now_); });
+    on_disk([this, operation, failures] {
+      if (failures != log_failures_) return;
+      cutting_ = false;
+      replica->on_log_done(operation, cluster.now_);
+    });
   });
 }
 

@@ -17,7 +17,7 @@ class ModelNode final : public replication::ReplicaPorts {
   void send(const Member& to, replication::Message message) override;
   void store_promise(Epoch epoch) override;
   void compare_and_set(Revision expected, const PartitionRecord& record) override;
-  void read_record() override;
+  void read_record(std::uint64_t read) override;
   void append(replication::LogOperation operation, std::string batches) override;
   void cut(replication::LogOperation operation, BatchNo to) override;
   void publish(BatchNo end) override;
@@ -59,6 +59,8 @@ class ModelNode final : public replication::ReplicaPorts {
  private:
   friend class ReplicaCluster;
   void on_disk(std::function<void()> done);
+  [[nodiscard]] bool log_fails(replication::LogOperation operation);
+  void lose_power();
   void write();
   void stopped();
 
@@ -73,7 +75,8 @@ class ModelNode final : public replication::ReplicaPorts {
   std::map<std::uint64_t, std::function<void(std::optional<std::size_t>)>> reads_;
   std::uint64_t last_read_ = 0;
   Moment disk_free_{};
-  bool cutting_ = false;
+  std::uint64_t log_failures_ = 0;  ///< what was asked before one of them is not done after it
+  bool cutting_ = false;            ///< and the disk may not know it yet
   std::vector<ModelBatch> before_cut_;
   bool storing_ = false;
   Epoch being_stored_;

@@ -33,6 +33,7 @@ Faults Faults::some(std::uint64_t seed) {
   faults.connection_break = perhaps(4);
   faults.partition = perhaps(2);
   faults.slow_disk = perhaps(1);
+  faults.log_failure = perhaps(0.1);
   faults.coordinator_outage = perhaps(0.5);
   faults.lost_answer = perhaps(0.5);
   faults.late_request = perhaps(0.4);
@@ -57,6 +58,7 @@ Faults Faults::many(std::uint64_t seed) {
   faults.connection_break = often(6);
   faults.partition = often(5);
   faults.slow_disk = often(3);
+  faults.log_failure = often(0.1);
   faults.coordinator_outage = often(0.5);
   faults.lost_answer = often(0.6);
   faults.late_request = often(0.6);
@@ -269,10 +271,14 @@ void ReplicaCluster::compare_and_set(std::size_t n, Revision expected,
   });
 }
 
-void ReplicaCluster::read_record(std::size_t n) {
-  after(delay(200, 2'000), [this, n, life = nodes_[n]->life] {
+void ReplicaCluster::read_record(std::size_t n, std::uint64_t read) {
+  after(delay(200, 2'000), [this, n, read, life = nodes_[n]->life] {
     if (!coordinator_up_ || nodes_[n]->life != life) return;
-    show_record(n, record_, revision_, true);
+    const bool late = faulty_ && chance(faults_.late_request);
+    after(late ? delay(100'000, 4'000'000) : Moment(0),
+          [this, n, read, life, record = record_, revision = revision_] {
+            if (nodes_[n]->life == life) show_record(n, record, revision, read);
+          });
   });
 }
 
@@ -282,19 +288,19 @@ void ReplicaCluster::announce() {
     const Moment wait = stale ? delay(50'000, 3'000'000) : delay(200, 5'000);
     after(wait, [this, n, record = record_, revision = revision_] {
       if (!coordinator_up_) return;
-      show_record(n, record, revision, false);
+      show_record(n, record, revision);
       if (!faulty_ || !chance(faults_.stale_watch)) return;
       const auto& [old, then] = past_records_[random(past_records_.size())];
-      show_record(n, old, then, false);
+      show_record(n, old, then);
     });
   }
 }
 
 void ReplicaCluster::show_record(std::size_t n, const PartitionRecord& record, Revision revision,
-                                 bool read) {
+                                 std::uint64_t read) {
   after(delay(200, 2'000), [this, n, record, revision, read, life = nodes_[n]->life] {
     on_node(n, life, [this, n, record, revision, read] {
-      if (read) return nodes_[n]->replica->on_record_read(record, revision, now_);
+      if (read != 0) return nodes_[n]->replica->on_record_read(read, record, revision, now_);
       nodes_[n]->replica->on_record(record, revision, now_);
     });
   });
@@ -311,7 +317,7 @@ void ReplicaCluster::start(std::size_t n) {
   const auto look = std::make_shared<std::function<void()>>();
   *look = [this, n, life, weak = std::weak_ptr(look)] {
     if (nodes_[n]->life != life) return;
-    if (coordinator_up_) show_record(n, record_, revision_, false);
+    if (coordinator_up_) show_record(n, record_, revision_);
     if (const auto again = weak.lock()) {
       after(delay(500'000, 1'500'000), [again] { (*again)(); });
     }
@@ -328,15 +334,15 @@ void ReplicaCluster::start(std::size_t n) {
 
 void ReplicaCluster::crash(std::size_t n, bool power) {
   ModelNode& node = *nodes_[n];
-  if (!node.up) return;
-  // Never more disks than a list can do without.
+  if (!node.up) return power ? node.lose_power() : void();  // after it was killed
+  // Never more disks than a list can do without; but a change of members can be taken back.
   const auto can_lose = [&](const MemberList& list) {
     return majority(list, [&](const Member& member) {
       return member.node.value != n && nodes_[member.node.value]->self == member;
     });
   };
-  const bool wipe = faulty_ && chance(faults_.wipe) && can_lose(record_.replicas) &&
-                    (!record_.changing() || can_lose(record_.old_replicas));
+  const bool wipe = faulty_ && chance(faults_.wipe) &&
+                    can_lose(record_.changing() ? record_.old_replicas : record_.replicas);
   log("node " + std::to_string(n) + (power ? " loses power" : " is killed") +
       (wipe ? ", and its disk" : ""));
   if (node.storing_ && chance(0.5)) node.promise = std::max(node.promise, node.being_stored_);
@@ -348,9 +354,7 @@ void ReplicaCluster::crash(std::size_t n, bool power) {
     link(n, peer).seen[n < peer ? 0 : 1] = 0;
   }
   ModelLog& log = node.log;
-  if (power && log.batches.size() > log.durable) {
-    log.batches.resize(log.durable + random(log.batches.size() - log.durable + 1));
-  }
+  if (power) node.lose_power();
   if (wipe) {
     log.batches.clear();
     log.durable = 0;
@@ -373,7 +377,12 @@ void ReplicaCluster::change_members() {
     }
     if (spare.empty()) return;
     std::shuffle(spare.begin(), spare.end(), random_);
-    if (grow && spare.size() >= 2) {
+    if (chance(0.3)) {
+      // Any of all nodes, fewer of them perhaps.
+      target.insert(target.end(), spare.begin(), spare.end());
+      std::shuffle(target.begin(), target.end(), random_);
+      target.resize(target.size() > 5 && chance(0.5) ? 5 : 3);
+    } else if (grow && spare.size() >= 2) {
       target.push_back(spare[0]);
       target.push_back(spare[1]);
     } else {
@@ -486,7 +495,8 @@ void ReplicaCluster::settle() {
   std::set<std::size_t> majority;
   keep(record_.replicas, majority);
   keep(record_.old_replicas, majority);
-  const bool possible = record_.agreed(
+  const bool possible = keelson::replication::majority(
+      record_.changing() ? record_.old_replicas : record_.replicas,
       [&](const Member& member) { return nodes_[member.node.value]->self == member; });
   for (std::size_t n = 0; n < nodes_.size(); ++n) {
     stays_down_[n] = !majority.contains(n);

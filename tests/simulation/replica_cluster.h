@@ -36,9 +36,10 @@ struct Faults {
   double connection_break = 0;
   double partition = 0;  ///< one way, for some time
   double slow_disk = 0;
+  double log_failure = 0;  ///< probability, of what a follower does to its log
   double coordinator_outage = 0;
-  double lost_answer = 0;  ///< probability, of a compare-and-set
-  double late_request = 0;
+  double lost_answer = 0;   ///< probability, of a compare-and-set
+  double late_request = 0;  ///< and of a late answer to a reading
   double stale_watch = 0;
   double lost_message = 0;
   double repeated_message = 0;
@@ -119,9 +120,11 @@ class ReplicaCluster {
 
   // Coordinator.
   void compare_and_set(std::size_t node, Revision expected, const PartitionRecord& wanted);
-  void read_record(std::size_t node);
+  void read_record(std::size_t node, std::uint64_t read);
   void announce();
-  void show_record(std::size_t node, const PartitionRecord& record, Revision revision, bool read);
+  /// @param read  number of a reading; 0: as watched.
+  void show_record(std::size_t node, const PartitionRecord& record, Revision revision,
+                   std::uint64_t read = 0);
 
   // Faults.
   void inject(double rate, const std::function<void()>& fault);

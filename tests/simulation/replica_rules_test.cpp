@@ -61,21 +61,40 @@ class Scripted final : public ReplicaPorts {
       task();
     }
   }
-  /// Stands, wins, and begins its epoch with the promise of `kSecond`.
-  void lead(Epoch epoch) {
-    see(epoch - 1, kThird, 1);
+  /// Hears nobody for some time, and nobody else does.
+  void stand() {
     now += 10s;
     replica->on_tick(now);
     for (const Member& peer : {kSecond, kThird}) {
       receive(peer, ProbeAnswer{last<Probe>(peer)->round, {}, false});
     }
     replica->on_tick(now);
+  }
+  /// Stands, and wins.
+  void take_over(Epoch epoch) {
+    see(epoch - 1, kThird, 1);
+    stand();
     REQUIRE(swapped);
     replica->on_swapped(Revision(2), now);
     run_disk();
+  }
+  /// And begins its epoch with the promise of `kSecond`.
+  void lead(Epoch epoch) {
+    take_over(epoch);
     receive(kSecond, Promised{epoch, {}});
     run_disk();
   }
+  /// Follows `kSecond`, whose log has all of this one.
+  void follow(Epoch epoch) {
+    receive(kSecond, Fence{epoch});
+    run_disk();
+    receive(kSecond, Append{epoch, 1, {}, true, {}, {}, {}});
+    REQUIRE(last<Follow>(kSecond));
+    const Follow asked = *last<Follow>(kSecond);
+    receive(kSecond, Matched{epoch, asked.number, asked.tail.end});
+  }
+  /// What was asked of the disk fails.
+  void lose_disk() { disk_.clear(); }
   /// The last message of that kind to `to`.
   template <class Content>
   std::optional<Content> last(const Member& to) const {
@@ -91,7 +110,7 @@ class Scripted final : public ReplicaPorts {
     disk_.push_back([this, epoch] { replica->on_promise_stored(epoch, now); });
   }
   void compare_and_set(Revision, const PartitionRecord& record) override { swapped = record; }
-  void read_record() override {}
+  void read_record(std::uint64_t number) override { reading = number; }
   void append(LogOperation operation, std::string bytes) override {
     disk_.push_back([this, operation, bytes = std::move(bytes)] {
       for (const ModelBatch& batch : ModelLog::decode(bytes)) log.batches.push_back(batch);
@@ -117,13 +136,17 @@ class Scripted final : public ReplicaPorts {
   void step_down() override { replica_stops(); }
   void read_ready(std::uint64_t, BatchNo) override {}
   void read_failed(std::uint64_t) override {}
-  void halt(Error reason) override { FAIL(reason.message()); }
+  void halt(Error reason) override {
+    if (!may_halt) FAIL(reason.message());
+  }
 
   Moment now = 100s;
   ModelLog log;
   std::optional<Replica> replica;
   std::vector<std::pair<Member, Message>> sent;
   std::optional<PartitionRecord> swapped;
+  std::uint64_t reading = 0;
+  bool may_halt = false;
 
  private:
   void replica_stops() {
@@ -150,6 +173,24 @@ bool takes_batches_of_a_zombie() {
   return !node.last<Refused>(kSecond);
 }
 
+/// An acknowledgement of epoch 2 arrives when the same leader has begun epoch 4, with another batch
+/// at that place.
+bool counts_an_answer_of_an_earlier_epoch() {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.receive(kThird, Fence{Epoch(3)});
+  node.run_disk();
+  node.see(Epoch(3), kThird, 3);
+  node.stand();
+  node.replica->on_swapped(Revision(4), node.now);
+  node.run_disk();
+  node.receive(kSecond, Promised{Epoch(4), {}});
+  node.run_disk();
+  REQUIRE(node.log.end() == LogEnd{Epoch(4), BatchNo(3)});
+  node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(3)});
+  return node.log.published > 0;
+}
+
 /// Figure 8 of the Raft paper: a batch of an earlier epoch on a majority may still be replaced, as
 /// long as nothing of the leader's own epoch is above it.
 bool commits_an_older_batch() {
@@ -168,6 +209,10 @@ bool changes_to_members_that_have_nothing() {
   return node.replica->change_members({kSelf, kFourth, kFifth}, node.now).has_value();
 }
 
+std::string encoded(const ModelBatch& batch) {
+  return {reinterpret_cast<const char*>(&batch), sizeof(batch)};
+}
+
 void check(Rule rule, bool (*happens)()) {
   CHECK_FALSE(happens());
   const LeftOut left_out(rule);
@@ -184,10 +229,55 @@ TEST_CASE("replication rule 2: a leader of an earlier epoch is refused") {
   check(Rule::refuse_lower_requests, takes_batches_of_a_zombie);
 }
 
+TEST_CASE("replication rule 2: answers to what was asked in an earlier epoch are dropped") {
+  check(Rule::ignore_lower_answers, counts_an_answer_of_an_earlier_epoch);
+}
+
 TEST_CASE("replication rule 8: batches of earlier epochs are not committed by themselves") {
   check(Rule::commit_own_epoch, commits_an_older_batch);
 }
 
 TEST_CASE("replication rule 9: members without the leader's log cannot take over") {
   check(Rule::caught_up_majority, changes_to_members_that_have_nothing);
+}
+
+TEST_CASE("replication rule 15: a late answer is no older record") {
+  Scripted node({{Epoch(1), 0}}, Epoch(3));
+  node.see(Epoch(2), kThird, 1);
+  node.stand();
+  const std::uint64_t first = node.reading;
+  REQUIRE(first != 0);
+  node.receive(kSecond, Fence{Epoch(4)});
+  node.run_disk();
+  node.receive(kSecond, Succeed{Epoch(4)});
+  REQUIRE(node.reading > first);
+  const PartitionRecord record{Epoch(3), kThird, {kSelf, kSecond, kThird}, {}};
+  node.replica->on_record_read(first, record, Revision(2), node.now);
+  CHECK_FALSE(node.replica->halted());
+  // Now it is: whoever was promised epoch 4 had written it there before.
+  node.may_halt = true;
+  node.replica->on_record_read(node.reading, record, Revision(2), node.now);
+  CHECK(node.replica->halted());
+}
+
+TEST_CASE("replication rule 15: a coordinator that has gone back is noticed at the next election") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.see(Epoch(1), kThird, 9);
+  node.stand();
+  REQUIRE(node.swapped);
+  const PartitionRecord record{Epoch(1), kThird, {kSelf, kSecond, kThird}, {}};
+  node.replica->on_not_swapped(record, Revision(7), node.now);
+  CHECK_FALSE(node.replica->halted());  // that may be a late answer
+  REQUIRE(node.reading != 0);
+  node.may_halt = true;
+  node.replica->on_record_read(node.reading, record, Revision(7), node.now);
+  CHECK(node.replica->halted());
+}
+
+TEST_CASE("replication rule 15: a later revision of an earlier epoch is refused") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.may_halt = true;
+  node.see(Epoch(1), kThird, 3);
+  CHECK(node.replica->halted());
 }
