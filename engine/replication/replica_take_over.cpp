@@ -33,6 +33,7 @@ void Replica::tick_taking_over(TakingOver& taking, Moment now) {
     for (const Member& member : others()) fence(member);  // also says that it is alive
   }
   if (now - taking.pulled_at > options_.times.suspicion) {
+    if (taking.source) taking.promised.erase(*taking.source);  // until it answers again
     taking.source.reset();
     try_to_start(now);
   }

@@ -241,6 +241,26 @@ TEST_CASE("replication rule 9: members without the leader's log cannot take over
   check(Rule::caught_up_majority, changes_to_members_that_have_nothing);
 }
 
+TEST_CASE("replication rule 5: a member that has promised and then falls silent is not copied") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.take_over(Epoch(2));
+  node.receive(kSecond, Promised{Epoch(2), {Epoch(1), BatchNo(3)}});
+  REQUIRE(node.last<Pull>(kSecond));
+  node.receive(kThird, Promised{Epoch(2), {Epoch(1), BatchNo(2)}});
+  node.now += 2s;
+  node.replica->on_tick(node.now);
+  const auto pull = node.last<Pull>(kThird);
+  REQUIRE(pull);
+  node.receive(kThird, Pulled{Epoch(2),
+                              pull->number,
+                              BatchNo(1),
+                              BatchNo(2),
+                              {Epoch(1), BatchNo(2)},
+                              encoded({Epoch(1), 7})});
+  node.run_disk();
+  CHECK(node.replica->role() == Replica::Role::starting);
+}
+
 TEST_CASE("replication rule 15: a late answer is no older record") {
   Scripted node({{Epoch(1), 0}}, Epoch(3));
   node.see(Epoch(2), kThird, 1);
