@@ -81,7 +81,10 @@ void Replica::on(const Member& from, const Append& append, Moment now) {
   // Before its epoch has started the leader itself may not know all that readers have seen here.
   if (!following.readable_at && append.started) following.readable_at = append.commit;
   publish_known(following);
-  if (append.first > following.expected) {  // one got lost, or the log refused it
+  // A batch got lost, or the leader has forgotten that it knows where this log ends.
+  const bool astray = append.batches.empty() ? append.first != following.expected
+                                             : append.first > following.expected;
+  if (astray) {
     following.asked_at.reset();
     following.matched = false;
     ask_to_follow(following, now);

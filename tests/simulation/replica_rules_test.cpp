@@ -261,6 +261,17 @@ TEST_CASE("replication rule 5: a member that has promised and then falls silent 
   CHECK(node.replica->role() == Replica::Role::starting);
 }
 
+TEST_CASE("replication rule 7: a follower that its leader has forgotten asks again") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.follow(Epoch(2));
+  const std::uint64_t asked = node.last<Follow>(kSecond)->number;
+  node.receive(kSecond, Append{Epoch(2), 2, {}, true, BatchNo(1), BatchNo(1), {}});
+  CHECK(node.last<Follow>(kSecond)->number == asked);
+  // It was dropped from the learners and has come back: the leader knows it as new.
+  node.receive(kSecond, Append{Epoch(2), 3, {}, true, BatchNo(0), BatchNo(0), {}});
+  CHECK(node.last<Follow>(kSecond)->number > asked);
+}
+
 TEST_CASE("replication rule 15: a late answer is no older record") {
   Scripted node({{Epoch(1), 0}}, Epoch(3));
   node.see(Epoch(2), kThird, 1);
