@@ -22,8 +22,9 @@ bool Replica::hears_leader(Moment now) const {
 }
 
 void Replica::tick_following(Following& following, Moment now) {
-  // Also who waits for the outcome of an earlier try, or for its promise to be durable.
-  if (!record_ || !record_->has(self_) || swap_ || promising_) return;
+  // Nor who waits for the outcome of an earlier try or for its promise to be durable, nor one whose
+  // disk does not answer: it could not begin an epoch.
+  if (!record_ || !record_->has(self_) || swap_ || promising_ || !log_at_rest()) return;
   if (following.probe) {
     const bool all = std::ranges::all_of(others(), [&](const Member& member) {
       return !connected(member) || following.probe->answers.contains(member);

@@ -272,6 +272,21 @@ TEST_CASE("replication rule 7: a follower that its leader has forgotten asks aga
   CHECK(node.last<Follow>(kSecond)->number > asked);
 }
 
+TEST_CASE("replication rule 14: who waits for its own disk does not stand") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.now += 2s;
+  node.replica->on_tick(node.now);
+  REQUIRE(node.replica->role() == Replica::Role::following);
+  node.sent.clear();
+  node.now += 10s;
+  node.replica->on_tick(node.now);
+  CHECK_FALSE(node.last<Probe>(kSecond));
+  node.run_disk();
+  node.replica->on_tick(node.now);
+  CHECK(node.last<Probe>(kSecond));
+}
+
 TEST_CASE("replication rule 15: a late answer is no older record") {
   Scripted node({{Epoch(1), 0}}, Epoch(3));
   node.see(Epoch(2), kThird, 1);
