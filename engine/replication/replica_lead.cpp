@@ -250,7 +250,7 @@ void Replica::finish_change(Moment) {
 Result<void> Replica::hand_over(const Member& successor, Moment) {
   const auto* const leading = std::get_if<Leading>(&state_);
   if (leading == nullptr || !leading->started) return fail(Errc::not_leader, "");
-  if (!connected(successor) || durable_at(successor) < committed_) {
+  if (!record_->has(successor) || !connected(successor) || durable_at(successor) < committed_) {
     return fail(Errc::not_enough_replicas, "the successor has not got all of the log yet");
   }
   ports_.send(successor, Succeed{leading->epoch});

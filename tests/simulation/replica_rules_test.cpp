@@ -287,6 +287,16 @@ TEST_CASE("replication rule 14: who waits for its own disk does not stand") {
   CHECK(node.last<Probe>(kSecond));
 }
 
+TEST_CASE("replication rule 14: only a member is asked to succeed") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(2)});
+  node.replica->catch_up({kFourth}, node.now);
+  node.receive(kFourth, Ack{Epoch(2), 1, BatchNo(2)});
+  CHECK_FALSE(node.replica->hand_over(kFourth, node.now));
+  CHECK(node.replica->hand_over(kSecond, node.now));
+}
+
 TEST_CASE("replication rule 15: a late answer is no older record") {
   Scripted node({{Epoch(1), 0}}, Epoch(3));
   node.see(Epoch(2), kThird, 1);
