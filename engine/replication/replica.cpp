@@ -241,7 +241,8 @@ void Replica::on_log_done(LogOperation operation, Moment now) {
   if (log_at_rest()) on_log_at_rest(now);
 }
 
-void Replica::on_log_failed(LogOperation, Moment now) {
+void Replica::on_log_failed(LogOperation operation, Moment now) {
+  if (operations_.empty() || operation < operations_.front().number) return;  // with an earlier one
   operations_.clear();
   retry_log_at_ = now + options_.times.heartbeat;
   if (auto* const following = std::get_if<Following>(&state_)) {

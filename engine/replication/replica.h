@@ -138,7 +138,8 @@ class Replica {
   void on_swap_unknown(Moment now);
   void on_promise_stored(Epoch epoch, Moment now);
   void on_log_done(LogOperation operation, Moment now);
-  /// Whatever was asked of the log after `operation` is not done either.
+  /// Whatever was asked of the log after `operation`, until now, is not done either. All that the
+  /// log holds is durable.
   void on_log_failed(LogOperation operation, Moment now);
   /// This node, leading, has appended batches up to `end`, or made them durable.
   void on_appended(BatchNo end, Moment now);

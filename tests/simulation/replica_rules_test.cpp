@@ -272,6 +272,32 @@ TEST_CASE("replication rule 7: a follower that its leader has forgotten asks aga
   CHECK(node.last<Follow>(kSecond)->number > asked);
 }
 
+TEST_CASE("replication rule 7: what failed with an earlier operation says nothing of later ones") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.follow(Epoch(2));
+  const auto append = [&](std::uint64_t first) {
+    node.receive(
+        kSecond,
+        Append{
+            Epoch(2), 2, {}, true, BatchNo(first), BatchNo(first + 1), encoded({Epoch(2), first})});
+  };
+  append(1);
+  append(2);
+  node.lose_disk();
+  node.replica->on_log_failed(1, node.now);
+  node.now += 500ms;
+  node.follow(Epoch(2));
+  append(1);
+  node.replica->on_log_failed(2, node.now);
+  // What is being written is not told to a new leader before it is durable.
+  node.receive(kThird, Fence{Epoch(3)});
+  node.replica->on_promise_stored(Epoch(3), node.now);
+  CHECK_FALSE(node.last<Promised>(kThird));
+  node.run_disk();
+  REQUIRE(node.last<Promised>(kThird));
+  CHECK(node.last<Promised>(kThird)->durable == LogEnd{Epoch(2), BatchNo(2)});
+}
+
 TEST_CASE("replication rule 14: who waits for its own disk does not stand") {
   Scripted node({{Epoch(1), 0}}, Epoch(1));
   node.lead(Epoch(2));
