@@ -259,15 +259,17 @@ void ReplicaCluster::compare_and_set(std::size_t n, Revision expected,
       announce();
     }
     if (faulty_ && chance(faults_.lost_answer)) return;
-    after(delay(200, 2'000), [this, n, swapped, record = record_, revision = revision_, answer] {
-      answer([this, n, swapped, record, revision] {
-        if (swapped) {
-          nodes_[n]->replica->on_swapped(revision, now_);
-        } else {
-          nodes_[n]->replica->on_not_swapped(record, revision, now_);
-        }
-      });
-    });
+    const bool late_answer = faulty_ && chance(faults_.late_request);
+    after(late_answer ? delay(100'000, 900'000) : delay(200, 2'000),
+          [this, n, swapped, record = record_, revision = revision_, answer] {
+            answer([this, n, swapped, record, revision] {
+              if (swapped) {
+                nodes_[n]->replica->on_swapped(revision, now_);
+              } else {
+                nodes_[n]->replica->on_not_swapped(record, revision, now_);
+              }
+            });
+          });
   });
 }
 
@@ -590,15 +592,20 @@ void ReplicaCluster::acknowledge(std::uint64_t command) {
 /// Reads at whoever thinks to lead see all that was acknowledged before.
 void ReplicaCluster::read() {
   for (auto& node : nodes_) {
-    if (!node->up || node->paused ||
-        node->replica->role() == replication::Replica::Role::following) {
-      continue;
+    if (!node->up || node->replica->role() == replication::Replica::Role::following) continue;
+    const auto ask = [this, asked = node.get(), before = truth_.size()] {
+      asked->read([this, before](std::optional<std::size_t> end) {
+        if (!end) return;
+        ++reads_;
+        if (*end < before) fail("a linearizable read misses what was committed before it");
+      });
+    };
+    if (!node->paused) {
+      ask();
+    } else if (chance(0.2)) {
+      // A zombie may look at it before it hears of its successor.
+      node->deferred.push_front(ask);
     }
-    node->read([this, before = truth_.size()](std::optional<std::size_t> end) {
-      if (!end) return;
-      ++reads_;
-      if (*end < before) fail("a linearizable read misses what was committed before it");
-    });
   }
   after(delay(1'000, 50'000), [this] { read(); });
 }

@@ -39,7 +39,7 @@ struct Faults {
   double log_failure = 0;  ///< probability, of what a follower does to its log
   double coordinator_outage = 0;
   double lost_answer = 0;   ///< probability, of a compare-and-set
-  double late_request = 0;  ///< and of a late answer to a reading
+  double late_request = 0;  ///< and of a late answer, to a reading too
   double stale_watch = 0;
   double lost_message = 0;
   double repeated_message = 0;

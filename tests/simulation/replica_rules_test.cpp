@@ -241,6 +241,21 @@ TEST_CASE("replication rule 9: members without the leader's log cannot take over
   check(Rule::caught_up_majority, changes_to_members_that_have_nothing);
 }
 
+TEST_CASE(
+    "replication rule 2: an epoch that was won is not begun after a promise to a higher one") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.see(Epoch(1), kThird, 1);
+  node.stand();
+  REQUIRE(node.swapped);
+  node.receive(kSecond, Fence{Epoch(3)});
+  node.run_disk();
+  REQUIRE(node.last<Promised>(kSecond));
+  node.replica->on_swapped(Revision(2), node.now);
+  node.run_disk();
+  CHECK(node.replica->role() == Replica::Role::following);
+  CHECK_FALSE(node.last<Fence>(kThird));
+}
+
 TEST_CASE("replication rule 5: a member that has promised and then falls silent is not copied") {
   Scripted node({{Epoch(1), 0}}, Epoch(1));
   node.take_over(Epoch(2));
@@ -270,6 +285,21 @@ TEST_CASE("replication rule 7: a follower that its leader has forgotten asks aga
   // It was dropped from the learners and has come back: the leader knows it as new.
   node.receive(kSecond, Append{Epoch(2), 3, {}, true, BatchNo(0), BatchNo(0), {}});
   CHECK(node.last<Follow>(kSecond)->number > asked);
+}
+
+TEST_CASE("replication rule 7: a second copy of an older answer cuts nothing") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.follow(Epoch(2));
+  const std::uint64_t asked = node.last<Follow>(kSecond)->number;
+  node.receive(kSecond,
+               Append{Epoch(2), 2, {}, true, BatchNo(1), BatchNo(2), encoded({Epoch(2), 7})});
+  node.run_disk();
+  REQUIRE(node.last<Ack>(kSecond)->durable == BatchNo(2));
+  node.receive(kSecond, Append{Epoch(2), 3, {}, true, BatchNo(3), BatchNo(3), {}});
+  REQUIRE(node.last<Follow>(kSecond)->number > asked);
+  node.receive(kSecond, Matched{Epoch(2), asked, BatchNo(1)});
+  node.run_disk();
+  CHECK(node.log.batches.size() == 2);
 }
 
 TEST_CASE("replication rule 7: what failed with an earlier operation says nothing of later ones") {
