@@ -165,7 +165,7 @@ class Replica {
   [[nodiscard]] Role role() const;
   /// The highest epoch it has promised to obey, durably.
   [[nodiscard]] Epoch promise() const { return promise_; }
-  /// Of the epoch promised; nothing when it is not heard from.
+  /// Of the epoch promised, once it was heard; it may be silent by now.
   [[nodiscard]] std::optional<Member> leader() const;
   /// Whether readers may be served from this replica: what they see never goes back.
   [[nodiscard]] bool readable() const { return readable_; }
