@@ -2,19 +2,15 @@
 
 #include <utility>
 
+#include "engine/replication/record_watcher.h"
+
 namespace keelson::replication {
 
-struct LocalCoordinator::Watcher {
-  std::string prefix;
-  std::function<void(const Change&)> changed;
-};
+struct LocalCoordinator::Watcher : RecordWatcher {
+  Watcher(std::string prefix_, std::function<void(const Change&)> changed)
+      : RecordWatcher(std::move(changed)), prefix(std::move(prefix_)) {}
 
-class LocalCoordinator::Watching final : public Watch {
- public:
-  explicit Watching(std::shared_ptr<Watcher> watcher) : watcher_(std::move(watcher)) {}
-
- private:
-  std::shared_ptr<Watcher> watcher_;
+  const std::string prefix;
 };
 
 class LocalCoordinator::Present final : public Presence {
@@ -67,7 +63,7 @@ void LocalCoordinator::compare_and_set(std::string key, Revision expected, std::
       result.current = found->second;
     }
   }
-  for (const auto& watcher : told) watcher->changed({key, result.current});
+  for (const auto& watcher : told) watcher->tell({key, result.current});
   done(std::move(result));
 }
 
@@ -84,7 +80,7 @@ void LocalCoordinator::put(const std::string& key, std::optional<std::string> va
     }
     told = watchers_of(key);
   }
-  for (const auto& watcher : told) watcher->changed({key, record});
+  for (const auto& watcher : told) watcher->tell({key, record});
 }
 
 std::unique_ptr<Coordinator::Watch> LocalCoordinator::watch(
@@ -98,8 +94,8 @@ std::unique_ptr<Coordinator::Watch> LocalCoordinator::watch(
       if (key.starts_with(watcher->prefix)) now.push_back({key, record});
     }
   }
-  for (const Change& change : now) watcher->changed(change);
-  return std::make_unique<Watching>(std::move(watcher));
+  for (const Change& change : now) watcher->tell(change);
+  return std::make_unique<RecordWatch>(std::move(watcher));
 }
 
 std::unique_ptr<Coordinator::Presence> LocalCoordinator::appear(std::string key, std::string value,

@@ -24,7 +24,6 @@ class LocalCoordinator final : public Coordinator {
 
  private:
   struct Watcher;
-  class Watching;
   class Present;
 
   void put(const std::string& key, std::optional<std::string> value);

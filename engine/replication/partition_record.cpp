@@ -1,14 +1,13 @@
 #include "engine/replication/partition_record.h"
 
+#include <algorithm>
 #include <charconv>
-#include <cstddef>
 
 namespace keelson::replication {
 
 namespace {
 
 constexpr std::string_view kTitle = "keelson partition 1\n";
-constexpr std::size_t kMembersMax = 16;
 
 std::string text_of(const Member& member) {
   return std::to_string(member.node.value) + ":" + to_hex(member.data);
@@ -44,12 +43,14 @@ std::optional<MemberList> list_from(std::string_view text) {
   while (!text.empty()) {
     const std::size_t space = text.find(' ');
     const auto member = member_from(text.substr(0, space));
-    if (!member || contains(list, *member) || list.size() == kMembersMax) return std::nullopt;
+    if (!member) return std::nullopt;
     list.push_back(*member);
-    if (space == std::string_view::npos) return list;
+    if (list.size() > kMembersMax) return std::nullopt;
+    if (space == std::string_view::npos) break;
     text.remove_prefix(space + 1);
     if (text.empty()) return std::nullopt;
   }
+  if (!list.empty() && !check_members(list)) return std::nullopt;
   return list;
 }
 
@@ -77,6 +78,20 @@ MemberList PartitionRecord::members() const {
     if (!contains(all, member)) all.push_back(member);
   }
   return all;
+}
+
+Result<void> check_members(const MemberList& list) {
+  if (list.empty() || list.size() > kMembersMax) {
+    return fail(Errc::bad_request, "a partition has 1…" + std::to_string(kMembersMax) +
+                                       " replicas, not " + std::to_string(list.size()));
+  }
+  for (const Member& member : list) {
+    if (std::ranges::count(list, member) > 1) {
+      return fail(Errc::bad_request, "node " + std::to_string(member.node.value) +
+                                         " is named twice as a replica of a partition");
+    }
+  }
+  return {};
 }
 
 std::string encode_partition_record(const PartitionRecord& record) {

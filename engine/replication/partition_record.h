@@ -1,6 +1,7 @@
 // The record that the nodes of a cluster agree on for each partition, kept by the coordinator.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -35,7 +36,15 @@ struct PartitionRecord {
   }
 };
 
-/// Lines of `key value`.
+/// Of a list.
+inline constexpr std::size_t kMembersMax = 16;
+
+/// Whether a record can have `list` as its replicas.
+/// @error bad_request  it is empty or too long, or names a member twice.
+[[nodiscard]] Result<void> check_members(const MemberList& list);
+
+/// Lines of `key value`. Its lists must be good by `check_members`, but for an empty
+/// `old_replicas`.
 [[nodiscard]] std::string encode_partition_record(const PartitionRecord& record);
 /// Accepts what `encode_partition_record` writes and nothing else.
 /// @error corruption  context says what is wrong with it.

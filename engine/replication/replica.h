@@ -152,6 +152,7 @@ class Replica {
   /// Changes the members of the partition (rule 9): add, remove or replace any number. New ones
   /// should be `catch_up`ped first.
   /// @error not_leader
+  /// @error bad_request          `target` cannot be a list of members: see `check_members`.
   /// @error not_enough_replicas  no majority of `target` has the leader's log yet.
   /// @error overloaded           another change is under way.
   [[nodiscard]] Result<void> change_members(const MemberList& target, Moment now);

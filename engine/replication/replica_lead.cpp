@@ -219,12 +219,12 @@ void Replica::catch_up(MemberList learners, Moment now) {
 Result<void> Replica::change_members(const MemberList& target, Moment) {
   const auto* const leading = std::get_if<Leading>(&state_);
   if (leading == nullptr || !leading->started) return fail(Errc::not_leader, "");
+  KEELSON_TRY(check_members(target));
   if (record_->changing() || swap_ || promising_) {
     return fail(Errc::overloaded, "another change of members is under way");
   }
-  const bool reached = !target.empty() && majority(target, [&](const Member& member) {
-    return durable_at(member) > leading->start;
-  });
+  const bool reached =
+      majority(target, [&](const Member& member) { return durable_at(member) > leading->start; });
   if (!reached && holds(Rule::caught_up_majority)) {
     return fail(Errc::not_enough_replicas,
                 "no majority of the new members has the leader's log yet");

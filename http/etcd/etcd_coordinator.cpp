@@ -2,13 +2,13 @@
 
 #include <charconv>
 #include <cstdint>
-#include <map>
 #include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "engine/replication/record_watcher.h"
 #include "http/etcd/etcd_client.h"
 
 namespace keelson::http {
@@ -16,6 +16,8 @@ namespace keelson::http {
 namespace asio = boost::asio;
 using nlohmann::json;
 using replication::Record;
+using replication::RecordWatch;
+using replication::RecordWatcher;
 using replication::Revision;
 
 namespace {
@@ -154,61 +156,37 @@ asio::awaitable<void> run_swap(EtcdClient& client, std::string key, Revision exp
   done(std::move(swapped));
 }
 
-/// Between the coroutine and whoever may drop the watch meanwhile.
-class Watcher {
- public:
-  explicit Watcher(std::function<void(const replication::Coordinator::Change&)> changed)
-      : changed_(std::move(changed)) {}
-
-  /// False: dropped.
-  bool tell(const std::string& key, std::optional<Record> record) {
-    const std::lock_guard lock(mutex_);
-    if (dropped_) return false;
-    if (record) {
-      known_.insert(key);
-    } else {
-      known_.erase(key);
-    }
-    changed_({key, std::move(record)});
-    return !dropped_;
-  }
-  /// All there is at the moment.
-  bool tell_all(const std::map<std::string, Record>& records) {
-    const std::lock_guard lock(mutex_);
-    const std::set<std::string> before = known_;
-    for (const std::string& key : before) {
-      if (!records.contains(key) && !tell(key, std::nullopt)) return false;
-    }
-    for (const auto& [key, record] : records) {
-      if (!tell(key, record)) return false;
-    }
-    return !dropped_;
-  }
-  [[nodiscard]] bool dropped() {
-    const std::lock_guard lock(mutex_);
-    return dropped_;
-  }
-  void drop() {
-    const std::lock_guard lock(mutex_);
-    dropped_ = true;
-  }
-
- private:
-  std::recursive_mutex mutex_;  ///< `changed_` may drop the watch
-  bool dropped_ = false;
-  std::set<std::string> known_;
-  const std::function<void(const replication::Coordinator::Change&)> changed_;
-};
-
-bool tell_events(Watcher& watcher, const json& result) {
+bool tell_events(RecordWatcher& watcher, std::set<std::string>& known, const json& result) {
   const json& events = member(result, "events");
   if (!events.is_array()) return true;
   for (const json& event : events) {
     const json& kv = member(event, "kv");
-    const bool gone = member(event, "type") == "DELETE";
-    if (!watcher.tell(bytes_at(kv, "key"), gone ? std::nullopt : std::optional(record_of(kv)))) {
-      return false;
+    const std::string key = bytes_at(kv, "key");
+    if (member(event, "type") == "DELETE") {
+      known.erase(key);
+      if (!watcher.tell({key, std::nullopt})) return false;
+    } else {
+      known.insert(key);
+      if (!watcher.tell({key, record_of(kv)})) return false;
     }
+  }
+  return true;
+}
+
+/// Tells all there is at the moment, and what of `known` is gone.
+bool tell_all(RecordWatcher& watcher, std::set<std::string>& known, const json& range) {
+  std::set<std::string> before = std::exchange(known, {});
+  const json& kvs = member(range, "kvs");
+  if (kvs.is_array()) {
+    for (const json& kv : kvs) {
+      const std::string key = bytes_at(kv, "key");
+      before.erase(key);
+      known.insert(key);
+      if (!watcher.tell({key, record_of(kv)})) return false;
+    }
+  }
+  for (const std::string& key : before) {
+    if (!watcher.tell({key, std::nullopt})) return false;
   }
   return true;
 }
@@ -216,7 +194,8 @@ bool tell_events(Watcher& watcher, const json& result) {
 /// Looks at all records, then follows their changes; again when the stream has broken, or nothing
 /// has come for a while.
 asio::awaitable<void> run_watch(EtcdClient& client, std::string prefix,
-                                std::shared_ptr<Watcher> watcher) {
+                                std::shared_ptr<RecordWatcher> watcher) {
+  std::set<std::string> known;
   while (!watcher->dropped()) {
     const auto range =
         co_await client.call("/v3/kv/range", range_of(prefix), EtcdClient::Repeat::harmless);
@@ -224,12 +203,7 @@ asio::awaitable<void> run_watch(EtcdClient& client, std::string prefix,
       co_await pause(kPause);
       continue;
     }
-    std::map<std::string, Record> records;
-    const json& kvs = member(*range, "kvs");
-    if (kvs.is_array()) {
-      for (const json& kv : kvs) records[bytes_at(kv, "key")] = record_of(kv);
-    }
-    if (!watcher->tell_all(records)) co_return;
+    if (!tell_all(*watcher, known, *range)) co_return;
     const Revision looked(number_at(member(*range, "header"), "revision"));
     const auto ended = co_await client.stream("/v3/watch", watch_body(prefix, looked + 1),
                                               [&](const json& message) {
@@ -237,7 +211,7 @@ asio::awaitable<void> run_watch(EtcdClient& client, std::string prefix,
                                                 const json& canceled = member(result, "canceled");
                                                 if (canceled.is_boolean() && canceled.get<bool>())
                                                   return false;  // compacted, say
-                                                return tell_events(*watcher, result);
+                                                return tell_events(*watcher, known, result);
                                               });
     if (!ended) co_await pause(kPause);
   }
@@ -286,17 +260,6 @@ asio::awaitable<void> run_presence(EtcdClient& client, std::string key, std::str
 
 }  // namespace
 
-class EtcdCoordinator::Watching final : public Watch {
- public:
-  explicit Watching(std::shared_ptr<Watcher> watcher) : watcher_(std::move(watcher)) {}
-  ~Watching() override { watcher_->drop(); }
-  Watching(const Watching&) = delete;
-  Watching& operator=(const Watching&) = delete;
-
- private:
-  const std::shared_ptr<Watcher> watcher_;
-};
-
 class EtcdCoordinator::Present final : public Presence {
  public:
   explicit Present(std::shared_ptr<PresenceState> state) : state_(std::move(state)) {}
@@ -342,10 +305,10 @@ void EtcdCoordinator::compare_and_set(std::string key, Revision expected, std::s
 
 std::unique_ptr<replication::Coordinator::Watch> EtcdCoordinator::watch(
     std::string prefix, std::function<void(const Change&)> changed) {
-  auto watcher = std::make_shared<Watcher>(std::move(changed));
+  auto watcher = std::make_shared<RecordWatcher>(std::move(changed));
   asio::co_spawn(running_->io, run_watch(running_->client, std::move(prefix), watcher),
                  asio::detached);
-  return std::make_unique<Watching>(std::move(watcher));
+  return std::make_unique<RecordWatch>(std::move(watcher));
 }
 
 std::unique_ptr<replication::Coordinator::Presence> EtcdCoordinator::appear(

@@ -12,7 +12,9 @@ namespace keelson::http {
 /// Speaks etcd's v3 interface as JSON over HTTP, from a thread of its own.
 ///
 /// While etcd is away `get` fails with `io_error` within a second or so, a compare-and-set that may
-/// have arrived with `outcome_unknown`; watches and presences go on when it is back.
+/// have arrived with `outcome_unknown`; watches and presences go on when it is back. Answers come
+/// on its thread. Who waits for one when it is destroyed gets none, and its presences end when
+/// their time to live is over.
 class EtcdCoordinator final : public replication::Coordinator {
  public:
   /// @param endpoints  `http://host:port`, several with commas between: of one cluster.
@@ -30,7 +32,6 @@ class EtcdCoordinator final : public replication::Coordinator {
 
  private:
   struct Running;
-  class Watching;
   class Present;
 
   explicit EtcdCoordinator(std::shared_ptr<Running> running);

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/support/etcd.h"
 
@@ -60,6 +61,7 @@ class Seen {
   std::function<void(const Coordinator::Change&)> listener() {
     return [this](const Coordinator::Change& change) {
       const std::lock_guard lock(mutex_);
+      if (change.record) all_.push_back(change.key + "=" + change.record->value);
       if (change.record) {
         records_[change.key] = change.record->value;
       } else {
@@ -72,10 +74,16 @@ class Seen {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, kPatience, [&] { return records_ == records; });
   }
+  /// Everything that was ever told.
+  std::vector<std::string> all() {
+    const std::lock_guard lock(mutex_);
+    return all_;
+  }
 
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::vector<std::string> all_;
   std::map<std::string, std::string> records_;
 };
 
@@ -106,6 +114,21 @@ TEST_CASE("etcd coordinator: of two swaps at one revision, one wins and the othe
   CHECK(swap(*coordinator, "p/0", made.current->revision, "c").value().swapped);
   CHECK_FALSE(swap(*coordinator, "p/0", made.current->revision, "d").value().swapped);
   CHECK(get(*coordinator, "p/0").value()->value == "c");
+}
+
+TEST_CASE("etcd coordinator: a watch tells each change that comes after what was there") {
+  test::Etcd etcd;
+  const auto coordinator = EtcdCoordinator::open(etcd.url()).value();
+  await_etcd(*coordinator);
+  Revision last = swap(*coordinator, "w/0", Revision(0), "0").value().current->revision;
+  Seen seen;
+  const auto watch = coordinator->watch("w/", seen.listener());
+  CHECK(seen.becomes({{"w/0", "0"}}));
+  for (const char* const value : {"1", "2", "3", "4"}) {
+    last = swap(*coordinator, "w/0", last, value).value().current->revision;
+  }
+  CHECK(seen.becomes({{"w/0", "4"}}));
+  CHECK(seen.all() == std::vector<std::string>{"w/0=0", "w/0=1", "w/0=2", "w/0=3", "w/0=4"});
 }
 
 TEST_CASE("etcd coordinator: a watch goes on after etcd was away") {

@@ -17,56 +17,50 @@ constexpr Moment kTick = 25ms;
 constexpr Moment kCoordinatorTimeout = 1s;
 constexpr Moment kClientPatience = 2s;
 
+/// The most that `Faults::some` and `Faults::many` draw.
+struct Rate {
+  double Faults::*fault;
+  double some;
+  double many;
+};
+constexpr Rate kRates[] = {
+    {&Faults::process_crash, 1.5, 2},
+    {&Faults::power_cut, 1.5, 3},
+    {&Faults::wipe, 0.3, 0.1},
+    {&Faults::pause, 2, 6},
+    {&Faults::connection_break, 4, 6},
+    {&Faults::partition, 2, 5},
+    {&Faults::slow_disk, 1, 3},
+    {&Faults::log_failure, 0.1, 0.1},
+    {&Faults::coordinator_outage, 0.5, 0.5},
+    {&Faults::lost_answer, 0.5, 0.6},
+    {&Faults::late_request, 0.4, 0.6},
+    {&Faults::stale_watch, 0.5, 0.7},
+    {&Faults::lost_message, 0.05, 0.03},
+    {&Faults::repeated_message, 0.1, 0.1},
+    {&Faults::membership_change, 1, 2},
+    {&Faults::hand_over, 0.5, 3},
+};
+
 }  // namespace
 
 Faults Faults::some(std::uint64_t seed) {
   std::mt19937_64 random(seed * 0x9E3779B97F4A7C15u + 1);
-  const auto perhaps = [&](double most) {
-    const double part = static_cast<double>(random() % 1000) / 1000;
-    return random() % 2 == 0 ? 0 : most * part * part;
-  };
   Faults faults;
-  faults.process_crash = perhaps(1.5);
-  faults.power_cut = perhaps(1.5);
-  faults.wipe = perhaps(0.3);
-  faults.pause = perhaps(2);
-  faults.connection_break = perhaps(4);
-  faults.partition = perhaps(2);
-  faults.slow_disk = perhaps(1);
-  faults.log_failure = perhaps(0.1);
-  faults.coordinator_outage = perhaps(0.5);
-  faults.lost_answer = perhaps(0.5);
-  faults.late_request = perhaps(0.4);
-  faults.stale_watch = perhaps(0.5);
-  faults.lost_message = perhaps(0.05);
-  faults.repeated_message = perhaps(0.1);
-  faults.membership_change = perhaps(1);
-  faults.hand_over = perhaps(0.5);
+  for (const Rate& rate : kRates) {
+    const double part = static_cast<double>(random() % 1000) / 1000;
+    faults.*rate.fault = random() % 2 == 0 ? 0 : rate.some * part * part;
+  }
   return faults;
 }
 
 Faults Faults::many(std::uint64_t seed) {
   std::mt19937_64 random(seed * 77 + 5);
-  const auto often = [&](double most) {
-    return random() % 4 == 0 ? 0 : most * static_cast<double>(random() % 1000) / 1000;
-  };
   Faults faults;
-  faults.process_crash = often(2);
-  faults.power_cut = often(3);
-  faults.wipe = often(0.1);
-  faults.pause = often(6);
-  faults.connection_break = often(6);
-  faults.partition = often(5);
-  faults.slow_disk = often(3);
-  faults.log_failure = often(0.1);
-  faults.coordinator_outage = often(0.5);
-  faults.lost_answer = often(0.6);
-  faults.late_request = often(0.6);
-  faults.stale_watch = often(0.7);
-  faults.lost_message = often(0.03);
-  faults.repeated_message = often(0.1);
-  faults.membership_change = often(2);
-  faults.hand_over = often(3);
+  for (const Rate& rate : kRates) {
+    faults.*rate.fault =
+        random() % 4 == 0 ? 0 : rate.many * static_cast<double>(random() % 1000) / 1000;
+  }
   return faults;
 }
 

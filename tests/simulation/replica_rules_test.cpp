@@ -237,6 +237,18 @@ TEST_CASE("replication rule 8: batches of earlier epochs are not committed by th
   check(Rule::commit_own_epoch, commits_an_older_batch);
 }
 
+TEST_CASE("replication rule 9: a member named twice does not come into the record") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(2)});
+  REQUIRE(node.replica->role() == Replica::Role::leading);
+  const auto asked = node.swapped;
+  const auto refused = node.replica->change_members({kSelf, kSecond, kSelf}, node.now);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::bad_request);
+  CHECK(node.swapped == asked);
+}
+
 TEST_CASE("replication rule 9: members without the leader's log cannot take over") {
   check(Rule::caught_up_majority, changes_to_members_that_have_nothing);
 }

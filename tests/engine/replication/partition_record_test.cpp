@@ -71,3 +71,21 @@ TEST_CASE("partition record: a wiped disk is another member") {
   CHECK(kChanging.has(member(4, 255)));
   CHECK_FALSE(kChanging.has(member(4, 254)));
 }
+
+TEST_CASE("partition record: a list of members is neither empty nor too long nor has one twice") {
+  MemberList list;
+  CHECK_FALSE(check_members(list));
+  for (std::uint32_t node = 1; node <= kMembersMax; ++node) {
+    list.push_back(member(node));
+    CHECK(check_members(list));
+    const PartitionRecord record{Epoch(1), member(1), list, list};
+    CHECK(decode_partition_record(encode_partition_record(record)) == record);
+  }
+  list.push_back(member(17));
+  CHECK_FALSE(check_members(list));
+  CHECK_FALSE(decode_partition_record(encode_partition_record({Epoch(1), member(1), list, {}})));
+  list = {member(1), member(2), member(1)};
+  CHECK(check_members(list).error().code == Errc::bad_request);
+  list.back() = member(1, 2);  // the same node with another disk
+  CHECK(check_members(list));
+}
