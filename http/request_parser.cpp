@@ -6,6 +6,8 @@ namespace keelson::http {
 
 namespace {
 
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 namespace beast = boost::beast;
@@ -44,9 +46,15 @@ RequestParser::Status RequestParser::parse_head(beast::flat_buffer& buffer) {
   parser_.eager(false);
   const std::size_t used = parser_.put(buffer.data(), error);
   buffer.consume(used);
-  if (error == beast::http::error::need_more) return Status::need_more;
-  if (error) return fail(error);
-  if (!parser_.is_header_done()) return Status::need_more;
+  head_bytes_ += used;
+  if (error && error != beast::http::error::need_more) return fail(error);
+  // Beast holds the request line and the header against the limit each by itself when they arrive
+  // together. What has arrived of a head that is not complete is of it too.
+  const bool complete = parser_.is_header_done();
+  if (head_bytes_ + (complete ? 0 : buffer.size()) > header_bytes_max_) {
+    return fail(beast::http::error::header_limit);
+  }
+  if (!complete) return Status::need_more;
   if (auto problem = check_head()) return fail(*std::move(problem));
   method_ = *parse_method(text(parser_.get().method_string()));
   return Status::done;
@@ -86,12 +94,19 @@ RequestParser::Status RequestParser::parse_body(beast::flat_buffer& buffer) {
   // known yet.
   if (content_length().value_or(0) > body_bytes_max_) return fail(beast::http::error::body_limit);
   parser_.eager(true);
+  // Beast asserts that there are so many when it comes back to a last chunk whose trailer has not
+  // arrived, and every chunked body ends with as many from each of its chunks' heads on.
+  const std::size_t bytes_min = parser_.chunked() ? kLastChunk.size() : 1;
   while (!parser_.is_done()) {
-    if (buffer.size() == 0) return Status::need_more;
+    if (buffer.size() < bytes_min) return Status::need_more;
     boost::system::error_code error;
     const std::size_t used = parser_.put(buffer.data(), error);
     buffer.consume(used);
-    if (error == beast::http::error::need_more) return Status::need_more;
+    if (error == beast::http::error::need_more) {
+      // The head of a chunk, with its extensions, or the trailer, which have no limit of their own.
+      if (buffer.size() > header_bytes_max_) return fail(beast::http::error::header_limit);
+      return Status::need_more;
+    }
     if (error) return fail(error);
   }
   return Status::done;

@@ -58,6 +58,7 @@ class RequestParser {
   [[nodiscard]] std::optional<Problem> check_head() const;
 
   const std::uint32_t header_bytes_max_;
+  std::uint64_t head_bytes_ = 0;  ///< consumed so far
   std::uint64_t body_bytes_max_ = 0;
   Parser parser_;
   Method method_ = Method::get;
