@@ -33,11 +33,15 @@ DiskLog::DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity
 }
 
 Result<BatchNo> DiskLog::append(const BatchDraft& draft) {
-  // Nobody has called `maintain` for long: do it here, so that indexes in memory stay few. If it
-  // fails nothing is lost; a full disk will show in the append as well.
+  seal_overdue();
+  return writer_->append(draft);
+}
+
+/// Nobody has called `maintain` for long: do it here, so that indexes in memory stay few. If it
+/// fails nothing is lost; a full disk will show in the append as well.
+void DiskLog::seal_overdue() {
   if (sealable_ > kSealableMax) [[maybe_unused]]
     const auto done = seal_full();
-  return writer_->append(draft);
 }
 
 Result<void> DiskLog::sync() { return writer_->sync(); }

@@ -23,7 +23,7 @@ struct Past;
 /// `DiskCursor` and the look-ups read what is published, `SegmentSupply` makes files ahead.
 ///
 /// Crash: see `LogWriter`, `SegmentSupply`, `seal_segment`, disk_log_retention.cpp and
-/// disk_log_compression.cpp; the repair is in disk_log_open.cpp.
+/// disk_log_compression.cpp; the repair is in disk_log_open.cpp and disk_log_replica.cpp.
 class DiskLog final : public PartitionLog {
  public:
   DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity, LogOptions options);
@@ -37,6 +37,14 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Result<BatchNo> append(const BatchDraft& draft) override;
   [[nodiscard]] Result<void> sync() override;
   void publish(BatchNo through) override;
+
+  [[nodiscard]] Result<void> append_batches(std::string_view batches) override;
+  [[nodiscard]] Result<void> cut(BatchNo to) override;
+  [[nodiscard]] LogPoint appended() const override { return writer_->point(); }
+  [[nodiscard]] BatchNo published() const override { return publishing_.next_batch; }
+  [[nodiscard]] Result<EncodedBatches> read_batches(BatchNo from, BatchNo end,
+                                                    std::uint64_t bytes_max) const override;
+  [[nodiscard]] Result<LogTail> tail(BatchNo from, BatchNo end) const override;
 
   [[nodiscard]] bool maintenance_due() const override;
   [[nodiscard]] Result<void> maintain() override;
@@ -80,8 +88,18 @@ class DiskLog final : public PartitionLog {
     Offset end;
   };
 
+  /// A place between two batches, published or not.
+  struct ReadPlace {
+    std::shared_ptr<Segment> segment;
+    std::shared_ptr<const OpenSegment> open;
+    std::uint64_t position = 0;
+    BatchNo next_batch;
+    std::uint64_t cuts = 0;  ///< of the writer, when it was found
+  };
+
   void publish_batch();
   [[nodiscard]] Result<void> seal_full();
+  void seal_overdue();
   [[nodiscard]] Result<void> seal(Segment& segment);
   [[nodiscard]] Result<void> group_sealed();
 
@@ -99,6 +117,12 @@ class DiskLog final : public PartitionLog {
                                             const std::string& compressed);
   [[nodiscard]] Result<void> clean_compressed();
 
+  // Batches as such, in disk_log_replica.cpp.
+  [[nodiscard]] Result<void> obey_mark(BatchNo end);
+  [[nodiscard]] Result<ReadPlace> find_batch(BatchNo batch) const;
+  [[nodiscard]] Result<StoredBatch> next_batch(ReadPlace& place) const;
+  [[nodiscard]] Result<Epoch> epoch_before(BatchNo batch) const;
+
   // Opening, in disk_log_open.cpp.
   [[nodiscard]] Result<Past> check_not_lost() const;
   [[nodiscard]] Result<Opened> make_first_segment();
@@ -109,8 +133,13 @@ class DiskLog final : public PartitionLog {
                                      const LogPoint& next);
   [[nodiscard]] Result<void> rebuild_compressed(const std::string& path,
                                                 const SegmentHeader& header, const LogPoint& next);
+  [[nodiscard]] Result<std::size_t> count_sealed(const std::vector<SegmentOnDisk>& segments) const;
+  [[nodiscard]] Result<bool> was_sealed(const SegmentOnDisk& segment,
+                                        const SegmentHeader& header) const;
+  [[nodiscard]] Result<void> open_held(const std::string& name, const SegmentHeader& header,
+                                       const LogPoint& next);
   [[nodiscard]] Result<Opened> open_last(const std::string& name, const SegmentHeader& header);
-  void continue_from(Opened opened);
+  void continue_from(Opened opened, std::size_t held);
 
   // Later, in disk_log_repair.cpp. Any thread.
   [[nodiscard]] Result<bool> repair_indexes(std::uint64_t repairs_before);
@@ -124,6 +153,7 @@ class DiskLog final : public PartitionLog {
   SegmentSupply supply_;
   std::unique_ptr<LogWriter> writer_;
   Publishing publishing_;
+  mutable ReadPlace read_on_;     ///< where `read_batches` has come; of the thread that calls it
   std::mutex sealing_mutex_;      ///< held while segments are sealed
   std::mutex compressing_mutex_;  ///< held while a segment is compressed, which may take seconds
   std::mutex grouping_mutex_;     ///< held while a group's filter is made, which may take seconds

@@ -7,9 +7,11 @@
 #include "engine/log/index_feed.h"
 #include "engine/log/log_format.h"
 #include "engine/log/past_segments.h"
+#include "engine/log/segment_fill.h"
 #include "engine/log/segment_grouping.h"
 #include "engine/log/segment_scan.h"
 #include "engine/log/segment_sealer.h"
+#include "engine/log/tail_cut.h"
 
 namespace keelson::log {
 
@@ -35,18 +37,21 @@ Result<std::unique_ptr<PartitionLog>> PartitionLog::open(io::FileSystem& files, 
 Result<void> DiskLog::open() {
   // Before anything is written: what is damaged stays as it is.
   KEELSON_TRY_ASSIGN(const Past past, check_not_lost());
+  KEELSON_TRY_ASSIGN(const auto mark, read_mark(files_, folder_, identity_));
   KEELSON_TRY(files_.create_folders(folder_));
   KEELSON_TRY(supply_.clean());
+  KEELSON_TRY(clean_mark(files_, folder_));
   // A segment whose name a killed process left in the kernel's cache only must not vanish later.
   KEELSON_TRY(files_.sync_folder(folder_));
   KEELSON_TRY(remove_leftovers(past));
   take_past(past);
   KEELSON_TRY(clean_compressed());
+  if (mark) KEELSON_TRY(obey_mark(*mark));
   KEELSON_TRY_ASSIGN(const auto all_names, files_.list(folder_));
   const std::vector<SegmentOnDisk> segments = find_segments(all_names);
   if (segments.empty()) {
     KEELSON_TRY_ASSIGN(Opened opened, make_first_segment());
-    continue_from(std::move(opened));
+    continue_from(std::move(opened), 1);
     return {};
   }
   KEELSON_TRY_ASSIGN(SegmentHeader header, read_header(segments.front()));
@@ -56,9 +61,11 @@ Result<void> DiskLog::open() {
                                       ", and what was removed ends at " +
                                       std::to_string(past.end.end.value));
   }
+  KEELSON_TRY_ASSIGN(const std::size_t sealed, count_sealed(segments));
   for (std::size_t i = 0; i + 1 < segments.size(); ++i) {
     KEELSON_TRY_ASSIGN(SegmentHeader next, read_header(segments[i + 1]));
-    KEELSON_TRY(open_sealed(segments[i], header, next.start.point));
+    KEELSON_TRY(i < sealed ? open_sealed(segments[i], header, next.start.point)
+                           : open_held(segments[i].name, header, next.start.point));
     header = std::move(next);
   }
   if (segments.back().form != SegmentForm::plain) {
@@ -69,7 +76,7 @@ Result<void> DiskLog::open() {
   KEELSON_TRY(open_groups(log_, folder_, all_names));
   groupable_ = next_group(log_).has_value();
   compressible_ = options_.sealed_codec == Codec::zstd && next_to_compress() != nullptr;
-  continue_from(std::move(opened));
+  continue_from(std::move(opened), segments.size() - sealed);
   return {};
 }
 
@@ -102,7 +109,7 @@ Result<Past> DiskLog::check_not_lost() const {
 Result<DiskLog::Opened> DiskLog::make_first_segment() {
   SegmentHeader header;
   header.identity = identity_;
-  header.capacity = std::min(options_.segment_bytes, kFirstSegmentBytes);
+  header.capacity = first_segment_bytes(options_.segment_bytes);
   KEELSON_TRY_ASSIGN(auto file, supply_.take(header));
   KEELSON_TRY(files_.sync_folder(folder_));
   log_.segments.add(std::make_shared<Segment>(log_.context, LogPoint{}, file));
@@ -184,6 +191,53 @@ Result<void> DiskLog::rebuild_compressed(const std::string& path, const SegmentH
   return {};
 }
 
+/// How many of the segments are sealed, or to be taken as that.
+Result<std::size_t> DiskLog::count_sealed(const std::vector<SegmentOnDisk>& segments) const {
+  std::size_t count = segments.size() - 1;
+  if (options_.found_tail == FoundTail::published) return count;
+  // A segment is sealed when the first batch of the next one has been published: so all of it is
+  // committed, and of those before it, whatever became of their indexes. What follows the last
+  // sealed one may be or not.
+  for (; count > 0; --count) {
+    const SegmentOnDisk& segment = segments[count - 1];
+    KEELSON_TRY_ASSIGN(const SegmentHeader header, read_header(segment));
+    KEELSON_TRY_ASSIGN(const bool sealed, was_sealed(segment, header));
+    if (sealed) break;
+  }
+  return count;
+}
+
+/// Whether the segment was sealed, or about to be, when the process ended: sealing cuts off the
+/// unused rest first.
+Result<bool> DiskLog::was_sealed(const SegmentOnDisk& segment, const SegmentHeader& header) const {
+  if (segment.form == SegmentForm::compressed) return true;
+  const std::string path = folder_ + "/" + segment.name;
+  KEELSON_TRY_ASSIGN(const auto file, files_.open(path, io::OpenMode::read));
+  KEELSON_TRY_ASSIGN(const std::uint64_t bytes, file->size());
+  if (bytes < header.capacity) return true;
+  const LogPoint& start = header.start.point;
+  const auto index =
+      load_index(files_, index_path(path), {identity_, start.next_batch, start.end, bytes});
+  if (!index && index.error().code == Errc::io_error) return std::unexpected(index.error());
+  return index.has_value();
+}
+
+/// Opens a segment that another follows and that is not sealed. It was durable before the next one
+/// had its name.
+Result<void> DiskLog::open_held(const std::string& name, const SegmentHeader& header,
+                                const LogPoint& next) {
+  const std::string path = folder_ + "/" + name;
+  // It is written again when what follows is cut.
+  KEELSON_TRY_ASSIGN(auto file, SegmentFile::open(files_, path, io::OpenMode::read_write));
+  const auto ignore = [](const StoredBatch&) -> Result<void> { return {}; };
+  auto end = scan_sealed(file->bytes, header.start, next, log_.seed, ignore);
+  if (!end) return std::unexpected(in_file(std::move(end).error(), path));
+  auto segment = std::make_shared<Segment>(log_.context, header.start.point, std::move(file));
+  segment->fix_end(*end);
+  log_.segments.add(std::move(segment));
+  return {};
+}
+
 Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const SegmentHeader& header) {
   const std::string path = folder_ + "/" + name;
   KEELSON_TRY_ASSIGN(auto file, SegmentFile::open(files_, path, io::OpenMode::read_write));
@@ -196,11 +250,13 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
   const LogPoint& start = header.start.point;
   auto segment = std::make_shared<Segment>(log_.context, start, file);
   const auto index = segment->tail_index();
+  const bool published = options_.found_tail == FoundTail::published;
   std::uint64_t entries = 0;
-  auto scanned = scan_tail(file->bytes, header.start, log_.seed, [&](const StoredBatch& batch) {
+  const auto take = [&](const StoredBatch& batch) {
     entries += std::uint64_t{batch.header.event_count} + batch.header.commit_count;
-    return add_to_index(*index, log_.hasher, start, batch);
-  });
+    return published ? add_to_index(*index, log_.hasher, start, batch) : Result<void>();
+  };
+  auto scanned = scan_tail(file->bytes, header.start, log_.seed, take);
   if (!scanned) return std::unexpected(in_file(std::move(scanned).error(), path));
   Opened opened{std::move(scanned->end), {file, scanned->position, entries}, std::nullopt};
   if (const auto& torn = scanned->torn) {
@@ -209,24 +265,30 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
   }
   // A killed process may have left all of this in the kernel's cache only: it counts when durable.
   KEELSON_TRY(file->file->sync());
-  index->publish(static_cast<std::uint32_t>(opened.state.point.next_batch - start.next_batch));
+  if (published) {
+    index->publish(static_cast<std::uint32_t>(opened.state.point.next_batch - start.next_batch));
+  }
   log_.segments.add(std::move(segment));
   return opened;
 }
 
-void DiskLog::continue_from(Opened opened) {
-  const LogPoint point = opened.state.point;
-  publishing_.segment = log_.segments.all()->back();
-  publishing_.open = publishing_.segment->open().value();  // not sealed, so held
-  publishing_.index = publishing_.segment->tail_index();
-  publishing_.end = point.end;
-  publishing_.position = opened.place.position;
-  publishing_.next_batch = point.next_batch;
-  log_.end_offset = point.end.value;
+/// @param held  how many segments at the end are not sealed.
+void DiskLog::continue_from(Opened opened, std::size_t held) {
+  const auto segments = log_.segments.all();
+  const auto& first = (*segments)[segments->size() - held];
+  const LogPoint floor = first->start();
+  const bool published = options_.found_tail == FoundTail::published;
+  publishing_.segment = first;
+  publishing_.open = first->open().value();  // not sealed, so held
+  publishing_.index = first->tail_index();
+  publishing_.end = published ? opened.state.point.end : floor.end;
+  publishing_.position = published ? opened.place.position : kSegmentHeaderBytes;
+  publishing_.next_batch = published ? opened.state.point.next_batch : floor.next_batch;
+  log_.end_offset = publishing_.end.value;
   torn_tail_ = std::move(opened.torn_tail);
   writer_ = std::make_unique<LogWriter>(
       log_.context, folder_, LogWriter::Options{options_.segment_bytes, options_.codec},
-      log_.segments, supply_, std::move(opened.state), std::move(opened.place));
+      log_.segments, supply_, std::move(opened.state), std::move(opened.place), floor.next_batch);
 }
 
 }  // namespace keelson::log

@@ -32,6 +32,12 @@ inline constexpr std::size_t kSegmentNameDigits = 20;
 /// The segment made ahead of need, before it has a name of its own.
 inline constexpr std::string_view kNextSegmentName = "next.tmp";
 
+// --- mark ---
+/// There while batches are being removed, or taken from another replica: see tail_cut.h.
+inline constexpr std::string_view kMarkName = "tail.cut";
+inline constexpr std::string_view kMarkMagic = "KEELCUT\n";
+inline constexpr std::size_t kMarkBytes = 48;
+
 // --- compressed segment ---
 inline constexpr std::string_view kCompressedSuffix = ".seg.zst";
 /// The first frame is the segment's header alone, so that a start decompresses little.

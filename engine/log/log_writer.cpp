@@ -9,11 +9,6 @@ namespace keelson::log {
 
 namespace {
 
-/// The smallest event or commit. A segment holds no more of them than if they were not compressed,
-/// so that the memory of its index is bounded by its size in any case.
-constexpr std::uint64_t kEntryBytesMin =
-    std::min(kCommitHeadBytes, kEventFramingBytes + kLeafHeadBytes);
-
 /// Checks the frames and counts of `body`.
 Result<void> check_frames(const BatchBody& body) {
   BodyReader reader(body.bytes, body.event_count(), body.commit_count);
@@ -30,26 +25,28 @@ Result<void> check_frames(const BatchBody& body) {
 }  // namespace
 
 LogWriter::LogWriter(const SegmentContext& context, std::string folder, Options options,
-                     SegmentList& segments, SegmentSupply& supply, LogState state, Place place)
+                     SegmentList& segments, SegmentSupply& supply, LogState state, Place place,
+                     BatchNo floor)
     : context_(context),
       folder_(std::move(folder)),
       seed_(checksum_seed(context.identity)),
       options_(options),
       segments_(segments),
       supply_(supply),
+      floor_(floor),
       state_(std::move(state)),
       durable_batches_(state_.point.next_batch),
       last_time_(state_.point.last_time.value),
       last_epoch_(state_.point.last_epoch.value) {
-  enter(std::move(place));
+  const std::uint64_t capacity = place.file->bytes.size();
+  enter(std::move(place.file), {capacity, place.position, place.entries});
 }
 
-void LogWriter::enter(Place place) {
-  file_ = std::move(place.file);
-  entries_ = place.entries;
-  position_ = place.position;
+void LogWriter::enter(std::shared_ptr<const SegmentFile> file, const SegmentFill& fill) {
+  file_ = std::move(file);
+  fill_ = fill;
   wants_next_ = false;
-  next_segment_bytes_ = std::min(options_.segment_bytes, file_->bytes.size() * kSegmentGrowth);
+  next_segment_bytes_ = fill_.next_capacity(options_.segment_bytes);
 }
 
 Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
@@ -63,21 +60,27 @@ Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
   }
   KEELSON_TRY_ASSIGN(LogState next, encode(draft));
   const std::uint64_t entries = std::uint64_t{draft.body.event_count()} + draft.body.commit_count;
+  KEELSON_TRY(tidy());
   KEELSON_TRY(make_room(buffer_.size(), entries));
-  if (auto written = file_->file->write_at(position_, buffer_); !written) {
-    dirty_end_ = position_ + buffer_.size();
-    // At once, so that a crash does not find the batch whole after its writer was told otherwise.
-    if (auto cleaned = clean_rest(); !cleaned) {
-      return fail(Errc::outcome_unknown, written.error().context + "; what it left there stays: " +
-                                             cleaned.error().context);
-    }
-    return std::unexpected(written.error());
-  }
+  KEELSON_TRY(write(buffer_));
   const BatchNo batch = state_.point.next_batch;
-  position_ += buffer_.size();
-  entries_ += entries;
+  fill_.add(buffer_.size(), entries);
   accept(std::move(next));
   return batch;
+}
+
+/// Writes `bytes` where the segment's batches end. After an error nothing of them is there, or the
+/// error says that it may be.
+Result<void> LogWriter::write(std::string_view bytes) {
+  auto written = file_->file->write_at(fill_.position, bytes);
+  if (written) return {};
+  dirty_end_ = fill_.position + bytes.size();
+  // At once, so that a crash does not find a batch whole after its writer was told otherwise.
+  if (auto cleaned = clean_rest(); !cleaned) {
+    return fail(Errc::outcome_unknown,
+                written.error().context + "; what it left there stays: " + cleaned.error().context);
+  }
+  return written;
 }
 
 /// Fills `buffer_` with the batch. Changes nothing else: the batch may yet fail to be written.
@@ -115,18 +118,14 @@ Result<LogState> LogWriter::encode(const BatchDraft& draft) {
 }
 
 Result<void> LogWriter::make_room(std::uint64_t bytes, std::uint64_t entries) {
-  if (dirty_end_ != 0) KEELSON_TRY(clean_rest());
-  const bool few = entries_ == 0 || entries_ + entries <= entries_max();
-  if (few && bytes <= file_->bytes.size() - position_) return {};
-  return roll(bytes);
+  return fill_.takes(bytes, entries) ? Result<void>() : roll(bytes);
 }
-
-std::uint64_t LogWriter::entries_max() const { return file_->bytes.size() / kEntryBytesMin; }
 
 /// Turns what a failed write may have left back into zeros, durably: it must never be taken for a
 /// batch, neither by the next start nor behind a later batch.
 Result<void> LogWriter::clean_rest() {
-  KEELSON_TRY(file_->file->write_at(position_, std::string(dirty_end_ - position_, '\0')));
+  KEELSON_TRY(
+      file_->file->write_at(fill_.position, std::string(dirty_end_ - fill_.position, '\0')));
   KEELSON_TRY(sync());
   dirty_end_ = 0;
   return {};
@@ -135,38 +134,40 @@ Result<void> LogWriter::clean_rest() {
 Result<void> LogWriter::roll(std::uint64_t bytes) {
   // All of the old segment first: the next start takes it as durable once there is a newer one.
   KEELSON_TRY(sync());
+  const SegmentFill fill = fill_.next(options_.segment_bytes, bytes);
   SegmentHeader header;
   header.identity = context_.identity;
-  header.capacity = std::max(next_segment_bytes(), kSegmentHeaderBytes + bytes);
+  header.capacity = fill.capacity;
   header.start = state_;
-  KEELSON_TRY_ASSIGN(auto next, supply_.take(std::move(header)));
+  KEELSON_TRY_ASSIGN(auto next, supply_.take(header));
   // Its name is there now, durable or not: writing on in the old segment could contradict it.
-  if (auto synced = context_.files.sync_folder(folder_); !synced) {
-    failed_ = synced.error();
-    return synced;
-  }
+  KEELSON_TRY(sync_folder());
   auto segment = std::make_shared<Segment>(context_, state_.point, next);
-  segments_.all()->back()->fix_end(position_);
+  segments_.all()->back()->fix_end(fill_.position);
   segments_.add(std::move(segment));
-  enter({std::move(next), kSegmentHeaderBytes, 0});
+  enter(std::move(next), fill);
   return {};
 }
 
 Result<void> LogWriter::sync() {
   if (failed_) return std::unexpected(*failed_);
-  if (auto synced = file_->file->sync(); !synced) {
-    failed_ = synced.error();
-    return synced;
-  }
+  KEELSON_TRY(remember(file_->file->sync()));
   durable_batches_ = state_.point.next_batch;
   return {};
+}
+
+Result<void> LogWriter::sync_folder() { return remember(context_.files.sync_folder(folder_)); }
+
+Result<void> LogWriter::remember(Result<void> synced) {
+  if (!synced) failed_ = synced.error();
+  return synced;
 }
 
 void LogWriter::accept(LogState state) {
   state_ = std::move(state);
   last_time_ = state_.point.last_time.value;
   last_epoch_ = state_.point.last_epoch.value;
-  wants_next_ = position_ > file_->bytes.size() / 2 || entries_ > entries_max() / 2;
+  wants_next_ = fill_.half_full();
 }
 
 }  // namespace keelson::log

@@ -6,26 +6,34 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "engine/base/result.h"
 #include "engine/log/log_state.h"
 #include "engine/log/partition_log.h"
 #include "engine/log/segment.h"
+#include "engine/log/segment_fill.h"
 #include "engine/log/segment_supply.h"
 
 namespace keelson::log {
 
-/// Numbers, hashes and writes batches; makes them durable; moves on to the next segment when one is
-/// full. Owned by one thread; the functions marked so may be called from others.
+/// Numbers, hashes and writes batches, or takes those of another replica; makes them durable; moves
+/// on to the next segment when one is full, and back when batches are cut. Owned by one thread; the
+/// functions marked so may be called from others.
 ///
-/// Invariants: bytes of the segment at and after `position_` are zero on disk or about to be made
-/// so before anything else is written (`dirty_end_`). All segments but the last are durable.
+/// Invariants: bytes of the segment at and after its fill are zero on disk or about to be made so
+/// before anything else is written (`dirty_end_`, `cut_unfinished_`). All segments but the last are
+/// durable. Where a batch lies is a function of the batches before it (`SegmentFill`).
+///
+/// Crash: what `durable_batches` of a batch says is true whenever there is no mark in the folder.
+/// With one, the next start removes all from there on: see `append_batches` and `cut`.
 class LogWriter {
  public:
   struct Place {
-    std::shared_ptr<SegmentFile> file;  ///< the last segment
-    std::uint64_t position = 0;         ///< where its batches end; all before is durable
-    std::uint64_t entries = 0;          ///< events and commits in it
+    std::shared_ptr<const SegmentFile> file;  ///< the last segment
+    std::uint64_t position = 0;               ///< where its batches end; all before is durable
+    std::uint64_t entries = 0;                ///< events and commits in it
   };
 
   /// What the log's options say of writing.
@@ -34,12 +42,18 @@ class LogWriter {
     Codec codec = Codec::none;  ///< of batches
   };
 
+  /// @param floor  where the first segment begins that can be cut: those before are sealed.
   LogWriter(const SegmentContext& context, std::string folder, Options options,
-            SegmentList& segments, SegmentSupply& supply, LogState state, Place place);
+            SegmentList& segments, SegmentSupply& supply, LogState state, Place place,
+            BatchNo floor);
 
   /// As `PartitionLog` says.
   [[nodiscard]] Result<BatchNo> append(const BatchDraft& draft);
   [[nodiscard]] Result<void> sync();
+  [[nodiscard]] Result<void> append_batches(std::string_view batches);
+  /// @param to  not before the floor.
+  [[nodiscard]] Result<void> cut(BatchNo to);
+  [[nodiscard]] const LogPoint& point() const { return state_.point; }
 
   /// From any thread.
   [[nodiscard]] TimeUs last_time() const { return TimeUs(last_time_.load()); }
@@ -48,15 +62,44 @@ class LogWriter {
   [[nodiscard]] bool wants_next() const { return wants_next_.load(); }
   /// What the next segment should hold. From any thread.
   [[nodiscard]] std::uint64_t next_segment_bytes() const { return next_segment_bytes_.load(); }
+  /// How often batches have been removed. From any thread.
+  [[nodiscard]] std::uint64_t cuts() const { return cuts_.load(std::memory_order_acquire); }
 
  private:
+  /// Batches of another replica that are written at once, into one segment.
+  struct Run {
+    std::string_view bytes;
+    std::uint64_t entries = 0;
+    LogState after;
+    std::uint64_t roll_for = 0;  ///< bytes of the first batch when it needs a new segment
+    bool sync_before = false;    ///< one of them knows what is before to be durable
+  };
+  struct Plan {
+    std::vector<Run> runs;
+    std::size_t syncs = 0;  ///< runs to be synced before
+  };
+
   [[nodiscard]] Result<LogState> encode(const BatchDraft& draft);
   [[nodiscard]] Result<void> make_room(std::uint64_t bytes, std::uint64_t entries);
-  [[nodiscard]] std::uint64_t entries_max() const;
   [[nodiscard]] Result<void> roll(std::uint64_t bytes);
+  [[nodiscard]] Result<void> write(std::string_view bytes);
   [[nodiscard]] Result<void> clean_rest();
+  [[nodiscard]] Result<void> sync_folder();
+  /// `synced` is what a sync gave: its failure is for good.
+  [[nodiscard]] Result<void> remember(Result<void> synced);
   void accept(LogState state);
-  void enter(Place place);
+  void enter(std::shared_ptr<const SegmentFile> file, const SegmentFill& fill);
+
+  // In log_writer_replica.cpp.
+  [[nodiscard]] Result<void> tidy();
+  [[nodiscard]] bool has_needless_segment() const;
+  [[nodiscard]] Result<Plan> plan(std::string_view batches) const;
+  [[nodiscard]] Result<void> write_runs(const Plan& plan, bool marked);
+  [[nodiscard]] Result<void> mark(BatchNo end);
+  [[nodiscard]] Result<void> unmark();
+  [[nodiscard]] Result<void> go_back(BatchNo to);
+  [[nodiscard]] Result<void> finish_cut();
+  [[nodiscard]] Result<void> remake_first();
 
   const SegmentContext& context_;
   const std::string folder_;
@@ -64,14 +107,18 @@ class LogWriter {
   const Options options_;
   SegmentList& segments_;
   SegmentSupply& supply_;
+  const BatchNo floor_;
 
   LogState state_;  ///< after the last appended batch
-  std::shared_ptr<SegmentFile> file_;
-  std::uint64_t entries_ = 0;  ///< events and commits in it
-  std::uint64_t position_ = 0;
+  std::shared_ptr<const SegmentFile> file_;
+  SegmentFill fill_;  ///< of it
   BatchNo durable_batches_;
-  /// A failed write may have left bytes in [position_, dirty_end_); 0: none.
+  /// A failed write may have left bytes up to here; 0: none.
   std::uint64_t dirty_end_ = 0;
+  /// Whatever is on disk after `state_` is to be removed before anything else is written.
+  bool cut_unfinished_ = false;
+  /// The mark is in the folder: with `cut_unfinished_` it is that of `state_`.
+  bool marked_ = false;
   /// A sync failed: nothing can be trusted to be written any more.
   std::optional<Error> failed_;
   std::string buffer_;  ///< the batch being written
@@ -81,6 +128,7 @@ class LogWriter {
   std::atomic<std::uint64_t> last_epoch_;
   std::atomic<bool> wants_next_ = false;
   std::atomic<std::uint64_t> next_segment_bytes_;
+  std::atomic<std::uint64_t> cuts_ = 0;
 };
 
 }  // namespace keelson::log

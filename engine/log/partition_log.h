@@ -14,12 +14,20 @@
 #include "engine/base/types.h"
 #include "engine/io/file_system.h"
 #include "engine/log/codec.h"
+#include "engine/log/log_state.h"
+#include "engine/log/log_tail.h"
 #include "engine/log/record.h"
 #include "engine/log/retention.h"
 
 namespace keelson::log {
 
 class OpenSegments;
+
+/// What becomes of the batches that opening finds in the segments that are not sealed.
+enum class FoundTail {
+  published,  ///< this log is alone: whatever is whole counts
+  held,       ///< one of several replicas: it counts when `publish` says that it is committed
+};
 
 /// What opening expects to find.
 enum class Opening {
@@ -32,6 +40,7 @@ struct LogOptions {
   /// its own size. 64 KiB…1 GiB. A log grows into it from smaller ones.
   std::uint64_t segment_bytes = 64u << 20;
   Opening opening = Opening::make_if_missing;
+  FoundTail found_tail = FoundTail::published;
   Retention retention = {};
   /// Of batches, where it makes them smaller.
   Codec codec = Codec::none;
@@ -118,6 +127,38 @@ class PartitionLog {
   [[nodiscard]] virtual Result<void> sync() = 0;
   /// Makes batches up to and with `through` visible to readers and look-ups.
   virtual void publish(BatchNo through) = 0;
+
+  // --- writer of a replica: batches that another node has made ---
+  /// Appends whole batches as `read_batches` of another replica gave them, after verifying all of
+  /// each: that it follows, its checksums, its frames and its Merkle root. Where each lies is a
+  /// function of the batches before it alone, so that replicas have equal files. Durable on
+  /// return, each or none: a crash before leaves none of them, or some from the first on.
+  /// @error corruption, unsupported_format  they are not what a replica of this log has: context
+  ///                                        names the first that is not. Nothing has been appended.
+  /// @error disk_full, io_error             as `append`; some from the first on may be there, and
+  ///                                        durable: `appended` tells.
+  [[nodiscard]] virtual Result<void> append_batches(std::string_view batches) = 0;
+  /// Removes all batches from `to` on, which are not published. Durable on return. Crash: all of
+  /// them are there, or none. While nothing is being published.
+  /// @error io_error, disk_full  they are there or not, as `appended` tells. What is left of the
+  ///                             work is done before anything else is written.
+  [[nodiscard]] virtual Result<void> cut(BatchNo to) = 0;
+  /// After the last appended batch. By the writer, or while it rests.
+  [[nodiscard]] virtual LogPoint appended() const = 0;
+
+  // --- readers of a replica: batches, published or not ---
+  /// End of the published batches. By the publishing thread.
+  [[nodiscard]] virtual BatchNo published() const = 0;
+  /// Batches from `from` on, as many as fit `bytes_max`, but one at least, and none from `end` on.
+  /// Their checksums are not verified: who appends them does. By one thread at a time, while
+  /// nothing below `end` is being cut.
+  /// @param from  below `end`; `end` at most what has been appended.
+  /// @error below_start  retention has removed them. @error io_error, corruption
+  [[nodiscard]] virtual Result<EncodedBatches> read_batches(BatchNo from, BatchNo end,
+                                                            std::uint64_t bytes_max) const = 0;
+  /// The epochs of batches [from, end). Takes a look at each segment that is concerned, and walks
+  /// those in which an epoch begins. Threads and errors as `read_batches`.
+  [[nodiscard]] virtual Result<LogTail> tail(BatchNo from, BatchNo end) const = 0;
 
   // --- housekeeping ---
   /// Whether `maintain` has something to do. Cheap; from any thread.

@@ -115,6 +115,13 @@ void SegmentList::add(std::shared_ptr<Segment> segment) {
   segments_ = std::move(changed);
 }
 
+void SegmentList::keep(std::size_t count) {
+  const std::lock_guard lock(mutex_);
+  auto changed = std::make_shared<Segments>(*segments_);
+  changed->resize(count);
+  segments_ = std::move(changed);
+}
+
 const std::shared_ptr<Segment>& segment_of(const SegmentList::Segments& segments, Offset offset) {
   // The last one that starts at or before it: those before with the same start hold no events.
   const auto after = std::upper_bound(

@@ -58,6 +58,8 @@ class Segment {
 
   /// The next segment takes over. By the writer, before the first batch of the next is published.
   void fix_end(std::uint64_t used_end) { used_end_.store(used_end, std::memory_order_release); }
+  /// It is the one that is written again: those after it have been removed, unpublished.
+  void write_on() { used_end_.store(kStillWritten, std::memory_order_release); }
   /// Its index has been written: lets go of the one in memory, and of one that was read before.
   void seal();
   /// It is there in another form once `on_disk` has succeeded, during which nobody opens it. Who
@@ -92,6 +94,8 @@ class SegmentList {
   [[nodiscard]] std::shared_ptr<const Segments> all() const;
   /// Adds the newest; in place of the last one when that starts at the same batch, so is empty.
   void add(std::shared_ptr<Segment> segment);
+  /// Drops all after the first `count`. Who reads them may read on.
+  void keep(std::size_t count);
 
  private:
   mutable std::mutex mutex_;

@@ -49,10 +49,9 @@ Result<void> SegmentSupply::grow_to(std::uint64_t bytes) {
   return {};
 }
 
-Result<std::shared_ptr<SegmentFile>> SegmentSupply::take(SegmentHeader header) {
+Result<std::shared_ptr<SegmentFile>> SegmentSupply::take(const SegmentHeader& header) {
   const std::lock_guard lock(mutex_);
   if (bytes_ < header.capacity) KEELSON_TRY(grow_to(header.capacity));
-  header.capacity = bytes_;
   auto segment = turn_into(header);
   if (!segment) {
     discard();
@@ -63,6 +62,8 @@ Result<std::shared_ptr<SegmentFile>> SegmentSupply::take(SegmentHeader header) {
 }
 
 Result<std::shared_ptr<SegmentFile>> SegmentSupply::turn_into(const SegmentHeader& header) {
+  // It was prepared for another place: after a cut the log goes on where segments are smaller.
+  if (bytes_ > header.capacity) KEELSON_TRY(file_->truncate(header.capacity));
   KEELSON_TRY_ASSIGN(auto segment,
                      SegmentFile::open(files_, next_path(), io::OpenMode::read_write));
   KEELSON_TRY(segment->file->write_at(0, encode_segment_header(header)));

@@ -35,10 +35,10 @@ class SegmentSupply {
   [[nodiscard]] Result<void> prepare(std::uint64_t capacity);
 
   /// Turns the next file, all that is missing made now, into the segment that starts at
-  /// `header.start`. It has at least `header.capacity` bytes. Durable but for its name: the caller
-  /// syncs the folder.
+  /// `header.start`. It has `header.capacity` bytes, whatever was prepared. Durable but for its
+  /// name: the caller syncs the folder.
   /// @error disk_full, io_error  there is no such segment.
-  [[nodiscard]] Result<std::shared_ptr<SegmentFile>> take(SegmentHeader header);
+  [[nodiscard]] Result<std::shared_ptr<SegmentFile>> take(const SegmentHeader& header);
 
  private:
   // With the mutex held.

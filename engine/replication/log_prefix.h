@@ -2,9 +2,9 @@
 #pragma once
 
 #include <optional>
-#include <vector>
 
 #include "engine/base/types.h"
+#include "engine/log/log_tail.h"
 
 namespace keelson::replication {
 
@@ -16,21 +16,9 @@ struct LogEnd {
   auto operator<=>(const LogEnd&) const = default;
 };
 
-/// The first batch of an epoch.
-struct EpochStart {
-  Epoch epoch;
-  BatchNo first;
-  bool operator==(const EpochStart&) const = default;
-};
-
-/// The end of a log as another replica needs to know it: all before `from` is committed.
-struct LogTail {
-  BatchNo from;
-  Epoch epoch_before;              ///< of batch `from` - 1; 0 when `from` is 0
-  std::vector<EpochStart> epochs;  ///< of the batches in [from, end)
-  BatchNo end;
-  bool operator==(const LogTail&) const = default;
-};
+using log::EpochStart;
+/// As another replica needs to know it: all before `from` is committed.
+using log::LogTail;
 
 /// The end of the longest prefix that a log and `other` have in common. One epoch has one leader,
 /// who writes each batch once: so two logs that share the epoch of a batch share all before it.

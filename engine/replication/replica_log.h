@@ -2,19 +2,14 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "engine/base/result.h"
+#include "engine/log/log_tail.h"
 #include "engine/replication/log_prefix.h"
 
 namespace keelson::replication {
 
-/// Whole batches as they lie in the log.
-struct EncodedBatches {
-  BatchNo first;
-  BatchNo end;
-  std::string bytes;
-};
+using log::EncodedBatches;
 
 /// Reading, from the partition's strand. What changes the log goes through `ReplicaPorts`, since it
 /// takes time.

@@ -22,7 +22,8 @@ MAY_INCLUDE = {
     "engine/store": ["engine/base", "engine/io", "engine/log", "engine/store"],
     # Replication reaches the log through its ports: the log's own public headers.
     "engine/replication": ["engine/base", "engine/io", "engine/replication",
-                           "engine/log/partition_log.h", "engine/log/record.h"],
+                           "engine/log/log_tail.h", "engine/log/partition_log.h",
+                           "engine/log/record.h"],
     # The layers above see the store, and not how it keeps its bytes.
     "aggregates": ["engine/base", "engine/io", "engine/store", "aggregates"],
     "projections": ["engine/base", "engine/io", "engine/store", "projections"],

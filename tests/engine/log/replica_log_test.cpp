@@ -1,0 +1,375 @@
+// Logs that are fed by other logs, cut, and fed by others again: replicas must have equal files.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "tests/engine/log/replica_logs.h"
+
+using namespace keelson;
+using namespace keelson::test;
+using log::BatchHeader;
+using log::Codec;
+using log::EpochStart;
+using log::LogTail;
+
+namespace {
+
+/// Some batches of all sizes, some of them larger than a segment.
+void lead(ReplicaLog& leader, LogModel& model, int batches) {
+  for (int i = 0; i < batches; ++i) {
+    const std::size_t bytes_max = model.random(30) == 0 ? 12'000 : model.random(4) == 0 ? 900 : 60;
+    leader.append(model, bytes_max, model.random(3) != 0);
+    if (model.random(4) == 0) leader.maintain();
+  }
+  REQUIRE(leader->sync());
+}
+
+void check_equal_files(ReplicaLog& a, ReplicaLog& b) {
+  const auto of_a = a.segments();
+  const auto of_b = b.segments();
+  REQUIRE(of_a.size() == of_b.size());
+  for (std::size_t i = 0; i < of_a.size(); ++i) {
+    CAPTURE(of_a[i].first);
+    CHECK(of_a[i].first == of_b[i].first);
+    CHECK((of_a[i].second == of_b[i].second));
+  }
+}
+
+/// With all of both published and sealed, down to the indexes.
+void check_equal_images(ReplicaLog& a, ReplicaLog& b) {
+  for (ReplicaLog* log : {&a, &b}) {
+    log->publish_to(log->end().value);
+    log->maintain();
+  }
+  check_equal_files(a, b);
+  const auto of_a = a.image();
+  const auto of_b = b.image();
+  CHECK(of_a.size() == of_b.size());
+  for (const auto& [path, bytes] : of_a) {
+    CAPTURE(path);
+    REQUIRE(of_b.contains(path));
+    CHECK((of_b.at(path) == bytes));
+  }
+}
+
+/// Feeds `to` from `from`.
+void feed(ReplicaLog& from, ReplicaLog& to, std::uint64_t end, std::uint64_t bytes_max) {
+  while (to.end().value < end) {
+    const auto read = from->read_batches(to.end(), BatchNo(end), bytes_max);
+    REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().message()));
+    const auto taken = to->append_batches(read->bytes);
+    REQUIRE_MESSAGE(taken.has_value(), (taken ? "" : taken.error().message()));
+    REQUIRE(to.end() == read->end);
+  }
+}
+
+std::vector<Epoch> epochs_of(const ReplicaLog& log) {
+  std::vector<Epoch> epochs;
+  for (const std::string& batch : log.batches()) {
+    const auto header = log::decode_batch_header(batch, log::checksum_seed(ReplicaLog::kIdentity));
+    REQUIRE(header.has_value());
+    epochs.push_back(header->epoch);
+  }
+  return epochs;
+}
+
+LogTail tail_by_walking(const std::vector<Epoch>& epochs, std::size_t from, std::size_t end) {
+  LogTail tail{BatchNo(from), from == 0 ? Epoch(0) : epochs[from - 1], {}, BatchNo(end)};
+  for (std::size_t i = from; i < end; ++i) {
+    if (tail.epochs.empty() || tail.epochs.back().epoch != epochs[i]) {
+      tail.epochs.push_back({epochs[i], BatchNo(i)});
+    }
+  }
+  return tail;
+}
+
+void check_tails(const ReplicaLog& log, LogModel& random, std::size_t from_min = 0) {
+  const auto epochs = epochs_of(log);
+  for (int i = 0; i < 40; ++i) {
+    const std::size_t from = from_min + random.random(epochs.size() + 1 - from_min);
+    const std::size_t end =
+        i % 2 == 0 ? epochs.size() : from + random.random(epochs.size() + 1 - from);
+    CAPTURE(from);
+    CAPTURE(end);
+    const auto tail = log->tail(BatchNo(from), BatchNo(end));
+    REQUIRE_MESSAGE(tail.has_value(), (tail ? "" : tail.error().message()));
+    CHECK((*tail == tail_by_walking(epochs, from, end)));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("replica log: fed in chunks of any size it has the files of the log that feeds it") {
+  for (const Codec codec : {Codec::none, Codec::zstd}) {
+    ReplicaLog leader(1, codec);
+    LogModel model(codec == Codec::none ? 1 : 2);
+    leader.open();
+    while (leader.segments().size() < 12) lead(leader, model, 100);
+    for (const std::uint64_t bytes_max : {1u, 700u, 5'000u, 40'000u, 400'000u, 1u << 30}) {
+      CAPTURE(bytes_max);
+      // What it would write itself does not matter.
+      ReplicaLog follower(bytes_max);
+      follower.open();
+      feed(leader, follower, leader.end().value, bytes_max);
+      CHECK(follower.read(0, follower.end().value) == leader.read(0, leader.end().value, 9'000));
+      CHECK(follower->appended() == leader->appended());
+      CHECK(follower->end() == Offset(0));
+      check_equal_files(leader, follower);
+      // And found again.
+      follower.disk.kill();
+      follower.open();
+      CHECK(follower->appended() == leader->appended());
+      check_equal_files(leader, follower);
+      ReplicaLog again(1, codec);
+      again.disk.restore(leader.disk.image());
+      again.open();
+      check_equal_images(again, follower);
+      model.check_equal(*follower);
+    }
+  }
+}
+
+TEST_CASE("replica log: held batches are not seen before they are published, and all are after") {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    CAPTURE(seed);
+    ReplicaLog log(seed);
+    LogModel model(seed);
+    log.open();
+    lead(log, model, 200);
+    const std::uint64_t committed = model.random(model.batches().size());
+    log.publish_to(committed);
+    log.maintain();
+    const auto files = log.segments();
+    log.disk.kill();
+    log.open();
+    CHECK(log->appended().next_batch == BatchNo(model.batches().size()));
+    CHECK(log->published() <= BatchNo(committed));
+    CHECK(log.segments().size() == files.size());
+    LogModel shown = model;
+    shown.cut(log->published().value);
+    CHECK(log->end() == shown.end());
+    CHECK(log->read(log->end() + 1).error().code == Errc::beyond_end);
+    CHECK(log->find_command({"", "again", "command-0"}).has_value());
+    for (std::uint64_t end = log->published().value; end <= model.batches().size(); end += 13) {
+      log.publish_to(end);
+      log.maintain();
+      shown = model;
+      shown.cut(log->published().value);
+      REQUIRE(log->end() == shown.end());
+    }
+    log.publish_to(model.batches().size());
+    model.check_equal(*log);
+    // It goes on as a leader does.
+    lead(log, model, 30);
+    log.publish_to(model.batches().size());
+    log.maintain();
+    model.check_equal(*log);
+  }
+}
+
+TEST_CASE("replica log: cut and fed by another leader it has that one's files") {
+  std::size_t cuts = 0;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    CAPTURE(seed);
+    auto leader = std::make_unique<ReplicaLog>(seed);
+    LogModel model(seed);
+    leader->open();
+    lead(*leader, model, static_cast<int>(20 + model.random(80)));
+    ReplicaLog follower(seed + 1000);
+    follower.open();
+    std::uint64_t committed = 0;
+    for (int round = 0; round < 6; ++round) {
+      const std::uint64_t bytes_max = std::uint64_t{1} << model.random(18);
+      const std::uint64_t end =
+          std::max(committed, model.random(leader->end().value - committed + 1) + committed);
+      feed(*leader, follower, end, bytes_max);
+      committed += model.random(end - committed + 1);
+      follower.publish_to(committed);
+      if (model.random(2) == 0) follower.maintain();
+      if (model.random(3) == 0) follower.open();
+      check_tails(follower, model);
+      // Another one leads from somewhere on.
+      const std::uint64_t taken = committed + model.random(leader->end().value - committed + 1);
+      auto next = std::make_unique<ReplicaLog>(seed * 10 + static_cast<std::uint64_t>(round));
+      next->open();
+      feed(*leader, *next, taken, bytes_max);
+      model.cut(taken);
+      ModelBatch start;
+      start.kind = log::BatchKind::control;
+      start.base = model.end();
+      start.epoch = Epoch(1000 * (static_cast<std::uint64_t>(round) + 1));
+      start.time = (*next)->last_time();
+      next->append(model, std::move(start), true);
+      lead(*next, model, static_cast<int>(model.random(120)));
+      leader = std::move(next);
+      const std::uint64_t common = std::min(taken, end);
+      if (common < follower.end().value) ++cuts;
+      follower.publish_to(std::min(committed, follower.end().value));
+      const auto cut = follower->cut(BatchNo(common));
+      REQUIRE_MESSAGE(cut.has_value(), (cut ? "" : cut.error().message()));
+      CHECK(follower.end() == BatchNo(common));
+      CHECK_FALSE(follower.disk.image().contains("log/tail.cut"));
+      CHECK(follower.read(0, common, 5'000) == (*leader).read(0, common));
+      if (model.random(3) == 0) follower.open();
+    }
+    feed(*leader, follower, leader->end().value, 3'000);
+    check_equal_files(*leader, follower);
+    check_tails(follower, model);
+    follower.publish_to(follower.end().value);
+    follower.maintain();
+    model.check_equal(*follower);
+    ReplicaLog same(1);
+    same.disk.restore(leader->disk.image());
+    same.open();
+    check_equal_images(same, follower);
+    check_tails(follower, model);
+  }
+  CHECK(cuts > 60);
+}
+
+TEST_CASE("replica log: a leader's failed batch leaves no trace in the layout") {
+  int failures = 0;  // after a segment was made for the batch
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    CAPTURE(seed);
+    ReplicaLog leader(seed);
+    LogModel model(seed);
+    leader.open();
+    for (int i = 0; i < 150; ++i) {
+      if (i % 7 == 3) {
+        // Often too large for the segment: the next one is made for it, and it does not come.
+        std::uint64_t writes = 1 + model.random(2);
+        leader.disk.set_fault([&](DiskCall call, const std::string&) -> std::optional<Errc> {
+          if (call != DiskCall::write || writes == 0 || --writes > 0) return std::nullopt;
+          return Errc::disk_full;
+        });
+        LogModel aside = model;
+        ModelBatch batch = aside.make_batch(20'000);
+        const std::size_t before = leader.segments().size();
+        if (leader->append(batch.draft())) {
+          model.take(std::move(batch));
+        } else if (leader.segments().size() > before) {
+          ++failures;
+        }
+        leader.disk.set_fault(nullptr);
+      }
+      if (i % 20 == 19) {
+        REQUIRE(leader->sync());
+        leader.publish_to(leader.end().value);
+        leader.maintain();
+      }
+      if (i % 40 == 11) leader.open();
+      leader.append(model, 2'000, true);
+    }
+    ReplicaLog follower(seed + 1);
+    follower.open();
+    feed(leader, follower, leader.end().value, 30'000);
+    leader.open();
+    check_equal_images(leader, follower);
+    model.check_equal(*leader);
+  }
+  CHECK(failures > 60);
+}
+
+TEST_CASE("replica log: any bit flipped in what is sent is refused, and changes nothing") {
+  ReplicaLog leader(1);
+  LogModel model(5);
+  leader.open();
+  for (int i = 0; i < 30; ++i) leader.append(model, 100, true);
+  const Batches batches = leader.batches();
+  ReplicaLog follower(2);
+  follower.open();
+  REQUIRE(follower->append_batches(joined(batches, 0, 10)));
+  const auto before = follower.disk.image();
+  for (const std::size_t end : {11u, 14u, 30u}) {
+    const std::string sent = joined(batches, 10, end);
+    for (std::size_t bit = 0; bit < sent.size() * 8; bit += end == 11 ? 1 : 97) {
+      std::string flipped = sent;
+      flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
+      const auto taken = follower->append_batches(flipped);
+      CAPTURE(bit);
+      REQUIRE_FALSE(taken.has_value());
+      CHECK(taken.error().code == Errc::corruption);
+    }
+    // Cut short, or with something behind.
+    CHECK_FALSE(follower->append_batches(sent.substr(0, sent.size() - 8)));
+    CHECK_FALSE(follower->append_batches(sent + std::string(8, '\0')));
+  }
+  // Batches that do not follow.
+  CHECK_FALSE(follower->append_batches(joined(batches, 9, 12)));
+  CHECK_FALSE(follower->append_batches(joined(batches, 11, 12)));
+  CHECK(follower->append_batches("").has_value());
+  CHECK(follower.end() == BatchNo(10));
+  CHECK(follower.disk.image() == before);
+  REQUIRE(follower->append_batches(joined(batches, 10, 30)));
+  check_equal_files(leader, follower);
+}
+
+TEST_CASE("replica log: what retention has removed is below the start, the rest is read") {
+  ReplicaLog log(1);
+  LogModel model(3);
+  log.options.sealed_codec = Codec::zstd;
+  log.open();
+  lead(log, model, 400);
+  const std::uint64_t end = model.batches().size();
+  log.publish_to(end - 5);
+  log.maintain();
+  const std::string all = log.read(0, end);
+  const auto epochs = epochs_of(log);
+  while (log->compression_due()) REQUIRE(log->compress());
+  CHECK(log.read(0, end, 20'000) == all);
+  check_tails(log, model);
+  log::Retention retention;
+  retention.bytes = 500'000;
+  log->set_retention(retention);
+  REQUIRE(log->retain(TimeUs(0)));
+  REQUIRE(log->start() > Offset(0));
+  std::uint64_t first = 0;
+  while (!log->read_batches(BatchNo(first), BatchNo(end), 1)) {
+    CHECK(log->read_batches(BatchNo(first), BatchNo(end), 1).error().code == Errc::below_start);
+    CHECK(log->tail(BatchNo(first), BatchNo(end)).error().code == Errc::below_start);
+    ++first;
+  }
+  REQUIRE(first > 0);
+  const Batches batches = split(all);
+  for (const bool reopened : {false, true}) {
+    if (reopened) log.open();
+    CHECK(log.read(first, end, 20'000) == joined(batches, first, end));
+    for (std::uint64_t from = first; from < end; from += 7) {
+      CHECK((log->tail(BatchNo(from), BatchNo(end)).value() == tail_by_walking(epochs, from, end)));
+    }
+  }
+}
+
+TEST_CASE("replica log: a mark that is damaged is corruption, and nothing is changed") {
+  ReplicaLog log(1);
+  LogModel model(3);
+  log.open();
+  lead(log, model, 40);
+  // The mark is there when the process ends before the mark is lifted.
+  log.disk.set_fault([](DiskCall call, const std::string& path) -> std::optional<Errc> {
+    const bool lifted = call == DiskCall::remove && path == "log/tail.cut";
+    return lifted ? std::optional(Errc::io_error) : std::nullopt;
+  });
+  REQUIRE_FALSE(log->cut(BatchNo(20)));
+  CHECK(log.end() == BatchNo(20));
+  log.disk.set_fault(nullptr);
+  log.disk.kill();
+  const auto image = log.disk.image();
+  REQUIRE(image.contains("log/tail.cut"));
+  for (std::uint64_t bit = 0; bit < image.at("log/tail.cut").size() * 8; ++bit) {
+    CAPTURE(bit);
+    log.disk.restore(image);
+    log.disk.flip_bit("log/tail.cut", bit);
+    const auto damaged = log.disk.image();
+    const auto opened = log.try_open();
+    REQUIRE_FALSE(opened.has_value());
+    CHECK(opened.error().code == Errc::corruption);
+    CHECK(opened.error().context.find("log/tail.cut") != std::string::npos);
+    CHECK(log.disk.image() == damaged);
+  }
+  log.disk.restore(image);
+  log.open();
+  CHECK(log.end() == BatchNo(20));
+  CHECK_FALSE(log.disk.image().contains("log/tail.cut"));
+}
