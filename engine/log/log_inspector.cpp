@@ -11,6 +11,7 @@
 #include "engine/log/segment_header.h"
 #include "engine/log/segment_sealer.h"
 #include "engine/log/stored_batch.h"
+#include "engine/log/tail_cut.h"
 
 namespace keelson::log {
 
@@ -22,11 +23,13 @@ Error in_file(Error error, const std::string& path, std::uint64_t position) {
 }
 
 /// Shows the batches of a segment in order, until there are no more or `visit` says false.
+/// @param batches_max  what is after so many does not count.
 /// @return whether `visit` wants more.
 Result<bool> walk(std::string_view bytes, const std::string& path, ChecksumSeed seed,
+                  std::uint64_t batches_max,
                   const std::function<Result<bool>(const StoredBatch&)>& visit) {
   std::uint64_t position = kSegmentHeaderBytes;
-  while (position + kBatchHeaderBytes <= bytes.size()) {
+  for (; batches_max > 0 && position + kBatchHeaderBytes <= bytes.size(); --batches_max) {
     const std::string_view rest = bytes.substr(position);
     // What has not been written yet is zero.
     if (rest.substr(0, kBatchHeaderBytes).find_first_not_of('\0') == rest.npos) return true;
@@ -78,6 +81,13 @@ Result<EventInfo> event_in(const StoredBatch& batch, const std::string& path, Of
   return fail(Errc::corruption, "the batch has fewer events than its header says");
 }
 
+/// How many batches of a segment count at most: what a mark removes does not.
+std::uint64_t counted(const SegmentInfo& segment, const std::optional<BatchNo>& mark) {
+  if (!mark) return UINT64_MAX;
+  const BatchNo first = segment.start.next_batch;
+  return *mark > first ? *mark - first : 0;
+}
+
 /// Looks again when a file has gone: a server compresses and removes segments meanwhile.
 template <class Look>
 auto settled(const Look& look) -> decltype(look()) {
@@ -125,23 +135,26 @@ Result<std::vector<SegmentInfo>> LogInspector::list_segments() const {
 }
 
 Result<std::vector<BatchInfo>> LogInspector::list_batches(BatchNo from, std::size_t limit) const {
+  KEELSON_TRY_ASSIGN(const auto mark, read_mark(files_, folder_, identity_));
   KEELSON_TRY_ASSIGN(const auto all, list_segments());
   std::vector<BatchInfo> found;
   for (std::size_t i = 0; i < all.size() && found.size() < limit; ++i) {
     if (i + 1 < all.size() && all[i + 1].start.next_batch <= from) continue;
     KEELSON_TRY_ASSIGN(const std::string bytes,
                        segment_bytes(files_, all[i].plain_file, all[i].form));
-    KEELSON_TRY(walk(bytes, all[i].file, checksum_seed(identity_), [&](const StoredBatch& batch) {
+    const auto take = [&](const StoredBatch& batch) {
       if (batch.header.batch_no >= from) {
         found.push_back({batch.header, all[i].file, batch.position});
       }
       return Result<bool>(found.size() < limit);
-    }));
+    };
+    KEELSON_TRY(walk(bytes, all[i].file, checksum_seed(identity_), counted(all[i], mark), take));
   }
   return found;
 }
 
 Result<std::optional<EventInfo>> LogInspector::find_event(Offset offset) const {
+  KEELSON_TRY_ASSIGN(const auto mark, read_mark(files_, folder_, identity_));
   KEELSON_TRY_ASSIGN(const auto all, list_segments());
   if (!all.empty() && offset < all.front().start.end) {
     return fail(Errc::below_start,
@@ -161,7 +174,7 @@ Result<std::optional<EventInfo>> LogInspector::find_event(Offset offset) const {
       found = *std::move(event);
       return false;
     };
-    KEELSON_TRY(walk(bytes, all[i].file, checksum_seed(identity_), take));
+    KEELSON_TRY(walk(bytes, all[i].file, checksum_seed(identity_), counted(all[i], mark), take));
   }
   return found;
 }

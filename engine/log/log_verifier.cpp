@@ -15,6 +15,7 @@
 #include "engine/log/segment_header.h"
 #include "engine/log/segment_scan.h"
 #include "engine/log/segment_sealer.h"
+#include "engine/log/tail_cut.h"
 
 namespace keelson::log {
 
@@ -25,6 +26,8 @@ using Kind = LogFinding::Kind;
 /// How often the segment that a server is writing is read, when what is read looks damaged: it may
 /// have been read while the server wrote it.
 constexpr int kTriesOfTail = 3;
+
+Result<void> ignore(const StoredBatch& /*batch*/) { return {}; }
 
 bool is_damage(const Error& error) {
   return error.code == Errc::corruption || error.code == Errc::unsupported_format;
@@ -53,6 +56,14 @@ class LogVerifier {
       return past_ && past_->contains(segment.first_batch);
     });
     if (segments.empty()) found(Kind::lost, folder_, "there is no segment");
+    KEELSON_TRY_ASSIGN(const auto marked, find_mark());
+    if (marked) {
+      found(Kind::torn, path_of(std::string(kMarkName)),
+            "batches from " + std::to_string(marked->value) +
+                " on do not count: they were being removed, or taken from another replica");
+      // All of these go; one stays in any case.
+      while (segments.size() > 1 && segments.back().first_batch >= *marked) segments.pop_back();
+    }
     for (std::size_t i = 0; i < segments.size(); ++i) {
       const std::uint64_t before = report_.bytes;
       auto verified = i + 1 < segments.size() ? verify_sealed(segments[i], segments[i + 1])
@@ -90,6 +101,14 @@ class LogVerifier {
     if (bytes) return *std::move(bytes);
     if (!is_damage(bytes.error())) return std::unexpected(std::move(bytes).error());
     found(Kind::lost, path_of(segment), bytes.error().context);
+    return std::nullopt;
+  }
+
+  /// The mark, if there is one that can be read.
+  Result<std::optional<BatchNo>> find_mark() {
+    auto mark = read_mark(files_, folder_, identity_);
+    if (mark || !is_damage(mark.error())) return mark;
+    found(Kind::lost, path_of(std::string(kMarkName)), mark.error().context);
     return std::nullopt;
   }
 
@@ -205,11 +224,10 @@ class LogVerifier {
       KEELSON_TRY_ASSIGN(const auto header, header_of(segment, bytes));
       if (!header) return pass_over(bytes);
       check_continues(segment, *header);
-      std::uint64_t batches = 0;
-      auto scan = scan_tail(bytes, header->start, seed_, [&](const StoredBatch&) -> Result<void> {
-        ++batches;
-        return {};
-      });
+      // Each time: a server that takes batches of another replica makes one and lifts it.
+      const auto mark = read_mark(files_, folder_, identity_);
+      auto scan = mark && *mark ? scan_to_mark(bytes, header->start, **mark)
+                                : scan_tail(bytes, header->start, seed_, ignore);
       if (!scan && !is_damage(scan.error())) return std::unexpected(scan.error());
       const bool good = scan && !scan->torn;
       if (!good && tries < kTriesOfTail) {
@@ -232,10 +250,18 @@ class LogVerifier {
               std::to_string(scan->torn->bytes) + " bytes of a write that was cut short, at byte " +
                   std::to_string(scan->torn->position));
       }
-      count(bytes, batches, scan->end.point.end - header->start.point.end);
+      const LogPoint& end = scan->end.point;
+      count(bytes, end.next_batch - header->start.point.next_batch,
+            end.end - header->start.point.end);
       state_ = std::move(scan->end);
       return {};
     }
+  }
+
+  [[nodiscard]] Result<SegmentScan> scan_to_mark(std::string_view bytes, const LogState& start,
+                                                 BatchNo mark) const {
+    KEELSON_TRY_ASSIGN(auto place, scan_until(bytes, start, mark, seed_));
+    return SegmentScan{std::move(place.state), place.position, std::nullopt};
   }
 
   /// A segment has its full length until it is sealed: then, with the names listed before, it is
@@ -300,8 +326,8 @@ class LogVerifier {
   const ChecksumSeed seed_;
   const KeyHasher hasher_;
   LogReport report_;
-  std::optional<Past> past_;  ///< unless it is damaged
-  bool begun_ = false;        ///< the first segment has been looked at, or was removed before
+  std::optional<Past> past_;       ///< unless it is damaged
+  bool begun_ = false;             ///< the first segment has been looked at, or was removed before
   std::optional<LogState> state_;  ///< after the last segment, when it is good
 };
 

@@ -18,7 +18,7 @@ namespace keelson::log {
 struct LogFinding {
   enum class Kind {
     lost,     ///< bytes of the log are damaged or missing: a restore, or another replica, is needed
-    torn,     ///< the last write did not come to its end; it is cut at the next start
+    torn,     ///< the last write, or a cut, did not come to its end; the next start cuts it
     derived,  ///< an index or a filter: it is made again, at the next start or when it is needed
   };
   Kind kind = Kind::lost;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "engine/log/log_inspector.h"
+#include "engine/log/log_verifier.h"
 #include "tests/engine/log/replica_logs.h"
 
 using namespace keelson;
@@ -271,6 +273,23 @@ TEST_CASE("replica log: a leader's failed batch leaves no trace in the layout") 
   CHECK(failures > 60);
 }
 
+TEST_CASE("replica log: what a leader had not synced is durable when what follows is cut") {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    CAPTURE(seed);
+    ReplicaLog log(seed);
+    LogModel model(seed);
+    log.open();
+    for (int i = 0; i < 60; ++i) log.append(model, 300, i < 10);
+    const std::uint64_t to = 10 + model.random(51);
+    const std::string kept = log.read(0, to);
+    REQUIRE(log->cut(BatchNo(to)));
+    log.disk.cut_power();
+    log.open();
+    CHECK(log.end() == BatchNo(to));
+    CHECK(log.read(0, to) == kept);
+  }
+}
+
 TEST_CASE("replica log: any bit flipped in what is sent is refused, and changes nothing") {
   ReplicaLog leader(1);
   LogModel model(5);
@@ -372,4 +391,47 @@ TEST_CASE("replica log: a mark that is damaged is corruption, and nothing is cha
   log.open();
   CHECK(log.end() == BatchNo(20));
   CHECK_FALSE(log.disk.image().contains("log/tail.cut"));
+}
+
+TEST_CASE("replica log: what a mark removes is not shown, and noted when the log is verified") {
+  ReplicaLog log(1);
+  LogModel model(3);
+  log.open();
+  lead(log, model, 200);
+  const auto all = log.batches();
+  const std::size_t segments = log.segments().size();
+  for (const std::uint64_t to : {std::uint64_t{150}, std::uint64_t{20}}) {
+    CAPTURE(to);
+    // All that goes is there still, and some of it is damaged.
+    log.disk.set_fault([](DiskCall call, const std::string& path) -> std::optional<Errc> {
+      const bool removed = call == DiskCall::remove && !path.ends_with(".tmp");
+      return removed || call == DiskCall::allocate ? std::optional(Errc::io_error) : std::nullopt;
+    });
+    REQUIRE_FALSE(log->cut(BatchNo(to)));
+    log.disk.set_fault(nullptr);
+    log.disk.kill();
+    REQUIRE(log.segments().size() == segments);
+    auto image = log.disk.image();
+    for (auto& [path, bytes] : image) {
+      if (const auto at = bytes.find(all[to]); at != bytes.npos) bytes[at] = 'x';
+    }
+    log.disk.restore(image);
+    const auto report = log::verify_log(log.disk, "log", ReplicaLog::kIdentity);
+    REQUIRE(report.has_value());
+    CHECK(report->batches == to);
+    REQUIRE(report->findings.size() >= 1);
+    for (const auto& finding : report->findings) {
+      CAPTURE(finding.file);
+      CAPTURE(finding.what);
+      CHECK(finding.kind != log::LogFinding::Kind::lost);
+    }
+    CHECK(report->findings.front().kind == log::LogFinding::Kind::torn);
+    CHECK(report->findings.front().file == "log/tail.cut");
+    const log::LogInspector inspector(log.disk, "log", ReplicaLog::kIdentity);
+    CHECK(inspector.batches(BatchNo(0), 10'000).value().size() == to);
+    log.open();
+    CHECK(log.end() == BatchNo(to));
+    CHECK(log.read(0, to) == joined(all, 0, to));
+    REQUIRE(log->append_batches(joined(all, to, all.size())));
+  }
 }

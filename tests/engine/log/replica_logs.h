@@ -59,6 +59,7 @@ class ReplicaLog {
     REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
   }
   void close() { log_.reset(); }
+  [[nodiscard]] bool is_open() const { return log_ != nullptr; }
 
   /// As a leader does. @param sync  which makes it durable to those that follow.
   void append(LogModel& model, std::size_t bytes_max, bool sync) {
