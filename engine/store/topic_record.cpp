@@ -1,10 +1,9 @@
 #include "engine/store/topic_record.h"
 
-#include <xxhash.h>
-
 #include <charconv>
 #include <map>
 
+#include "engine/io/checked_text.h"
 #include "engine/log/log_format.h"
 
 namespace keelson {
@@ -15,14 +14,6 @@ constexpr std::string_view kTitle = "keelson topic 1\n";
 constexpr std::uint32_t kPartitionsMax = 1024;
 /// 68 years.
 constexpr std::chrono::seconds kRetentionAgeMax{INT32_MAX};
-constexpr std::string_view kHexDigits = "0123456789abcdef";
-
-std::string checksum_of(std::string_view text) {
-  const std::uint64_t hash = XXH3_64bits(text.data(), text.size());
-  std::string hex;
-  for (int shift = 60; shift >= 0; shift -= 4) hex += kHexDigits[(hash >> shift) & 15];
-  return hex;
-}
 
 std::unexpected<Error> damaged(std::string_view what) {
   return fail(Errc::corruption, "topic record: " + std::string(what));
@@ -85,7 +76,7 @@ std::string encode_topic_record(const TopicRecord& record) {
   }
   if (record.options.codec != log::Codec::none) text += "codec zstd\n";
   if (record.options.sealed_codec != log::Codec::none) text += "sealed_codec zstd\n";
-  return text + "checksum " + checksum_of(text) + "\n";
+  return io::with_checksum(std::move(text));
 }
 
 Result<TopicRecord> decode_topic_record(std::string_view text) {
@@ -94,13 +85,10 @@ Result<TopicRecord> decode_topic_record(std::string_view text) {
     return fail(Errc::unsupported_format, "topic record of another version of Keelson: " +
                                               std::string(text.substr(0, text.find('\n'))));
   }
-  const auto last_line = text.rfind("checksum ");
-  if (last_line == std::string_view::npos ||
-      text.substr(last_line) != "checksum " + checksum_of(text.substr(0, last_line)) + "\n") {
-    return damaged("the checksum does not match");
-  }
+  const auto lines = io::without_checksum(text);
+  if (!lines) return damaged(lines.error().context);
   std::map<std::string_view, std::string_view> fields;
-  std::string_view rest = text.substr(kTitle.size(), last_line - kTitle.size());
+  std::string_view rest = lines->substr(kTitle.size());
   while (!rest.empty()) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     const auto space = line.find(' ');
