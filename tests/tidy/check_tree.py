@@ -24,13 +24,16 @@ MAY_INCLUDE = {
     "engine/replication": ["engine/base", "engine/io", "engine/replication",
                            "engine/log/log_tail.h", "engine/log/partition_log.h",
                            "engine/log/record.h"],
+    # What a cluster agrees on, and the node that takes part: above all the rest of the engine.
+    "engine/cluster": ["engine/base", "engine/cluster", "engine/io", "engine/log",
+                       "engine/replication", "engine/store"],
     # The layers above see the store, and not how it keeps its bytes.
     "aggregates": ["engine/base", "engine/io", "engine/store", "aggregates"],
     "projections": ["engine/base", "engine/io", "engine/store", "projections"],
-    "http": ["engine/base", "engine/io", "engine/replication", "engine/store", "aggregates",
-             "projections", "http"],
-    "samples": ["engine/base", "engine/io", "engine/store", "aggregates", "projections", "http",
-                "samples"],
+    "http": ["engine/base", "engine/cluster", "engine/io", "engine/replication", "engine/store",
+             "aggregates", "projections", "http"],
+    "samples": ["engine/base", "engine/cluster", "engine/io", "engine/store", "aggregates",
+                "projections", "http", "samples"],
 }
 
 
