@@ -183,6 +183,13 @@ TEST_CASE("placement: a node that no other can replace is not drained at all") {
   CHECK(moves_to_drain(NodeId(4), placed(lists), members_of(nodes(3))).value().empty());
 }
 
+TEST_CASE("placement: a node whose disk was wiped does not take a second place in a list") {
+  const auto partitions = placed({{member(1), member(2, 7), member(3)}});
+  const auto moves = moves_to_drain(NodeId(1), partitions, members_of(nodes(4))).value();
+  REQUIRE(moves.size() == 1);
+  CHECK(moves[0].replicas == MemberList{member(4), member(2, 7), member(3)});
+}
+
 TEST_CASE("placement: while members change the new list counts") {
   std::vector<PlacedPartition> partitions = placed({{member(1), member(2), member(3)}});
   partitions[0].record.old_replicas = {member(4), member(2), member(3)};
