@@ -80,7 +80,7 @@ struct Node {
     return bell.wait([&] { return directory->view().nodes().size() == count; });
   }
 
-  ThreadScheduler scheduler;
+  ThreadScheduler scheduler{2};
   SystemRandom random;
   Bell bell;
   std::unique_ptr<EtcdCoordinator> coordinator;
