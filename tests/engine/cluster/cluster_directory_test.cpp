@@ -298,7 +298,7 @@ TEST_CASE("cluster directory: of two that make one topic at a time one wins and 
     };
     cluster.node.create(bank());
     other.create(bank());
-    for (int i = 0; i < 40; ++i) {
+    for (int i = 0; i < 90; ++i) {
       cluster.node.scheduler.advance(100ms);
       other.scheduler.advance(100ms);
     }
