@@ -1,4 +1,2 @@
-// The one place where Asio's and Beast's own code is compiled.
-#include <boost/asio/impl/src.hpp>
-#include <boost/asio/ssl/impl/src.hpp>
+// The one place where Beast's own code is compiled; Asio's is in engine/transport.
 #include <boost/beast/src.hpp>

@@ -64,10 +64,11 @@ function(keelson_headers name)
   target_sources(keelson_${name} PUBLIC FILE_SET HEADERS FILES ${ARGN})
 endfunction()
 
-# Beast and Asio are compiled in keelson::http, once for all. Whatever includes them and links it
-# must be compiled alike: with two copies of Asio in a program, an error of one is not equal to the
-# other's.
+# Asio is compiled in keelson::engine and Beast in keelson::http, once for all. What includes them
+# and links those must be compiled alike: with two copies of Asio in a program, an error of one is
+# not equal to the other's.
+set(KEELSON_ASIO_DEFINITIONS BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
 function(keelson_use_beast target scope)
-  target_compile_definitions(${target} ${scope} BOOST_ASIO_SEPARATE_COMPILATION
-    BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED)
+  target_compile_definitions(${target} ${scope} ${KEELSON_ASIO_DEFINITIONS}
+    BOOST_BEAST_SEPARATE_COMPILATION)
 endfunction()

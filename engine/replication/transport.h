@@ -1,32 +1,62 @@
 // Messages between the nodes of a cluster.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <string>
 
 #include "engine/base/result.h"
+#include "engine/io/file_system.h"
 #include "engine/replication/member.h"
 
 namespace keelson::replication {
 
+/// A part of a file that goes out as it lies on disk. It must not change until it is sent.
+struct FileRegion {
+  std::shared_ptr<const io::File> file;
+  std::uint64_t position = 0;
+  std::uint32_t length = 0;
+};
+
 /// Carries whole messages in order while a connection lasts; loses what was under way when it
-/// breaks, and says so. Thread-safe.
+/// breaks, and says so. A peer is a member: a node with another data folder is another peer.
+/// Thread-safe.
 class Transport {
  public:
   virtual ~Transport() = default;
 
+  /// Called on a thread of the transport, one call at a time. While a call lasts nothing more is
+  /// read, and what peers send waits on their side. Must not throw.
   struct Listener {
-    std::function<void(NodeId from, std::string message)> received;
+    std::function<void(const Member& from, std::string message)> received;
+    /// What `send_file` sent. Nothing vouches for `bytes`: what they are must tell.
+    std::function<void(const Member& from, std::string message, std::string bytes)> received_file;
     /// A new connection: nothing sent on an older one arrives any more.
-    std::function<void(NodeId peer)> connected;
-    std::function<void(NodeId peer)> disconnected;
+    std::function<void(const Member& peer)> connected;
+    std::function<void(const Member& peer)> disconnected;
   };
-  /// Set once, before the first `send`.
+  /// Set once; connections begin with it.
   virtual void set_listener(Listener listener) = 0;
 
-  /// @error not_found   no such node. @error closed  not connected to it now.
-  /// @error overloaded  its send buffer is full; nothing was sent.
-  [[nodiscard]] virtual Result<void> send(NodeId to, std::string message) = 0;
+  /// The other nodes of the cluster, each as `host:port`. Replaces those of an earlier call: who is
+  /// not among them any more, or somewhere else, is disconnected. This node may be among them.
+  /// @error bad_request  an address is none; nothing has changed.
+  [[nodiscard]] virtual Result<void> set_peers(std::map<NodeId, std::string> addresses) = 0;
+
+  /// @error closed      not connected to that very member now.
+  /// @error overloaded  its send buffer is full.
+  /// @error too_large   over the limit for messages.
+  /// In all of these nothing was sent.
+  [[nodiscard]] virtual Result<void> send(const Member& to, std::string message) = 0;
+
+  /// Sends `message` and the bytes of `region` together; in order with what `send` sends. The file
+  /// is read later, and the connection ends if that fails.
+  /// @error bad_request  the region is not within the file.
+  /// @error closed, overloaded, too_large  as above.
+  [[nodiscard]] virtual Result<void> send_file(const Member& to, std::string message,
+                                               FileRegion region) = 0;
 };
 
 }  // namespace keelson::replication

@@ -24,6 +24,9 @@ MAY_INCLUDE = {
     "engine/replication": ["engine/base", "engine/io", "engine/replication",
                            "engine/log/log_tail.h", "engine/log/partition_log.h",
                            "engine/log/record.h"],
+    # The transport carries bytes: it knows who takes part, and not what they say.
+    "engine/transport": ["engine/base", "engine/io", "engine/replication/member.h",
+                         "engine/replication/transport.h", "engine/transport"],
     # What a cluster agrees on, and the node that takes part: above all the rest of the engine.
     "engine/cluster": ["engine/base", "engine/cluster", "engine/io", "engine/log",
                        "engine/replication", "engine/store"],
@@ -31,7 +34,7 @@ MAY_INCLUDE = {
     "aggregates": ["engine/base", "engine/io", "engine/store", "aggregates"],
     "projections": ["engine/base", "engine/io", "engine/store", "projections"],
     "http": ["engine/base", "engine/cluster", "engine/io", "engine/replication", "engine/store",
-             "aggregates", "projections", "http"],
+             "engine/transport", "aggregates", "projections", "http"],
     "samples": ["engine/base", "engine/cluster", "engine/io", "engine/store", "aggregates",
                 "projections", "http", "samples"],
 }
