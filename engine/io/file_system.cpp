@@ -1,8 +1,17 @@
 #include "engine/io/file_system.h"
 
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
 namespace keelson::io {
 
 namespace {
+
+/// Read from a file at a time, to be sent.
+constexpr std::size_t kSendBytes = 256u << 10;
 
 std::string folder_of(const std::string& path) {
   const auto slash = path.rfind('/');
@@ -10,6 +19,18 @@ std::string folder_of(const std::string& path) {
 }
 
 }  // namespace
+
+Result<std::size_t> File::send_to(int socket, std::uint64_t position, std::size_t length) const {
+  KEELSON_TRY_ASSIGN(const std::string bytes, read_at(position, std::min(length, kSendBytes)));
+  while (true) {
+    const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) return static_cast<std::size_t>(sent);
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return 0u;
+    if (errno != EINTR) {
+      return fail(Errc::io_error, "send: " + std::generic_category().message(errno));
+    }
+  }
+}
 
 Result<void> replace_file(FileSystem& files, const std::string& path, std::string_view bytes) {
   const std::string temporary = path + ".tmp";

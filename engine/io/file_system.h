@@ -22,6 +22,14 @@ class File {
   [[nodiscard]] virtual Result<std::string> read_at(std::uint64_t position,
                                                     std::size_t length) const = 0;
 
+  /// Hands bytes from `position` on to a socket that does not block, `length` at most, without a
+  /// copy where the system can.
+  /// @return how many the socket has taken; 0: none now, it must become writable first.
+  /// @error io_error  the file is shorter, or the connection has ended; of that the system may
+  ///                  also tell by SIGPIPE, which the caller's thread must block.
+  [[nodiscard]] virtual Result<std::size_t> send_to(int socket, std::uint64_t position,
+                                                    std::size_t length) const;
+
   /// Writes all of `bytes` at `position`. On an error (`disk_full`, `io_error`) any part of the
   /// range may have been written. Not durable before `sync`.
   [[nodiscard]] virtual Result<void> write_at(std::uint64_t position, std::string_view bytes) = 0;

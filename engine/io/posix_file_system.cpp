@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,6 +82,21 @@ class PosixFile final : public File {
       done += static_cast<std::size_t>(got);
     }
     return bytes;
+  }
+
+  Result<std::size_t> send_to(int socket, std::uint64_t position,
+                              std::size_t length) const override {
+    while (true) {
+      auto from = static_cast<off_t>(position);
+      const ssize_t sent = ::sendfile(socket, descriptor_.get(), &from, length);
+      if (sent > 0 || length == 0) return static_cast<std::size_t>(sent);
+      if (sent == 0) {
+        return fail(Errc::io_error,
+                    "sendfile " + path_ + ": the file ends before " + std::to_string(position));
+      }
+      if (errno == EAGAIN) return 0u;
+      if (errno != EINTR) return failed("sendfile", path_);
+    }
   }
 
   Result<void> write_at(std::uint64_t position, std::string_view bytes) override {

@@ -116,6 +116,7 @@ class TcpTransport::Impl {
   void start(Listener listener);
   Result<void> set_peers(const std::map<NodeId, std::string>& texts);
   Result<void> send(const Member& to, std::string message, std::optional<FileRegion> region);
+  [[nodiscard]] Result<void> check_region(const FileRegion& region) const;
   void stop();
 
  private:
@@ -251,6 +252,19 @@ Result<void> TcpTransport::Impl::send(const Member& to, std::string message,
   asio::post(*context_, [link = std::move(entry.link)] {
     if (const auto there = link.lock()) there->wake();
   });
+  return {};
+}
+
+Result<void> TcpTransport::Impl::check_region(const FileRegion& region) const {
+  if (region.length > options_.region_bytes_max) {
+    return fail(Errc::too_large, "a region of " + std::to_string(region.length) + " bytes");
+  }
+  KEELSON_TRY_ASSIGN(const std::uint64_t size, region.file->size());
+  if (region.position > size || region.length > size - region.position) {
+    return fail(Errc::bad_request, "a region of " + std::to_string(region.length) + " bytes at " +
+                                       std::to_string(region.position) + " in a file of " +
+                                       std::to_string(size));
+  }
   return {};
 }
 
@@ -565,6 +579,7 @@ Result<void> TcpTransport::send(const Member& to, std::string message) {
 }
 
 Result<void> TcpTransport::send_file(const Member& to, std::string message, FileRegion region) {
+  KEELSON_TRY(impl_->check_region(region));
   return impl_->send(to, std::move(message), std::move(region));
 }
 

@@ -12,7 +12,8 @@ namespace keelson::transport {
 
 namespace {
 
-/// Of a file, held in memory at a time where it cannot go straight to the socket.
+/// Of a file, sent at a time; also what is held in memory where it cannot go straight to the
+/// socket.
 constexpr std::size_t kPieceBytes = 256u << 10;
 /// Without a sign of life the connection is probed this many times.
 constexpr int kProbes = 3;
@@ -95,13 +96,39 @@ Awaitable<Result<void>> Wire::write(std::string bytes) {
 Awaitable<Result<void>> Wire::write(replication::FileRegion region) {
   while (region.length > 0) {
     const std::size_t piece = std::min<std::size_t>(region.length, kPieceBytes);
-    auto bytes = region.file->read_at(region.position, piece);
-    if (!bytes) co_return std::unexpected(std::move(bytes).error());
-    if (auto good = co_await write(*std::move(bytes)); !good) co_return good;
-    region.position += piece;
-    region.length -= static_cast<std::uint32_t>(piece);
+    Result<std::size_t> sent = 0;
+    if (tls_) {
+      sent = co_await copy(region, piece);
+    } else {
+      sent = co_await send(region, piece);
+    }
+    if (!sent) co_return std::unexpected(std::move(sent).error());
+    region.position += *sent;
+    region.length -= static_cast<std::uint32_t>(*sent);
+    // A socket that takes all of it at once must not keep the thread from the others.
+    co_await asio::post(socket_.get_executor(), kAwait);
   }
   co_return Result<void>{};
+}
+
+Awaitable<Result<std::size_t>> Wire::send(replication::FileRegion region, std::size_t length) {
+  error_code error;
+  socket_.native_non_blocking(true, error);
+  while (!error) {
+    auto sent = region.file->send_to(socket_.native_handle(), region.position, length);
+    if (!sent || *sent > 0) co_return sent;
+    std::tie(error) = co_await socket_.async_wait(tcp::socket::wait_write, kAwait);
+  }
+  co_return failed("write", error);
+}
+
+Awaitable<Result<std::size_t>> Wire::copy(replication::FileRegion region, std::size_t length) {
+  auto bytes = region.file->read_at(region.position, length);
+  if (!bytes) co_return std::unexpected(std::move(bytes).error());
+  if (auto good = co_await write(*std::move(bytes)); !good) {
+    co_return std::unexpected(std::move(good).error());
+  }
+  co_return length;
 }
 
 void Wire::close() {

@@ -42,6 +42,12 @@ class Wire {
   [[nodiscard]] bool closed() const { return !socket_.is_open(); }
 
  private:
+  /// Parts of a region: without a copy, and by one that TLS can encrypt.
+  [[nodiscard]] Awaitable<Result<std::size_t>> send(replication::FileRegion region,
+                                                    std::size_t length);
+  [[nodiscard]] Awaitable<Result<std::size_t>> copy(replication::FileRegion region,
+                                                    std::size_t length);
+
   tcp::socket socket_;
   std::optional<asio::ssl::stream<tcp::socket&>> tls_;
   std::string remote_;

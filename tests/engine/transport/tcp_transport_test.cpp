@@ -30,6 +30,23 @@ std::string refusal_of(RawPeer& peer) {
   return shaken.error().context;
 }
 
+/// Sends numbered messages of a space and `filling` until nothing more is taken for a while; how
+/// many went. The kernel's buffers hold some megabytes and the transport's one: far from a GB.
+std::size_t send_until_stuck(TestNode& from, const Member& to, const std::string& filling) {
+  std::size_t sent = 0;
+  for (int refused = 0; refused < 100;) {
+    if (from.transport().send(to, std::to_string(sent) + " " + filling)) {
+      ++sent;
+      refused = 0;
+      REQUIRE(sent * filling.size() < 1u << 30);
+    } else {
+      ++refused;
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+  return sent;
+}
+
 }  // namespace
 
 TEST_CASE("transport: messages of all sizes arrive in order, both ways") {
@@ -290,16 +307,8 @@ TEST_CASE("transport: what a peer does not read is bounded, and nothing of it is
   REQUIRE(one.shake_hands().has_value());
   REQUIRE(two.heard.wait("connected 1.0"));
   const std::string filling(100'000, 'x');
-  std::size_t sent = 0;
-  Result<void> last;
-  // The kernel's buffers take some megabytes; ours must end it before long.
-  while (sent < 10'000) {
-    last = two.transport().send(kOne, std::to_string(sent) + " " + filling);
-    if (!last) break;
-    ++sent;
-  }
-  REQUIRE(!last.has_value());
-  CHECK(last.error().code == Errc::overloaded);
+  const std::size_t sent = send_until_stuck(two, kOne, filling);
+  CHECK(two.send_error(kOne, filling) == Errc::overloaded);
   CHECK(two.heard.count("disconnected 1.0") == 0);
   for (std::size_t i = 0; i < sent; ++i) {
     const auto frame = one.read_frame();
@@ -310,6 +319,29 @@ TEST_CASE("transport: what a peer does not read is bounded, and nothing of it is
   const auto frame = one.read_frame();
   REQUIRE((frame && *frame));
   CHECK((*frame)->payload == "room again");
+}
+
+TEST_CASE("transport: while a listener is busy what peers send waits with them") {
+  std::binary_semaphore reached(0);
+  std::binary_semaphore go_on(0);
+  std::atomic<int> calls = 0;
+  auto options = make_options(kOne);
+  options.send_buffer_bytes_max = 1 << 20;
+  TestNode one(options);
+  TestNode two(make_options(kTwo), [&] {
+    if (calls++ > 0) return;
+    reached.release();
+    go_on.acquire();
+  });
+  connect(one, two);
+  REQUIRE(one.transport().send(kTwo, "first").has_value());
+  reached.acquire();
+  const std::string filling(100'000, 'x');
+  const std::size_t sent = send_until_stuck(one, kTwo, filling);
+  CHECK(two.heard.all() == std::vector<std::string>{"connected 1.0"});
+  go_on.release();
+  REQUIRE(two.heard.wait("1.0: " + std::to_string(sent - 1) + " " + filling));
+  CHECK(two.heard.all().size() == sent + 2);
 }
 
 TEST_CASE("transport: a message over the limit is not sent, one over the buffer is") {
