@@ -28,7 +28,7 @@ class Transport {
   virtual ~Transport() = default;
 
   /// Called on a thread of the transport, one call at a time. While a call lasts nothing more is
-  /// read, and what peers send waits on their side. Must not throw.
+  /// read, and what peers send waits on their side. All are set; none may throw.
   struct Listener {
     std::function<void(const Member& from, std::string message)> received;
     /// What `send_file` sent. Nothing vouches for `bytes`: what they are must tell.

@@ -20,8 +20,9 @@ struct Outgoing {
   std::string message;
   std::optional<replication::FileRegion> region;
 
+  /// Empty messages, too, take memory.
   [[nodiscard]] std::size_t bytes() const {
-    return header.size() + message.size() + (region ? region->length : 0);
+    return sizeof *this + message.size() + (region ? region->length : 0);
   }
 };
 

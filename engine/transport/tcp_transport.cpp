@@ -198,6 +198,8 @@ Result<void> TcpTransport::Impl::listen() {
 void TcpTransport::Impl::start(Listener listener) {
   const std::lock_guard lock(lifecycle_);
   KEELSON_ASSERT(!thread_.joinable());
+  KEELSON_ASSERT(listener.received && listener.received_file && listener.connected &&
+                 listener.disconnected);
   if (!context_) return;
   listener_ = std::move(listener);
   spawn(accept());
@@ -443,8 +445,8 @@ Awaitable<Result<std::shared_ptr<Link>>> TcpTransport::Impl::greet(std::shared_p
   wire->tune(options_.dead_peer);
   const Deadline deadline(options_.handshake_timeout, wire);
   auto link = co_await prove(wire, side, expected);
-  if (link) co_return link;
-  Error why = std::move(link).error();
+  if (link && !wire->closed()) co_return link;
+  Error why = link ? Error{} : std::move(link).error();
   if (deadline.expired()) {
     why = {Errc::timeout, "the handshake took too long", std::nullopt};
   } else if (wire->closed()) {
