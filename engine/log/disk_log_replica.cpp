@@ -145,6 +145,7 @@ Result<EncodedBatches> DiskLog::read_batches(BatchNo from, BatchNo end,
       found.end = place.next_batch;
     }
     read_on_ = std::move(place);
+    read_on_.open.reset();  // nobody reads it until the next call
     return found;
   };
   return repairing(log_, read);

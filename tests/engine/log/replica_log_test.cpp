@@ -208,10 +208,19 @@ TEST_CASE("replica log: cut and fed by another leader it has that one's files") 
       const std::uint64_t common = std::min(taken, end);
       if (common < follower.end().value) ++cuts;
       follower.publish_to(std::min(committed, follower.end().value));
+      // Where reading has come to is not where the same number is afterwards.
+      const std::uint64_t read_to = follower.end().value;
+      CHECK(split(follower.read(0, read_to, 3'000)).size() == read_to);
       const auto cut = follower->cut(BatchNo(common));
       REQUIRE_MESSAGE(cut.has_value(), (cut ? "" : cut.error().message()));
       CHECK(follower.end() == BatchNo(common));
       CHECK_FALSE(follower.disk.image().contains("log/tail.cut"));
+      if (read_to < leader->end().value && model.random(2) == 0) {
+        feed(*leader, follower, (*leader).end().value, bytes_max);
+        CHECK(follower.read(read_to, follower.end().value) ==
+              (*leader).read(read_to, follower.end().value));
+        REQUIRE(follower->cut(BatchNo(common)));
+      }
       CHECK(follower.read(0, common, 5'000) == (*leader).read(0, common));
       if (model.random(3) == 0) follower.open();
     }
@@ -287,6 +296,95 @@ TEST_CASE("replica log: what a leader had not synced is durable when what follow
     log.open();
     CHECK(log.end() == BatchNo(to));
     CHECK(log.read(0, to) == kept);
+  }
+}
+
+TEST_CASE("replica log: a crash while batches are cut that were never synced is no corruption") {
+  std::uint64_t cut = 0;
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    CAPTURE(seed);
+    ReplicaLog log(seed);
+    LogModel model(seed);
+    log.open();
+    for (int i = 0; i < 40; ++i) log.append(model, 300, i < 10);
+    const std::uint64_t to = 10 + model.random(31);
+    const Batches all = log.batches();
+    log.disk.halt_after(1 + seed % 16);
+    const auto done = log->cut(BatchNo(to));
+    log.disk.halt();
+    log.disk.cut_power();
+    log.open();
+    const std::uint64_t end = log.end().value;
+    CHECK(end >= 10);
+    if (done) CHECK(end == to);
+    if (end == to) ++cut;
+    CHECK(log.read(0, end) == joined(all, 0, end));
+  }
+  CHECK(cut > 100);
+}
+
+TEST_CASE("replica log: segments grow as they do without a cut, whatever was made ahead") {
+  ReplicaLog leader(1);
+  LogModel model(1);
+  leader.options.segment_bytes = 8u << 20;
+  leader.open();
+  while (leader.segments().size() < 3) leader.append(model, 40'000, false);
+  for (int i = 0; i < 8; ++i) leader.append(model, 40'000, false);
+  ReplicaLog follower(2);
+  follower.options = leader.options;
+  follower.open();
+  while (leader.end() > follower.end() || !leader->maintenance_due()) {
+    if (!leader->maintenance_due()) leader.append(model, 40'000, false);
+    feed(leader, follower, leader.end().value, 1u << 20);
+  }
+  REQUIRE(follower->maintenance_due());
+  follower.maintain();
+  const std::string next = "log/" + std::string(log::kNextSegmentName);
+  REQUIRE(follower.disk.image().at(next).size() == 8u << 20);
+  REQUIRE(follower->cut(BatchNo(2)));
+  feed(leader, follower, leader.end().value, 1u << 20);
+  for (ReplicaLog* log : {&leader, &follower}) log->disk.kill();
+  leader.open();
+  follower.open();
+  while (leader.segments().size() < 5) leader.append(model, 40'000, false);
+  feed(leader, follower, leader.end().value, 1u << 20);
+  CHECK((leader.image() == follower.image()));
+}
+
+TEST_CASE("replica log: small events that are compressed fill a segment by their number") {
+  ReplicaLog leader(1, Codec::zstd);
+  LogModel model(1);
+  leader.open();
+  std::uint64_t version = 0;
+  const auto append = [&] {
+    ModelBatch batch;
+    batch.epoch = Epoch(1);
+    batch.time = TimeUs(1);
+    batch.base = model.end();
+    ModelCommit commit;
+    commit.target = "s";
+    commit.first = batch.base;
+    for (std::uint64_t i = 0; i < 400; ++i) {
+      Event event;
+      event.stream = "s";
+      event.version = Version(++version);
+      event.time = batch.time;
+      event.offset = batch.base + i;
+      commit.events.push_back(std::move(event));
+    }
+    batch.commits.push_back(std::move(commit));
+    leader.append(model, std::move(batch), true);
+  };
+  while (leader.segments().size() < 4) append();
+  REQUIRE(leader.segments().front().second.size() < 40'000);
+  for (std::uint64_t to = 1; to < leader.end().value; ++to) {
+    CAPTURE(to);
+    ReplicaLog follower(to);
+    follower.open();
+    feed(leader, follower, leader.end().value, 1);
+    REQUIRE(follower->cut(BatchNo(to)));
+    feed(leader, follower, leader.end().value, 1u << 20);
+    check_equal_files(leader, follower);
   }
 }
 
