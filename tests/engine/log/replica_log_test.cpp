@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <optional>
 
+#include "engine/io/posix_file_system.h"
 #include "engine/log/log_inspector.h"
 #include "engine/log/log_verifier.h"
 #include "tests/engine/log/replica_logs.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace keelson;
 using namespace keelson::test;
@@ -532,4 +534,41 @@ TEST_CASE("replica log: what a mark removes is not shown, and noted when the log
     CHECK(log.read(0, to) == joined(all, 0, to));
     REQUIRE(log->append_batches(joined(all, to, all.size())));
   }
+}
+
+TEST_CASE("replica log: on a real disk as on the simulated one") {
+  ReplicaLog leader(1);
+  LogModel model(1);
+  leader.open();
+  lead(leader, model, 150);
+  const Batches all = leader.batches();
+  const TemporaryFolder folder;
+  io::PosixFileSystem files;
+  const auto open = [&] {
+    auto opened = log::PartitionLog::open(files, folder.path() + "/log", ReplicaLog::kIdentity,
+                                          leader.options);
+    REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message()));
+    return *std::move(opened);
+  };
+  auto log = open();
+  REQUIRE(log->append_batches(joined(all, 0, 140)));
+  for (const std::uint64_t to : {std::uint64_t{120}, std::uint64_t{31}, std::uint64_t{0}}) {
+    REQUIRE(log->cut(BatchNo(to)));
+    CHECK(log->appended().next_batch == BatchNo(to));
+    log.reset();
+    log = open();
+    CHECK(log->appended().next_batch == BatchNo(to));
+    for (std::size_t i = to; i < 130; ++i) REQUIRE(log->append_batches(all[i]));
+    REQUIRE(log->append_batches(joined(all, 130, all.size())));
+  }
+  CHECK(log->read_batches(BatchNo(0), BatchNo(all.size()), UINT64_MAX)->bytes ==
+        joined(all, 0, all.size()));
+  for (const auto& [path, bytes] : leader.image()) {
+    CAPTURE(path);
+    const auto found = io::read_file(files, folder.path() + "/" + path, UINT64_MAX);
+    REQUIRE(found.has_value());
+    CHECK((*found == bytes));
+  }
+  log->publish(BatchNo(all.size() - 1));
+  model.check_equal(*log);
 }
