@@ -33,12 +33,6 @@ void CommitTimes::drop_newest() {
   changed_.notify_all();
 }
 
-void CommitTimes::drop_all() {
-  const std::lock_guard lock(mutex_);
-  begun_.clear();
-  changed_.notify_all();
-}
-
 void CommitTimes::settle(TimeUs time) {
   std::unique_lock lock(mutex_);
   asked_ = std::max(asked_, time);

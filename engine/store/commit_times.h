@@ -26,8 +26,6 @@ class CommitTimes {
   void end_oldest();
   /// The newest batch begun will not be written.
   void drop_newest();
-  /// None of those begun will be.
-  void drop_all();
 
   /// Returns when every batch with a time up to `time` can be seen, and there will be no other.
   /// Waits for at most the writing of what has been begun. Not on the partition's strand.

@@ -14,15 +14,6 @@ namespace keelson {
 
 namespace {
 
-/// Between two steps of maintenance, so that what they write leaves most of the disk's time to the
-/// log.
-constexpr std::chrono::milliseconds kMaintenancePause{1};
-/// How often retention by age is looked at when nothing is written.
-constexpr std::chrono::nanoseconds kRetentionCheckMin = std::chrono::milliseconds(250);
-constexpr std::chrono::nanoseconds kRetentionCheckMax = std::chrono::minutes(1);
-/// After retention has failed: to find out may have taken reading a segment.
-constexpr std::chrono::microseconds kRetentionRetry = std::chrono::minutes(1);
-
 /// A control batch to follow all that `log` has; all of it must be published.
 log::BatchDraft control_batch(const log::PartitionLog& log, Epoch epoch, TimeUs now) {
   log::BatchDraft draft;
@@ -34,21 +25,8 @@ log::BatchDraft control_batch(const log::PartitionLog& log, Epoch epoch, TimeUs 
 }
 
 /// Appends the control batch that starts `epoch`, so that no two runs write in one epoch.
-Result<BatchNo> start_epoch(log::PartitionLog& log, Epoch epoch, TimeUs now) {
+Result<BatchNo> append_epoch_start(log::PartitionLog& log, Epoch epoch, TimeUs now) {
   return log.append(control_batch(log, epoch, now));
-}
-
-void answer(StagedCommit& commit, Result<CommitOutcome> outcome) {
-  if (commit.repeated.empty() && commit.refused.empty()) {
-    return commit.completion(std::move(outcome));
-  }
-  Result<CommitOutcome> again = outcome;
-  if (again) again->replayed = true;
-  commit.completion(std::move(outcome));
-  for (auto& completion : commit.repeated) completion(again);
-  for (auto& [completion, refusal] : commit.refused) {
-    completion(std::unexpected(again ? std::move(refusal) : again.error()));
-  }
 }
 
 }  // namespace
@@ -88,7 +66,7 @@ Result<std::shared_ptr<LogPartition>> LogPartition::open(Environment environment
                                                          LogPartitionOptions options,
                                                          std::shared_ptr<Strand> maintenance) {
   const Epoch epoch = log->last_epoch() + 1;
-  const auto started = start_epoch(*log, epoch, environment.clock.now());
+  const auto started = append_epoch_start(*log, epoch, environment.clock.now());
   // After a failed append as well: it may have been a sync that failed.
   KEELSON_TRY(log->sync());
   // A full disk refuses what is to be written, and nothing else. If it could not even take away
@@ -98,28 +76,28 @@ Result<std::shared_ptr<LogPartition>> LogPartition::open(Environment environment
   if (!started && !refused) return std::unexpected(started.error());
   if (started) log->publish(*started);
   auto partition = std::shared_ptr<LogPartition>(
-      new LogPartition(environment, std::move(log), options, epoch, std::move(maintenance)));
+      new LogPartition(environment, std::move(log), options, std::move(maintenance)));
+  partition->epoch_ = epoch;
   partition->epoch_started_ = started.has_value();
-  partition->strand_->dispatch([partition] {
-    partition->maintain();
-    partition->wait_for_age();
-  });
+  partition->upkeep_->start();
   return partition;
 }
 
 LogPartition::LogPartition(Environment environment, std::unique_ptr<log::PartitionLog> log,
-                           LogPartitionOptions options, Epoch epoch,
-                           std::shared_ptr<Strand> maintenance)
+                           const LogPartitionOptions& options, std::shared_ptr<Strand> maintenance)
     : environment_(environment),
       options_(options),
-      epoch_(epoch),
       log_(std::move(log)),
       staging_({options.id, log_->end(), log_->last_time(), options.batch_bytes_max}, times_),
-      maintenance_health_(options.on_maintenance_change),
       strand_(environment.scheduler.make_strand("partition")),
       writer_(environment.scheduler.make_worker("write-" + std::to_string(options.id.value))),
-      maintenance_(std::move(maintenance)) {
-  waiters_->advance(log_->end());
+      upkeep_(std::make_shared<PartitionUpkeep>(
+          environment.clock, log_, health_, options.retention,
+          PartitionUpkeep::Workers{strand_, std::move(maintenance), options.compression},
+          options.on_maintenance_change)),
+      replica_(options.replica),
+      readable_(!options.replica) {
+  if (readable_) waiters_->advance(log_->end());
 }
 
 void LogPartition::set_discard_listener(std::function<void()> on_discard) {
@@ -138,6 +116,7 @@ void LogPartition::execute(std::optional<CommandStamp> stamp, Decide decide,
 
 Result<void> LogPartition::admit() const {
   if (closing_) return fail(Errc::closed, "the partition is shutting down");
+  if (replica_ && !serving_) return std::unexpected(refusal());
   if (staging_.bytes() >= options_.pending_bytes_max) {
     return fail(Errc::overloaded, "partition " + std::to_string(id().value) + " has " +
                                       std::to_string(staging_.bytes()) +
@@ -147,7 +126,12 @@ Result<void> LogPartition::admit() const {
 }
 
 void LogPartition::stage(std::optional<CommandStamp> stamp, Decide decide, Completion completion) {
-  if (auto admitted = admit(); !admitted) return completion(std::unexpected(admitted.error()));
+  if (auto admitted = admit(); !admitted) {
+    // What has been decided is known to every replica.
+    auto known = replica_ && stamp ? find_outcome(*stamp) : std::nullopt;
+    if (known && *known) return completion(std::move(**known));
+    return completion(std::unexpected(admitted.error()));
+  }
   if (stamp) {
     if (auto good = check_stamp(*stamp, options_.limits); !good) {
       return completion(std::unexpected(good.error()));
@@ -210,18 +194,18 @@ Result<Version> LogPartition::staged_version(std::string_view stream) const {
 
 void LogPartition::start_writer() {
   if (!staging_.wants_writer()) return;
-  writer_->post([self = shared_from_this()] { self->write_batches(); });
+  writer_->post([self = shared_from_this(), term = term_] { self->write_batches(term); });
 }
 
-void LogPartition::write_batches() {
+void LogPartition::write_batches(std::uint64_t term) {
   log::BatchBody body;
   while (auto draft = staging_.next_to_write(std::move(body))) {
     draft->epoch = epoch_;
-    Result<BatchNo> written = write(*draft);
+    Result<BatchNo> written = write(term, *draft);
     body = std::move(draft->body);
     const bool failed = !written;
-    strand_->dispatch([self = shared_from_this(), written = std::move(written)]() mutable {
-      self->on_written(std::move(written));
+    strand_->dispatch([self = shared_from_this(), term, written = std::move(written)]() mutable {
+      self->on_written(term, std::move(written));
     });
     if (failed) return;
   }
@@ -230,14 +214,20 @@ void LogPartition::write_batches() {
 Result<BatchNo> LogPartition::append(const log::BatchDraft& draft) {
   if (!epoch_started_) {
     // Not at the time of `draft`: should that not be written, the next one may be given less.
-    KEELSON_TRY(start_epoch(*log_, epoch_, log_->last_time()));
+    KEELSON_TRY(append_epoch_start(*log_, epoch_, log_->last_time()));
     epoch_started_ = true;
   }
   return log_->append(draft);
 }
 
-Result<BatchNo> LogPartition::write(const log::BatchDraft& draft) {
+Result<BatchNo> LogPartition::write(std::uint64_t term, const log::BatchDraft& draft) {
   auto batch_no = append(draft);
+  if (replica_ && batch_no) {
+    // Before it is durable here: the other replicas make it so at the same time.
+    strand_->post([self = shared_from_this(), term, appended = log_->appended()] {
+      self->on_appended(term, appended, true);
+    });
+  }
   // After a failed append as well: it may have been a sync that failed.
   if (!batch_no || options_.durability == Durability::fsync) KEELSON_TRY(make_durable());
   return batch_no;
@@ -259,140 +249,31 @@ Result<BatchNo> LogPartition::write_witness(TimeUs now) {
   return batch_no;
 }
 
-void LogPartition::on_written(Result<BatchNo> written) {
-  if (!written) return discard(written.error());
+void LogPartition::on_written(std::uint64_t term, Result<BatchNo> written) {
+  if (!written) {
+    staging_.writer_gave_up();
+    if (term != term_) return;  // nobody waits for it any more
+    discard(written.error(), uncommitted_.size());
+    return;
+  }
+  if (replica_) {
+    if (term == term_ && replication_ != nullptr) replication_->on_durable(*written + 1);
+    return;
+  }
   witnessed_ = false;
   log_->publish(*written);
   const std::unique_ptr<StagedBatch> batch = staging_.finish_writing();
   for (auto& commit : batch->commits) answer(commit, std::move(commit.outcome));
   waiters_->advance(log_->end());
-  maintain();
+  upkeep_->look();
   maybe_closed();
 }
 
-bool LogPartition::retention_due(TimeUs now) const {
-  return retaining_ && now >= retention_not_before_ && log_->retention_due(now);
-}
-
-void LogPartition::maintain() {
-  compress();
-  if (closing_ || maintaining_) return;
-  const TimeUs now = environment_.clock.now();
-  const bool retain = retention_due(now);
-  if (!retain && !log_->maintenance_due()) return;
-  maintaining_ = true;
-  maintenance_->post([self = shared_from_this(), now, retain] {
-    // What fails here is tried again after a later batch, or by the append that needs it.
-    // Retention first: it makes room for the rest.
-    const bool retained = !retain || self->retain(now);
-    const bool done = self->maintain_segments();
-    self->strand_->dispatch([self, done, retained, now] {
-      if (!retained) self->retention_not_before_ = now + kRetentionRetry.count();
-      self->on_maintained(done);
-    });
-  });
-}
-
-bool LogPartition::retain(TimeUs now) {
-  return maintenance_health_.note(Maintenance::retention, health_->noted(log_->retain(now)));
-}
-
-bool LogPartition::maintain_segments() {
-  const Result<void> done = log_->maintain();
-  // It goes in steps, of which the one that fails may come after others that do not.
-  if (done && log_->maintenance_due()) return true;
-  return maintenance_health_.note(Maintenance::segments, done);
-}
-
-void LogPartition::on_maintained(bool done) {
-  const bool more = log_->maintenance_due() || retention_due(environment_.clock.now());
-  if (!done || closing_ || !more) {
-    maintaining_ = false;
-    compress();
-    return;
-  }
-  strand_->post_after(kMaintenancePause, [weak = weak_from_this()] {
-    const auto self = weak.lock();
-    if (!self) return;
-    self->maintaining_ = false;
-    self->maintain();
-  });
-}
-
-void LogPartition::compress() {
-  if (closing_ || compressing_ || !options_.compression || !log_->compression_due()) return;
-  compressing_ = true;
-  options_.compression->post([self = shared_from_this()] {
-    // What fails is tried again when the next segment is full: it only takes more room.
-    const bool done = self->maintenance_health_.note(Maintenance::compression,
-                                                     self->health_->noted(self->log_->compress()));
-    self->strand_->dispatch([self, done] {
-      self->compressing_ = false;
-      if (done) self->compress();
-    });
-  });
-}
-
-/// Events grow old although nothing is written.
-void LogPartition::wait_for_age() {
-  const std::chrono::seconds age = options_.retention.age;
-  if (closing_ || waiting_for_age_ || age.count() == 0) return;
-  waiting_for_age_ = true;
-  const auto wait =
-      std::clamp<std::chrono::nanoseconds>(age / 4, kRetentionCheckMin, kRetentionCheckMax);
-  strand_->post_after(wait, [weak = weak_from_this()] {
-    const auto self = weak.lock();
-    if (!self) return;
-    self->waiting_for_age_ = false;
-    self->maintain();
-    self->wait_for_age();
-  });
-}
-
-void LogPartition::set_retention(const log::Retention& retention) {
-  strand_->dispatch([self = shared_from_this(), retention] {
-    self->options_.retention = retention;
-    self->log_->set_retention(retention);
-    self->look_at_retention_again();
-    self->maintain();
-    self->wait_for_age();
-  });
-}
-
-/// What failed may have nothing to do any more.
-void LogPartition::look_at_retention_again() {
-  if (closing_ || !maintenance(Maintenance::retention).failing) return;
-  retention_not_before_ = TimeUs(0);
-  maintenance_->post([self = shared_from_this(), now = environment_.clock.now()] {
-    if (!self->log_->retention_due(now)) {
-      self->maintenance_health_.note(Maintenance::retention, {});
-    }
-  });
-}
-
-void LogPartition::start_retention() {
-  strand_->dispatch([self = shared_from_this()] {
-    self->retaining_ = true;
-    self->maintain();
-  });
-}
-
-void LogPartition::keep_for(const std::string& reader, Offset next) {
-  {
-    const std::lock_guard lock(readers_mutex_);
-    readers_[reader] = next;
-    const auto place_of = [](const auto& known) { return known.second; };
-    log_->keep_from(std::ranges::min_element(readers_, {}, place_of)->second);
-  }
-  // What has waited for this goes now: there may be no next batch.
-  if (!log_->retention_due(environment_.clock.now())) return;
-  strand_->dispatch([self = shared_from_this()] { self->maintain(); });
-}
-
-void LogPartition::discard(const Error& error) {
+/// A write has failed: those before it, of which there are `kept`, may yet be committed.
+void LogPartition::discard(const Error& error, std::size_t kept) {
   // The next append would turn the remains of this one into zeros: let it be that of the witness.
-  if (error.code == Errc::outcome_unknown) witnessed_ = false;
-  auto batches = staging_.discard(log_->end());
+  if (error.code == Errc::outcome_unknown) witnessed_ = replica_;
+  auto batches = staging_.discard(kept);
   if (on_discard_) on_discard_();
   for (auto& batch : batches) {
     for (auto& commit : batch->commits) answer(commit, std::unexpected(error));
@@ -423,21 +304,15 @@ void LogPartition::close(Task done) {
   strand_->dispatch([self = shared_from_this(), done = std::move(done)]() mutable {
     KEELSON_ASSERT(!self->closing_);
     self->closing_ = true;
+    self->upkeep_->stop();
     self->on_closed_ = std::move(done);
     self->maybe_closed();
   });
 }
 
 void LogPartition::when_idle(Task done) {
-  Task last = std::move(done);
-  if (options_.compression) {
-    last = [compression = options_.compression, done = std::move(last)]() mutable {
-      compression->post(std::move(done));
-    };
-  }
-  writer_->post([maintenance = maintenance_, done = std::move(last)]() mutable {
-    maintenance->post(std::move(done));
-  });
+  writer_->post(
+      [upkeep = upkeep_, done = std::move(done)]() mutable { upkeep->when_idle(std::move(done)); });
 }
 
 void LogPartition::maybe_closed() {

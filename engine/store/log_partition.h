@@ -1,17 +1,22 @@
 // The partition of a running node: staging on its strand, writing on its worker.
 #pragma once
 
+#include <atomic>
+#include <condition_variable>
+#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/log/partition_log.h"
 #include "engine/store/log_health.h"
-#include "engine/store/maintenance_health.h"
 #include "engine/store/options.h"
 #include "engine/store/partition.h"
+#include "engine/store/partition_replication.h"
+#include "engine/store/partition_upkeep.h"
 #include "engine/store/staged_batch.h"
 #include "engine/store/tail_waiters.h"
 
@@ -27,6 +32,7 @@ struct LogPartitionOptions {
   std::uint64_t pending_bytes_max = 64u << 20;
   std::uint32_t batch_bytes_max = 1u << 20;
   MaintenanceHealth::Changed on_maintenance_change{};
+  bool replica = false;  ///< one of several: see `LogPartition::open_replica`
 };
 
 /// Owns a `PartitionLog` and the staged difference to it.
@@ -54,10 +60,17 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
       Environment environment, std::unique_ptr<log::PartitionLog> log, LogPartitionOptions options,
       std::shared_ptr<Strand> maintenance);
 
+  /// A replica of a partition: takes no command, and shows nothing that it has not been told is
+  /// committed, until `replicate` has given it someone who says so. `log` was opened with its tail
+  /// held.
+  [[nodiscard]] static std::shared_ptr<LogPartition> open_replica(
+      Environment environment, std::unique_ptr<log::PartitionLog> log, LogPartitionOptions options,
+      std::shared_ptr<Strand> maintenance);
+
   [[nodiscard]] PartitionId id() const override { return options_.id; }
   [[nodiscard]] Result<void> health() const override { return health_->now(); }
   [[nodiscard]] MaintenanceStatus maintenance(Maintenance work) const override {
-    return maintenance_health_.now(work);
+    return upkeep_->status(work);
   }
   [[nodiscard]] Offset start() const override { return log_->start(); }
   [[nodiscard]] Offset end() const override { return log_->end(); }
@@ -73,25 +86,67 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
                                                Offset before) const override;
   [[nodiscard]] Result<Offset> end_at(TimeUs time) const override;
   [[nodiscard]] std::unique_ptr<Registration> when_past(Offset offset, Task task) const override;
+  void linearize(Linearized done) const override;
   void commit_group_offset(std::string group, Offset next, Completion completion) override;
   [[nodiscard]] Result<std::optional<Offset>> group_offset(std::string_view group) const override;
-  void keep_for(const std::string& reader, Offset next) override;
+  void keep_for(const std::string& reader, Offset next) override {
+    upkeep_->keep_for(reader, next);
+  }
+  [[nodiscard]] Result<void> readable() const override;
+  [[nodiscard]] bool may_lag() const override { return replica_ && !serving_; }
+  [[nodiscard]] std::optional<std::string> leader() const override;
 
   /// From any thread.
-  void set_retention(const log::Retention& retention);
+  void set_retention(const log::Retention& retention) { upkeep_->set_retention(retention); }
   /// Nothing is removed before. From any thread.
-  void start_retention();
+  void start_retention() { upkeep_->start_retention(); }
   /// Refuses new commits as `closed`; calls `done` on the strand when all staged are answered and
   /// the log ends with a witness that they are durable, if it can be written.
   void close(Task done);
   /// Calls `done` when the workers have let go of all they were given; to follow `close`.
   void when_idle(Task done);
 
+  // --- a replica: all of this on its strand; see PartitionReplication ---
+  [[nodiscard]] const std::shared_ptr<Strand>& strand() const { return strand_; }
+  /// @param replication  outlives this partition, or the call with nullptr that takes it back.
+  void replicate(PartitionReplication* replication) { replication_ = replication; }
+  /// Appends the control batch that starts `epoch`, then what waits to be written.
+  void start_epoch(Epoch epoch);
+  /// Takes commands.
+  void serve() { serving_ = true; }
+  /// Writes nothing more until the next `start_epoch`; `on_writer_stopped` follows.
+  void pause_writing();
+  /// The same, and takes no commands. Who waits is answered `not_leader`, or `outcome_unknown`
+  /// where the log may have it.
+  void step_down();
+  /// All before `end` is committed, and durable here.
+  void publish(BatchNo end);
+  /// Appends batches of another replica; `on_log_done` or `on_log_failed` follows, for each in the
+  /// order they were asked for.
+  void append_batches(std::uint64_t operation, std::string batches);
+  /// Removes all batches from `to` on; the same follows.
+  void cut(std::uint64_t operation, BatchNo to);
+  /// What is published is all that readers have ever seen here, or more.
+  void set_readable();
+  void set_leader(std::optional<std::string> address);
+
+  /// After the last batch appended: its epoch, and its number + 1.
+  [[nodiscard]] const log::LogPoint& appended() const { return appended_; }
+  [[nodiscard]] const log::PartitionLog& log() const { return *log_; }
+
  private:
   class StagedView;
 
+  class HeldCursor;
+  /// What a follower is to do to its log, in order.
+  struct FollowerWork {
+    std::uint64_t operation = 0;
+    std::string batches;            ///< to be appended …
+    std::optional<BatchNo> cut_to;  ///< … unless this is set
+  };
+
   LogPartition(Environment environment, std::unique_ptr<log::PartitionLog> log,
-               LogPartitionOptions options, Epoch epoch, std::shared_ptr<Strand> maintenance);
+               const LogPartitionOptions& options, std::shared_ptr<Strand> maintenance);
 
   // On the strand.
   void stage(std::optional<CommandStamp> stamp, Decide decide, Completion completion);
@@ -99,57 +154,75 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   /// never come to be.
   void refuse(Error error, Completion completion);
   [[nodiscard]] Result<void> admit() const;
+  [[nodiscard]] Error refusal() const;
   /// @return for each write where it begins.
   [[nodiscard]] Result<std::vector<CommitOutcome::Written>> check(const Commit& commit) const;
   [[nodiscard]] Result<Version> staged_version(std::string_view stream) const;
   void start_writer();
-  void on_written(Result<BatchNo> written);
-  void discard(const Error& error);
+  void on_written(std::uint64_t term, Result<BatchNo> written);
+  void discard(const Error& error, std::size_t kept);
   void maybe_closed();
-  void maintain();
-  [[nodiscard]] bool retention_due(TimeUs now) const;
-  void on_maintained(bool done);
-  void look_at_retention_again();
-  void wait_for_age();
-  void compress();
 
-  // On the worker for maintenance.
-  [[nodiscard]] bool retain(TimeUs now);
-  [[nodiscard]] bool maintain_segments();
+  /// Returns when nothing can be committed with a time up to `time` any more, by whichever node.
+  [[nodiscard]] Result<void> settle_committed(TimeUs time) const;
+
+  // On the strand, of a replica.
+  void mark_time();
+  void on_appended(std::uint64_t term, const log::LogPoint& appended, bool staged);
+  void stop_writer();
+  void follow();
+  void on_followed(const std::vector<FollowerWork>& work, const Result<void>& result,
+                   const log::LogPoint& appended);
 
   // On the worker.
-  void write_batches();
+  void write_batches(std::uint64_t term);
   [[nodiscard]] Result<BatchNo> append(const log::BatchDraft& draft);
-  [[nodiscard]] Result<BatchNo> write(const log::BatchDraft& draft);
+  [[nodiscard]] Result<BatchNo> write(std::uint64_t term, const log::BatchDraft& draft);
   [[nodiscard]] Result<void> make_durable();
   /// Appends a control batch that says that all before it is durable, and makes that durable too.
   [[nodiscard]] Result<BatchNo> write_witness(TimeUs now);
+  void write_epoch_start(std::uint64_t term, log::BatchDraft draft);
+  [[nodiscard]] Result<void> follow(std::vector<FollowerWork>& work);
 
   Environment environment_;
   LogPartitionOptions options_;
-  Epoch epoch_;
+  const std::shared_ptr<log::PartitionLog> log_;
+  Epoch epoch_;                 ///< in which batches are written; the worker's
   bool epoch_started_ = false;  ///< in the log; the worker's
-  std::unique_ptr<log::PartitionLog> log_;
   mutable CommitTimes times_;
   StagingArea staging_;
-  std::shared_ptr<LogHealth> health_ = std::make_shared<LogHealth>();  ///< cursors have it too
-  MaintenanceHealth maintenance_health_;
-  std::shared_ptr<TailWaiters> waiters_ = std::make_shared<TailWaiters>();
+  const std::shared_ptr<LogHealth> health_ =
+      std::make_shared<LogHealth>();  ///< cursors have it too
+  const std::shared_ptr<TailWaiters> waiters_ = std::make_shared<TailWaiters>();
   std::function<void()> on_discard_;
   /// The log ends with a control batch: whatever rots before it was durable, and is corruption.
   bool witnessed_ = true;
   bool closing_ = false;
-  bool maintaining_ = false;
-  bool retaining_ = false;  ///< see `start_retention`
-  bool waiting_for_age_ = false;
-  bool compressing_ = false;
-  TimeUs retention_not_before_{0};  ///< it failed a while ago
-  std::mutex readers_mutex_;
-  std::map<std::string, Offset> readers_;  ///< what each has yet to read; see `keep_for`
   Task on_closed_;
   std::shared_ptr<Strand> strand_;
   std::shared_ptr<Strand> writer_;
-  std::shared_ptr<Strand> maintenance_;
+  const std::shared_ptr<PartitionUpkeep> upkeep_;
+
+  // Of a replica, on the strand.
+  const bool replica_;
+  PartitionReplication* replication_ = nullptr;
+  std::atomic<bool> serving_ = false;  ///< read from any thread
+  std::uint64_t term_ = 0;             ///< counts the times that this node has stopped leading
+  log::LogPoint appended_;
+  std::deque<BatchNo> uncommitted_;  ///< numbers of the staged batches that have been appended
+  std::deque<FollowerWork> follower_work_;
+  bool following_ = false;  ///< the worker is at it
+  bool cutting_ = false;    ///< at a cut, beside which nothing may be published
+  std::optional<BatchNo> publish_later_;
+  bool readable_later_ = false;  ///< when that has been published
+  // Of a replica, read from any thread.
+  std::atomic<bool> readable_;
+  mutable std::mutex leader_mutex_;  ///< of `leader_`
+  std::optional<std::string> leader_;
+  std::function<void()> ask_for_mark_;  ///< sees to it that a batch with a later time is committed
+  mutable std::mutex marks_mutex_;
+  mutable std::condition_variable marked_;                ///< `published_time_` has changed
+  std::atomic<std::int64_t> published_time_ = INT64_MIN;  ///< of the last batch published
 };
 
 }  // namespace keelson

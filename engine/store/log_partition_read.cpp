@@ -63,6 +63,7 @@ CommitOutcome as_outcome(PartitionId partition, const log::FoundCommit& found, O
 }  // namespace
 
 Result<std::optional<CommitOutcome>> LogPartition::find_outcome(const CommandStamp& stamp) const {
+  KEELSON_TRY(readable());
   KEELSON_TRY_ASSIGN(const auto found,
                      health_->noted(log_->find_command({stamp.principal, stamp.target, stamp.id})));
   if (!found) return std::nullopt;
@@ -70,13 +71,39 @@ Result<std::optional<CommitOutcome>> LogPartition::find_outcome(const CommandSta
   return as_outcome(id(), *found, log_->end());
 }
 
+/// Has nothing before the replica is readable, and has come so far.
+class LogPartition::HeldCursor final : public Cursor {
+ public:
+  HeldCursor(const LogPartition& partition, Offset from) : partition_(partition), from_(from) {}
+
+  Result<std::optional<EventView>> next() override {
+    if (!cursor_) {
+      if (!partition_.readable() || partition_.end() < from_) return std::nullopt;
+      KEELSON_TRY_ASSIGN(cursor_, partition_.read(from_));
+    }
+    return cursor_->next();
+  }
+
+  Offset offset() const override { return cursor_ ? cursor_->offset() : from_; }
+
+ private:
+  const LogPartition& partition_;
+  const Offset from_;
+  std::unique_ptr<Cursor> cursor_;
+};
+
 Result<std::unique_ptr<Cursor>> LogPartition::read(Offset from) const {
+  // Who has read from another replica may be ahead of this one.
+  if (!readable() || (may_lag() && from > end())) {
+    return std::make_unique<HeldCursor>(*this, from);
+  }
   KEELSON_TRY_ASSIGN(auto cursor, log_->read(from));
   return std::make_unique<PartitionCursor>(id(), std::move(cursor), health_);
 }
 
 Result<void> LogPartition::read_stream(std::string_view stream, const StreamRange& range,
                                        const EventVisitor& visit) const {
+  KEELSON_TRY(readable());
   if (range.limit == 0) return {};
   const bool backward = range.direction == StreamRange::Direction::backward;
   const Version above(range.from.value == UINT64_MAX ? UINT64_MAX : range.from.value + 1);
@@ -89,6 +116,7 @@ Result<void> LogPartition::read_stream(std::string_view stream, const StreamRang
 }
 
 Result<Version> LogPartition::stream_version(std::string_view stream, Offset before) const {
+  KEELSON_TRY(readable());
   return health_->noted(log_->stream_version(stream, std::min(before, log_->end())));
 }
 
@@ -96,7 +124,12 @@ Result<Offset> LogPartition::end_at(TimeUs time) const {
   if (time >= environment_.clock.now()) {
     return fail(Errc::beyond_end, "the time asked for is not over yet");
   }
-  times_.settle(time);
+  KEELSON_TRY(readable());
+  if (replica_) {
+    KEELSON_TRY(settle_committed(time));
+  } else {
+    times_.settle(time);
+  }
   return health_->noted(log_->end_at(time));
 }
 
@@ -105,6 +138,7 @@ std::unique_ptr<Registration> LogPartition::when_past(Offset offset, Task task) 
 }
 
 Result<std::optional<Offset>> LogPartition::group_offset(std::string_view group) const {
+  KEELSON_TRY(readable());
   auto found_group = health_->noted(log_->find_command(group_key(group)));
   if (!found_group && found_group.error().code == Errc::below_start) {
     return fail(Errc::below_start, "how far consumer group '" + std::string(group) +

@@ -12,7 +12,7 @@
 #include "engine/log/open_segment.h"
 #include "engine/store/log_topic.h"
 #include "engine/store/names.h"
-#include "engine/store/store.h"
+#include "engine/store/replica_store.h"
 #include "engine/store/topic_folder.h"
 
 namespace keelson {
@@ -32,11 +32,13 @@ bool is_topic_name(const std::string& name) {
   return check_topic_name(name, widest).has_value();
 }
 
-class LogStore final : public Store {
+class LogStore final : public ReplicaStore {
  public:
-  LogStore(Environment environment, StoreOptions options, std::unique_ptr<io::FolderLock> lock)
+  LogStore(Environment environment, StoreOptions options, CommittedBy committed_by,
+           std::unique_ptr<io::FolderLock> lock)
       : environment_(environment),
         options_(std::move(options)),
+        committed_by_(committed_by),
         lock_(std::move(lock)),
         open_segments_(std::make_shared<log::OpenSegments>(options_.open_segments_max,
                                                            options_.decompressed_bytes_max)) {}
@@ -64,30 +66,26 @@ class LogStore final : public Store {
   const std::vector<RecoveryReport>& recovered() const override { return recovered_; }
 
   Result<Topic*> create_topic(const std::string& name, const TopicOptions& options) override {
-    KEELSON_TRY(check_topic_name(name, options_.limits));
-    KEELSON_TRY(check_topic_options(options));
-    std::unique_lock lock(mutex_);
-    made_.wait(lock, [&] { return !making_.contains(name); });
-    if (closed_) return fail(Errc::closed, "the store is shutting down");
-    if (const auto found = topics_.find(name); found != topics_.end()) {
-      LogTopic* const topic = found->second.get();
-      lock.unlock();
-      return change(*topic, options);
-    }
-    for (const Damage& damage : damaged_) {
-      if (damage.topic == name) return std::unexpected(damage.error);
-    }
-    // Many files are filled and synced now: nobody else is to wait for that.
-    making_.insert(name);
-    lock.unlock();
-    auto topic = make_topic(name, options);
-    lock.lock();
-    making_.erase(name);
-    made_.notify_all();
-    if (!topic) return std::unexpected(std::move(topic).error());
-    LogTopic* const made = topics_.emplace(name, *std::move(topic)).first->second.get();
-    if (retaining_) made->start_retention();
-    return made;
+    return find_or_make(name, options, std::nullopt);
+  }
+
+  Result<Topic*> adopt_topic(const std::string& name, const TopicRecord& record) override {
+    KEELSON_TRY_ASSIGN(Topic* const topic, find_or_make(name, record.options, record.id));
+    if (topic->id() == record.id) return topic;
+    return fail(Errc::already_exists, "the topic '" + name +
+                                          "' in this data folder is another one: " +
+                                          to_hex(topic->id()) + ", not " + to_hex(record.id));
+  }
+
+  std::vector<std::shared_ptr<LogPartition>> replicas(std::string_view name) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = topics_.find(name);
+    if (found == topics_.end()) return {};
+    return found->second->open_partitions();
+  }
+
+  std::string partition_folder(std::string_view topic, PartitionId partition) const override {
+    return topics_folder() + "/" + std::string(topic) + "/" + std::to_string(partition.value);
   }
 
   Topic* find_topic(std::string_view name) override {
@@ -142,6 +140,35 @@ class LogStore final : public Store {
   }
 
  private:
+  /// @param id  of a topic that is to be made; none: a new one.
+  [[nodiscard]] Result<Topic*> find_or_make(const std::string& name, const TopicOptions& options,
+                                            const std::optional<Uuid>& id) {
+    KEELSON_TRY(check_topic_name(name, options_.limits));
+    KEELSON_TRY(check_topic_options(options));
+    std::unique_lock lock(mutex_);
+    made_.wait(lock, [&] { return !making_.contains(name); });
+    if (closed_) return fail(Errc::closed, "the store is shutting down");
+    if (const auto found = topics_.find(name); found != topics_.end()) {
+      LogTopic* const topic = found->second.get();
+      lock.unlock();
+      return change(*topic, options);
+    }
+    for (const Damage& damage : damaged_) {
+      if (damage.topic == name) return std::unexpected(damage.error);
+    }
+    // Many files are filled and synced now: nobody else is to wait for that.
+    making_.insert(name);
+    lock.unlock();
+    auto topic = make_topic(name, options, id);
+    lock.lock();
+    making_.erase(name);
+    made_.notify_all();
+    if (!topic) return std::unexpected(std::move(topic).error());
+    LogTopic* const made = topics_.emplace(name, *std::move(topic)).first->second.get();
+    if (retaining_) made->start_retention();
+    return made;
+  }
+
   /// Gives an existing topic the retention of `options`, if that is all that differs.
   [[nodiscard]] static Result<Topic*> change(LogTopic& topic, const TopicOptions& options) {
     TopicOptions now = topic.options();
@@ -153,18 +180,21 @@ class LogStore final : public Store {
   }
 
   [[nodiscard]] Result<std::unique_ptr<LogTopic>> make_topic(const std::string& name,
-                                                             const TopicOptions& options) {
+                                                             const TopicOptions& options,
+                                                             const std::optional<Uuid>& id) {
     const TopicFolder folder = folder_of(name);
     KEELSON_TRY(environment_.files.create_folders(folder.path()));
     // An earlier call may have come further than it knew: its last step failed.
     KEELSON_TRY_ASSIGN(const auto known, folder.load());
-    const TopicRecord record = known.value_or(TopicRecord{make_uuid(environment_.random), options});
+    const TopicRecord record =
+        known.value_or(TopicRecord{id ? *id : make_uuid(environment_.random), options});
     if (record.options != options) return other_options(name);
     if (!known) KEELSON_TRY(folder.begin());
     KEELSON_TRY_ASSIGN(
         auto topic,
         LogTopic::open(environment_, options_, open_segments_, folder.path(), name, record,
-                       known ? log::Opening::existing : log::Opening::make_if_missing));
+                       known ? log::Opening::existing : log::Opening::make_if_missing,
+                       committed_by_));
     if (!known) KEELSON_TRY(folder.finish(record));
     return topic;
   }
@@ -177,7 +207,7 @@ class LogStore final : public Store {
   Result<void> open_topic(const std::string& name, const TopicRecord& record) {
     KEELSON_TRY_ASSIGN(
         auto topic, LogTopic::open(environment_, options_, open_segments_, folder_of(name).path(),
-                                   name, record, log::Opening::existing));
+                                   name, record, log::Opening::existing, committed_by_));
     recovered_.insert(recovered_.end(), topic->recovered().begin(), topic->recovered().end());
     topics_.emplace(name, std::move(topic));
     return {};
@@ -185,6 +215,7 @@ class LogStore final : public Store {
 
   Environment environment_;
   StoreOptions options_;
+  const CommittedBy committed_by_;
   std::unique_ptr<io::FolderLock> lock_;
   std::shared_ptr<log::OpenSegments> open_segments_;
   std::vector<RecoveryReport> recovered_;
@@ -198,16 +229,27 @@ class LogStore final : public Store {
   std::map<std::string, std::unique_ptr<LogTopic>, std::less<>> topics_;
 };
 
-}  // namespace
-
-Result<std::unique_ptr<Store>> Store::open(Environment environment, StoreOptions options) {
+Result<std::unique_ptr<LogStore>> open_store(Environment environment, StoreOptions options,
+                                             CommittedBy committed_by) {
   KEELSON_TRY(check_limits(options));
   KEELSON_TRY(environment.files.create_folders(options.folder));
   KEELSON_TRY_ASSIGN(auto lock, environment.files.lock(options.folder, kLockName));
-  auto store = std::make_unique<LogStore>(environment, std::move(options), std::move(lock));
+  auto store =
+      std::make_unique<LogStore>(environment, std::move(options), committed_by, std::move(lock));
   KEELSON_TRY(store->open_topics());
   if (!store->options().retention_waits) store->start_retention();
   return store;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(Environment environment, StoreOptions options) {
+  return open_store(environment, std::move(options), CommittedBy::this_node);
+}
+
+Result<std::unique_ptr<ReplicaStore>> ReplicaStore::open(Environment environment,
+                                                         StoreOptions options) {
+  return open_store(environment, std::move(options), CommittedBy::replicas);
 }
 
 }  // namespace keelson

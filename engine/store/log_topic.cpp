@@ -23,53 +23,72 @@ Position Topic::end() {
 Result<std::unique_ptr<LogTopic>> LogTopic::open(
     Environment environment, const StoreOptions& store,
     const std::shared_ptr<log::OpenSegments>& open_segments, std::string folder, std::string name,
-    TopicRecord record, log::Opening opening) {
+    TopicRecord record, log::Opening opening, CommittedBy committed_by) {
   auto topic = std::unique_ptr<LogTopic>(
       new LogTopic(TopicFolder(environment.files, folder), std::move(name), std::move(record)));
+  const TopicOptions& is = topic->record_.options;
   const auto maintenance = environment.scheduler.make_worker("maintain");
-  const auto compression = topic->options().sealed_codec == log::Codec::none
-                               ? nullptr
-                               : environment.scheduler.make_background_worker("compress");
-  for (std::uint32_t p = 0; p < topic->options().partitions; ++p) {
-    const PartitionId id(p);
-    const std::string partition_folder = folder + "/" + std::to_string(p);
-    auto log = log::PartitionLog::open(environment.files, partition_folder,
-                                       partition_identity(topic->id(), id),
-                                       {.segment_bytes = topic->options().segment_bytes,
-                                        .opening = opening,
-                                        .retention = topic->options().retention,
-                                        .codec = topic->options().codec,
-                                        .sealed_codec = topic->options().sealed_codec,
-                                        .open_segments = open_segments});
-    if (!log && is_damage(log.error().code)) {
-      topic->partitions_.push_back(std::make_shared<CorruptPartition>(id, log.error()));
-      continue;
-    }
-    if (!log) return std::unexpected(log.error());
-    if (const auto& torn = (*log)->torn_tail()) {
-      topic->recovered_.push_back({topic->name_, id, torn->bytes, torn->file, torn->position});
-    }
-    LogPartitionOptions options;
-    options.id = id;
-    options.partitions = topic->options().partitions;
-    options.durability = topic->options().durability;
-    options.retention = topic->options().retention;
-    options.compression = compression;
-    options.limits = store.limits;
-    options.pending_bytes_max = store.pending_bytes_max;
-    options.batch_bytes_max = store.batch_bytes_max;
+  LogPartitionOptions options;
+  options.partitions = is.partitions;
+  options.durability = is.durability;
+  options.retention = is.retention;
+  options.limits = store.limits;
+  options.pending_bytes_max = store.pending_bytes_max;
+  options.batch_bytes_max = store.batch_bytes_max;
+  options.replica = committed_by == CommittedBy::replicas;
+  if (is.sealed_codec != log::Codec::none) {
+    options.compression = environment.scheduler.make_background_worker("compress");
+  }
+  log::LogOptions log;
+  log.segment_bytes = is.segment_bytes;
+  log.opening = opening;
+  log.found_tail = options.replica ? log::FoundTail::held : log::FoundTail::published;
+  log.retention = is.retention;
+  log.codec = is.codec;
+  log.sealed_codec = is.sealed_codec;
+  log.open_segments = open_segments;
+  for (std::uint32_t p = 0; p < is.partitions; ++p) {
+    options.id = PartitionId(p);
     if (const auto& changed = store.on_maintenance_change) {
-      options.on_maintenance_change = [changed, name = topic->name_, id](
+      options.on_maintenance_change = [changed, name = topic->name_, id = options.id](
                                           Maintenance work, const std::optional<Error>& failing) {
         changed({name, id, work, failing});
       };
     }
-    KEELSON_TRY_ASSIGN(auto partition,
-                       LogPartition::open(environment, *std::move(log), options, maintenance));
-    topic->open_.push_back(partition);
-    topic->partitions_.push_back(std::move(partition));
+    KEELSON_TRY(topic->open_partition(environment, options, log, maintenance));
   }
   return topic;
+}
+
+Result<void> LogTopic::open_partition(Environment environment, const LogPartitionOptions& options,
+                                      log::LogOptions log_options,
+                                      const std::shared_ptr<Strand>& maintenance) {
+  auto log = log::PartitionLog::open(environment.files,
+                                     folder_.path() + "/" + std::to_string(options.id.value),
+                                     partition_identity(id(), options.id), std::move(log_options));
+  if (!log && is_damage(log.error().code)) {
+    partitions_.push_back(std::make_shared<CorruptPartition>(options.id, log.error()));
+    return {};
+  }
+  if (!log) return std::unexpected(log.error());
+  if (const auto& torn = (*log)->torn_tail()) {
+    recovered_.push_back({name_, options.id, torn->bytes, torn->file, torn->position});
+  }
+  std::shared_ptr<LogPartition> partition;
+  if (options.replica) {
+    partition = LogPartition::open_replica(environment, *std::move(log), options, maintenance);
+  } else {
+    KEELSON_TRY_ASSIGN(partition,
+                       LogPartition::open(environment, *std::move(log), options, maintenance));
+  }
+  open_.push_back(partition);
+  partitions_.push_back(std::move(partition));
+  return {};
+}
+
+std::vector<std::shared_ptr<LogPartition>> LogTopic::open_partitions() const {
+  const std::lock_guard lock(mutex_);
+  return open_;
 }
 
 TopicOptions LogTopic::options() const {

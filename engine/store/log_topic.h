@@ -13,6 +13,12 @@
 
 namespace keelson {
 
+/// Who says what is committed in a topic's partitions.
+enum class CommittedBy {
+  this_node,
+  replicas,  ///< see `LogPartition::open_replica`
+};
+
 class LogTopic final : public Topic {
  public:
   /// Opens, or makes, the topic's partitions in `folder`/<partition>.
@@ -23,7 +29,7 @@ class LogTopic final : public Topic {
   [[nodiscard]] static Result<std::unique_ptr<LogTopic>> open(
       Environment environment, const StoreOptions& store,
       const std::shared_ptr<log::OpenSegments>& open_segments, std::string folder, std::string name,
-      TopicRecord record, log::Opening opening);
+      TopicRecord record, log::Opening opening, CommittedBy committed_by);
 
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] TopicOptions options() const override;
@@ -38,12 +44,19 @@ class LogTopic final : public Topic {
 
   /// As that of its store.
   void start_retention();
+  /// Those that are not damaged; none once it is closed.
+  [[nodiscard]] std::vector<std::shared_ptr<LogPartition>> open_partitions() const;
 
   [[nodiscard]] const std::vector<RecoveryReport>& recovered() const { return recovered_; }
   /// Closes every partition and waits until all that was staged is answered.
   void close();
 
  private:
+  /// Opens the log of one partition. What is damaged answers with its error from then on.
+  [[nodiscard]] Result<void> open_partition(Environment environment,
+                                            const LogPartitionOptions& options, log::LogOptions log,
+                                            const std::shared_ptr<Strand>& maintenance);
+
   LogTopic(TopicFolder folder, std::string name, TopicRecord record)
       : folder_(std::move(folder)), name_(std::move(name)), record_(std::move(record)) {}
 

@@ -83,6 +83,15 @@ class Partition {
   /// Whether the log is whole as far as is known. @error what is wrong with it, for the operator:
   /// `corruption` or `unsupported_format`, naming file and byte.
   [[nodiscard]] virtual Result<void> health() const { return {}; }
+  /// Whether what is read here never goes back behind what has been read before. A replica that was
+  /// started anew has to meet its leader first; until then all reading but by cursors fails so, and
+  /// cursors wait. @error not_caught_up
+  [[nodiscard]] virtual Result<void> readable() const { return {}; }
+  /// Whether more may have been committed than is known here: not where it is led, or alone.
+  [[nodiscard]] virtual bool may_lag() const { return false; }
+  /// Where clients reach the node that leads it, as far as is known; nothing where there is one
+  /// node.
+  [[nodiscard]] virtual std::optional<std::string> leader() const { return std::nullopt; }
   /// How the work in the background goes. See `StoreOptions::on_maintenance_change`.
   [[nodiscard]] virtual MaintenanceStatus maintenance(Maintenance) const { return {}; }
 
@@ -132,6 +141,12 @@ class Partition {
 
   /// Calls `task` once, on no particular thread, as soon as end() > `offset`; at once if it is.
   [[nodiscard]] virtual std::unique_ptr<Registration> when_past(Offset offset, Task task) const = 0;
+
+  using Linearized = std::move_only_function<void(Result<void>)>;
+  /// Calls `done`, on no particular thread, when whatever had been acknowledged anywhere before
+  /// this call can be read here. A node that is alone has that at once.
+  /// @error not_leader, not_enough_replicas, timeout, overloaded
+  virtual void linearize(Linearized done) const { done({}); }
 
   /// Durably remembers how far the consumer group `group` has come: all below `next` is done.
   virtual void commit_group_offset(std::string group, Offset next, Completion completion) = 0;

@@ -8,6 +8,19 @@
 
 namespace keelson {
 
+void answer(StagedCommit& commit, Result<CommitOutcome> outcome) {
+  if (commit.repeated.empty() && commit.refused.empty()) {
+    return commit.completion(std::move(outcome));
+  }
+  Result<CommitOutcome> again = outcome;
+  if (again) again->replayed = true;
+  commit.completion(std::move(outcome));
+  for (auto& completion : commit.repeated) completion(again);
+  for (auto& [completion, refusal] : commit.refused) {
+    completion(std::unexpected(again ? std::move(refusal) : again.error()));
+  }
+}
+
 void StagingArea::StreamWrites::pop() {
   ++popped_;
   if (2 * popped_ < writes_.size()) return;  // so that one is moved once on average
@@ -74,6 +87,13 @@ StagedCommit& StagingArea::stage_group_offset(std::string_view group, Offset nex
   header.kind = log::CommitKind::group_offset;
   header.key = group_key(group);
   return add(header, std::move(staged), time);
+}
+
+void StagingArea::stage_mark(TimeUs now) {
+  if (!batches_.empty() && batches_.back()->time >= now) return;
+  const TimeUs time = next_time(now);
+  const std::lock_guard lock(mutex_);
+  gathering_batch(time);
 }
 
 StagedCommit& StagingArea::add(log::CommitHeader header, StagedCommit staged, TimeUs time) {
@@ -158,7 +178,7 @@ StagedCommit* StagingArea::last_writer(std::string_view stream) {
 
 bool StagingArea::wants_writer() {
   const std::lock_guard lock(mutex_);
-  if (writing_ || taken_ == batches_.size()) return false;
+  if (writing_ || held_ || taken_ == batches_.size()) return false;
   writing_ = true;
   return true;
 }
@@ -167,12 +187,13 @@ std::optional<log::BatchDraft> StagingArea::next_to_write(log::BatchBody done) {
   const std::lock_guard lock(mutex_);
   KEELSON_ASSERT(writing_);
   spare_ = std::move(done);
-  if (taken_ == batches_.size()) {
+  if (held_ || taken_ == batches_.size()) {
     writing_ = false;
     return std::nullopt;
   }
   StagedBatch& batch = *batches_[taken_++];
   log::BatchDraft draft;
+  if (batch.commits.empty()) draft.kind = log::BatchKind::control;
   draft.base_offset = batch.base_offset;
   draft.time = batch.time;
   draft.body = batch.body.take();
@@ -202,16 +223,58 @@ std::unique_ptr<StagedBatch> StagingArea::finish_writing() {
   return batch;
 }
 
-std::deque<std::unique_ptr<StagedBatch>> StagingArea::discard(Offset end) {
-  end_ = end;
-  bytes_ = 0;
-  times_.drop_all();
-  streams_.clear();
-  commands_.clear();
+/// Takes the newest batch's commits out of the tables.
+void StagingArea::forget(const StagedBatch& newest) {
+  for (auto commit = newest.commits.rbegin(); commit != newest.commits.rend(); ++commit) {
+    if (commit->stamp) commands_.erase(command_key(*commit->stamp));
+    for (const auto& write : commit->writes) {
+      const auto found = streams_.find(write.stream);
+      found->second.pop_newest();
+      if (found->second.all().empty()) streams_.erase(found);
+    }
+  }
+}
+
+std::deque<std::unique_ptr<StagedBatch>> StagingArea::discard(std::size_t kept) {
+  std::deque<std::unique_ptr<StagedBatch>> discarded;
+  const std::lock_guard lock(mutex_);
+  while (batches_.size() > kept) {
+    std::unique_ptr<StagedBatch> newest = std::move(batches_.back());
+    batches_.pop_back();
+    times_.drop_newest();
+    bytes_ -= newest->bytes;
+    end_ = newest->base_offset;
+    forget(*newest);
+    discarded.push_front(std::move(newest));
+  }
+  taken_ = std::min(taken_, kept);
+  return discarded;
+}
+
+void StagingArea::writer_gave_up() {
   const std::lock_guard lock(mutex_);
   writing_ = false;
-  taken_ = 0;
-  return std::exchange(batches_, {});
+}
+
+void StagingArea::hold_writer() {
+  const std::lock_guard lock(mutex_);
+  held_ = true;
+}
+
+void StagingArea::let_write() {
+  const std::lock_guard lock(mutex_);
+  held_ = false;
+}
+
+std::size_t StagingArea::taken() const {
+  const std::lock_guard lock(mutex_);
+  return taken_;
+}
+
+void StagingArea::continue_from(Offset end, TimeUs last_time) {
+  KEELSON_ASSERT(batches_.empty());
+  end_ = end;
+  last_time_ = last_time;
 }
 
 }  // namespace keelson

@@ -29,7 +29,10 @@ struct StagedCommit {
   std::vector<std::pair<Partition::Completion, Error>> refused;
 };
 
-/// Commits in order; at least one.
+/// Answers all who wait for `commit`.
+void answer(StagedCommit& commit, Result<CommitOutcome> outcome);
+
+/// Commits in order. Without any it only says that its time has come: a control batch.
 struct StagedBatch {
   Offset base_offset;
   TimeUs time;
@@ -43,8 +46,9 @@ struct StagedBatch {
 /// as its next commit finds it.
 ///
 /// Batches are in commit order: those that the writer has taken, those that are full and wait, and
-/// the last one, which gathers until it is full or taken. All of it is lost together when a write
-/// fails (`discard`), since later commits may have been decided on earlier ones.
+/// the last one, which gathers until it is full or taken. When a write fails, its batch and all
+/// that were staged after it are lost together (`discard`), since later commits may have been
+/// decided on earlier ones.
 ///
 /// Threads: belongs to the strand, but for `next_to_write`, which is for the writer. So the writer
 /// goes on to the next batch without waiting for the strand, and a batch is not closed before the
@@ -79,6 +83,9 @@ class StagingArea {
   /// Encodes a consumer group's offset.
   StagedCommit& stage_group_offset(std::string_view group, Offset next, TimeUs time);
 
+  /// Sees to it that a batch with a time from `now` on is written, be it without commits.
+  void stage_mark(TimeUs now);
+
   /// Version of a stream with uncommitted events; nothing when all its events are committed.
   [[nodiscard]] std::optional<Version> version(std::string_view stream) const;
   /// Uncommitted events of `stream` from `from`, in order. False from `visit` stops.
@@ -103,8 +110,19 @@ class StagingArea {
   [[nodiscard]] std::optional<log::BatchDraft> next_to_write(log::BatchBody done);
   /// The oldest batch is committed: removes and returns it.
   std::unique_ptr<StagedBatch> finish_writing();
-  /// Removes and returns everything; the next commit begins at `end` again. The writer has stopped.
-  std::deque<std::unique_ptr<StagedBatch>> discard(Offset end);
+  /// A write has failed: the writer takes no more, and what it could not write is to be discarded.
+  void writer_gave_up();
+  /// Removes and returns all batches but the first `kept`; the next commit begins where they did.
+  /// The writer has given up, or is held.
+  std::deque<std::unique_ptr<StagedBatch>> discard(std::size_t kept);
+
+  /// The writer is to take nothing until `let_write`: it finishes what it has taken.
+  void hold_writer();
+  void let_write();
+  /// How many batches the writer has taken.
+  [[nodiscard]] std::size_t taken() const;
+  /// The log has been written by others: the next commit follows this. Only while empty.
+  void continue_from(Offset end, TimeUs last_time);
 
  private:
   struct NameHash {
@@ -127,6 +145,7 @@ class StagingArea {
    public:
     void push(StagedWrite write) { writes_.push_back(write); }
     void pop();
+    void pop_newest() { writes_.pop_back(); }
     [[nodiscard]] std::span<const StagedWrite> all() const {
       return std::span(writes_).subspan(popped_);
     }
@@ -141,6 +160,7 @@ class StagingArea {
   [[nodiscard]] bool gathering() const;
   StagedBatch& gathering_batch(TimeUs time);
   void encode_events(StagedBatch& batch, StagedCommit& staged);
+  void forget(const StagedBatch& newest);
 
   StagedCommit& add(log::CommitHeader header, StagedCommit staged, TimeUs time);
 
@@ -158,10 +178,11 @@ class StagingArea {
 
   /// Guards what the writer shares: the bodies in `batches_`, and the following. `batches_` itself
   /// is changed by the strand alone.
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<std::unique_ptr<StagedBatch>> batches_;
   std::size_t taken_ = 0;  ///< how many at the front the writer has taken
   bool writing_ = false;   ///< the writer is at it
+  bool held_ = false;      ///< and takes no more
   log::BatchBody spare_;   ///< memory for the next batch
 };
 

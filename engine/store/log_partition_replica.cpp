@@ -1,0 +1,258 @@
+// A partition as one of several replicas: writing when it leads, following when it does not.
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/base/clock.h"
+#include "engine/store/log_partition.h"
+
+namespace keelson {
+
+namespace {
+
+/// What a follower appends at a time, and makes durable together.
+constexpr std::size_t kFollowBytesMax = 8u << 20;
+/// How long a question about a time waits for a majority.
+constexpr std::chrono::seconds kMarkTime{2};
+
+}  // namespace
+
+std::shared_ptr<LogPartition> LogPartition::open_replica(Environment environment,
+                                                         std::unique_ptr<log::PartitionLog> log,
+                                                         LogPartitionOptions options,
+                                                         std::shared_ptr<Strand> maintenance) {
+  options.replica = true;
+  auto partition = std::shared_ptr<LogPartition>(
+      new LogPartition(environment, std::move(log), options, std::move(maintenance)));
+  partition->appended_ = partition->log_->appended();
+  partition->ask_for_mark_ = [weak = partition->weak_from_this(), strand = partition->strand_] {
+    strand->post([weak] {
+      if (const auto self = weak.lock()) self->mark_time();
+    });
+  };
+  partition->upkeep_->start();
+  return partition;
+}
+
+Error LogPartition::refusal() const {
+  if (replication_ != nullptr) return replication_->refusal();
+  return {Errc::not_enough_replicas, "this replica has not joined its cluster yet", {}};
+}
+
+Result<void> LogPartition::readable() const {
+  if (readable_.load(std::memory_order_acquire)) return {};
+  return fail(Errc::not_caught_up, "partition " + std::to_string(id().value) +
+                                       " has not met its leader since this node was started");
+}
+
+void LogPartition::set_readable() {
+  readable_later_ = publish_later_.has_value();
+  if (readable_later_ || readable_.exchange(true)) return;
+  waiters_->advance(log_->end());
+}
+
+void LogPartition::set_leader(std::optional<std::string> address) {
+  const std::lock_guard lock(leader_mutex_);
+  leader_ = std::move(address);
+}
+
+std::optional<std::string> LogPartition::leader() const {
+  const std::lock_guard lock(leader_mutex_);
+  return leader_;
+}
+
+void LogPartition::linearize(Linearized done) const {
+  if (!replica_) return done({});
+  strand_->dispatch([self = shared_from_this(), done = std::move(done)]() mutable {
+    if (self->replication_ == nullptr) return done(std::unexpected(self->refusal()));
+    self->replication_->begin_read(std::move(done));
+  });
+}
+
+/// The next leader may have a clock that is behind, but gives no time before that of the last batch
+/// committed. So a batch with a later time settles it, and a leader writes one when it is asked to.
+Result<void> LogPartition::settle_committed(TimeUs time) const {
+  const auto settled = [&] { return published_time_.load() > time.value; };
+  if (settled()) return {};
+  if (!serving_) {
+    if (auto address = leader()) return fail(Errc::not_leader, *std::move(address));
+    return fail(Errc::not_enough_replicas, "the partition has no leader at the moment");
+  }
+  ask_for_mark_();
+  std::unique_lock lock(marks_mutex_);
+  if (marked_.wait_for(lock, kMarkTime, settled)) return {};
+  return fail(Errc::timeout, "no majority has confirmed the time asked for");
+}
+
+void LogPartition::mark_time() {
+  if (!serving_ || closing_) return;
+  staging_.stage_mark(environment_.clock.now());
+  start_writer();
+}
+
+// --- leading ---
+
+void LogPartition::start_epoch(Epoch epoch) {
+  const TimeUs now = environment_.clock.now();
+  // What has waited since `pause_writing` keeps its times.
+  const bool fresh = staging_.empty();
+  log::BatchDraft draft;
+  draft.kind = log::BatchKind::control;
+  draft.epoch = epoch;
+  draft.base_offset = appended_.end;
+  draft.time = fresh ? std::max(now, appended_.last_time) : appended_.last_time;
+  if (fresh) staging_.continue_from(appended_.end, draft.time);
+  writer_->post([self = shared_from_this(), term = term_, draft = std::move(draft)]() mutable {
+    self->write_epoch_start(term, std::move(draft));
+  });
+}
+
+void LogPartition::write_epoch_start(std::uint64_t term, log::BatchDraft draft) {
+  auto batch_no = log_->append(draft);
+  if (batch_no) {
+    epoch_ = draft.epoch;
+    epoch_started_ = true;
+    strand_->post([self = shared_from_this(), term, appended = log_->appended()] {
+      self->on_appended(term, appended, false);
+    });
+  }
+  // After a failed append as well: it may have been a sync that failed.
+  if (auto synced = make_durable(); !synced) return;
+  strand_->dispatch([self = shared_from_this(), term, batch_no = std::move(batch_no)] {
+    if (term != self->term_ || self->replication_ == nullptr) return;
+    // Without it nothing is written: the others will find another leader.
+    if (!batch_no) return self->discard(batch_no.error(), self->uncommitted_.size());
+    self->staging_.let_write();
+    self->start_writer();
+    self->replication_->on_durable(*batch_no + 1);
+  });
+}
+
+void LogPartition::on_appended(std::uint64_t term, const log::LogPoint& appended, bool staged) {
+  appended_ = appended;
+  if (term != term_) return;
+  if (staged) uncommitted_.push_back(appended.next_batch - 1);
+  if (replication_ != nullptr) replication_->on_appended(appended.next_batch);
+}
+
+void LogPartition::publish(BatchNo end) {
+  if (cutting_) {
+    publish_later_ = end;
+    return;
+  }
+  log_->publish(end - 1);
+  TimeUs time{published_time_};
+  if (end == appended_.next_batch) time = appended_.last_time;
+  while (!uncommitted_.empty() && uncommitted_.front() < end) {
+    uncommitted_.pop_front();
+    const std::unique_ptr<StagedBatch> batch = staging_.finish_writing();
+    time = std::max(time, batch->time);
+    for (auto& commit : batch->commits) answer(commit, std::move(commit.outcome));
+  }
+  {
+    const std::lock_guard lock(marks_mutex_);
+    published_time_ = time.value;
+  }
+  marked_.notify_all();
+  if (readable_.load(std::memory_order_relaxed)) waiters_->advance(log_->end());
+  upkeep_->look();
+  maybe_closed();
+}
+
+void LogPartition::pause_writing() { stop_writer(); }
+
+void LogPartition::step_down() {
+  serving_ = false;
+  ++term_;
+  staging_.hold_writer();
+  const std::size_t taken = staging_.taken();
+  auto batches = staging_.discard(0);
+  uncommitted_.clear();
+  if (on_discard_) on_discard_();
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    const Error error =
+        i < taken ? Error{Errc::outcome_unknown, "this node has stopped leading the partition", {}}
+                  : refusal();
+    for (auto& commit : batches[i]->commits) answer(commit, std::unexpected(error));
+  }
+  stop_writer();
+  maybe_closed();
+}
+
+void LogPartition::stop_writer() {
+  staging_.hold_writer();
+  // After all that the writer has taken.
+  writer_->post([self = shared_from_this()] {
+    if (auto synced = self->make_durable(); !synced) return;
+    self->strand_->dispatch([self, appended = self->log_->appended()] {
+      self->appended_ = appended;
+      if (self->replication_ != nullptr) self->replication_->on_writer_stopped();
+    });
+  });
+}
+
+// --- following ---
+
+void LogPartition::append_batches(std::uint64_t operation, std::string batches) {
+  follower_work_.push_back({operation, std::move(batches), std::nullopt});
+  follow();
+}
+
+void LogPartition::cut(std::uint64_t operation, BatchNo to) {
+  follower_work_.push_back({operation, {}, to});
+  follow();
+}
+
+/// Gives the worker a cut, or as many batches as have come meanwhile: they are synced together.
+void LogPartition::follow() {
+  if (following_ || follower_work_.empty()) return;
+  following_ = true;
+  cutting_ = follower_work_.front().cut_to.has_value();
+  std::vector<FollowerWork> work;
+  std::size_t bytes = 0;
+  while (!follower_work_.empty()) {
+    FollowerWork& next = follower_work_.front();
+    bytes += next.batches.size();
+    if (!work.empty() && (next.cut_to || bytes > kFollowBytesMax)) break;
+    const bool alone = next.cut_to.has_value();
+    work.push_back(std::move(next));
+    follower_work_.pop_front();
+    if (alone) break;
+  }
+  writer_->post([self = shared_from_this(), work = std::move(work)]() mutable {
+    auto result = self->follow(work);
+    self->strand_->dispatch(
+        [self, work = std::move(work), result = std::move(result),
+         appended = self->log_->appended()] { self->on_followed(work, result, appended); });
+  });
+}
+
+Result<void> LogPartition::follow(std::vector<FollowerWork>& work) {
+  Result<void> result;
+  if (work.front().cut_to) {
+    result = log_->cut(*work.front().cut_to);
+  } else {
+    std::string batches = std::move(work.front().batches);
+    for (std::size_t i = 1; i < work.size(); ++i) batches += work[i].batches;
+    result = log_->append_batches(batches);
+  }
+  // It may have been a sync that failed; and what is left must be durable before it counts.
+  if (!result) KEELSON_TRY(make_durable());
+  return result;
+}
+
+void LogPartition::on_followed(const std::vector<FollowerWork>& work, const Result<void>& result,
+                               const log::LogPoint& appended) {
+  following_ = cutting_ = false;
+  appended_ = appended;
+  if (const auto end = std::exchange(publish_later_, std::nullopt)) publish(*end);
+  if (std::exchange(readable_later_, false)) set_readable();
+  if (!result) follower_work_.clear();
+  if (replication_ == nullptr) return;
+  if (!result) return replication_->on_log_failed(work.front().operation, result.error());
+  for (const FollowerWork& one : work) replication_->on_log_done(one.operation);
+  follow();
+}
+
+}  // namespace keelson
