@@ -1,0 +1,355 @@
+#include "engine/cluster/cluster_store.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <future>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/base/clock.h"
+#include "engine/base/coding.h"
+#include "engine/store/topic_record.h"
+
+namespace keelson::cluster {
+
+namespace {
+
+/// What stands before a message: the partition that it is for.
+constexpr std::size_t kEnvelopeBytes = 20;
+/// How long a leader that stops waits for another to take over.
+constexpr std::chrono::milliseconds kGiveAwayTime{1500};
+
+std::string in_envelope(const PartitionKey& partition, const std::string& message) {
+  std::string bytes;
+  bytes.reserve(kEnvelopeBytes + message.size());
+  bytes += bytes_of(partition.topic.bytes);
+  append(bytes, partition.partition.value);
+  bytes += message;
+  return bytes;
+}
+
+std::optional<PartitionKey> addressee(std::string_view bytes) {
+  if (bytes.size() < kEnvelopeBytes) return std::nullopt;
+  PartitionKey key;
+  const std::size_t topic_bytes = key.topic.bytes.size();
+  std::memcpy(key.topic.bytes.data(), bytes.data(), topic_bytes);
+  key.partition = PartitionId(get<std::uint32_t>(bytes, topic_bytes));
+  return key;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ClusterStore>> ClusterStore::open(Environment environment,
+                                                         StoreOptions options,
+                                                         ClusterStoreOptions cluster,
+                                                         replication::Coordinator& coordinator,
+                                                         const MakeTransport& make_transport) {
+  const std::string folder = options.folder;
+  KEELSON_TRY_ASSIGN(auto replicas, ReplicaStore::open(environment, std::move(options)));
+  KEELSON_TRY_ASSIGN(
+      const NodeIdentity identity,
+      open_node_identity(environment.files, environment.random, folder, cluster.name));
+  std::unique_ptr<ClusterStore> store(
+      new ClusterStore(environment, std::move(cluster), std::move(replicas), identity.member()));
+  KEELSON_TRY_ASSIGN(auto transporting, make_transport(store->self_));
+  store->transport_ = std::move(transporting.transport);
+  KEELSON_TRY(store->join(coordinator, transporting.address));
+  return store;
+}
+
+ClusterStore::ClusterStore(Environment environment, ClusterStoreOptions options,
+                           std::unique_ptr<ReplicaStore> store, Member self)
+    : environment_(environment),
+      options_(std::move(options)),
+      keys_(options_.name.cluster),
+      store_(std::move(store)),
+      self_(self),
+      worker_(environment.scheduler.make_worker("cluster")),
+      promises_(environment.scheduler.make_worker("promises")) {}
+
+ClusterStore::~ClusterStore() { close(); }
+
+Result<void> ClusterStore::join(replication::Coordinator& coordinator, const std::string& address) {
+  coordinator_ = &coordinator;
+  for (Topic* const topic : store_->topics()) KEELSON_TRY(add_replicas(*topic));
+  transport_->set_listener(
+      {[this](const Member& from, std::string message) { on_received(from, std::move(message)); },
+       [](const Member&, std::string, std::string) {},
+       [this](const Member& peer) { on_connection(peer, true); },
+       [this](const Member& peer) { on_connection(peer, false); }});
+  directory_ = std::make_unique<ClusterDirectory>(
+      DirectoryPorts{coordinator, environment_.scheduler, environment_.random}, keys_,
+      static_cast<DirectoryListener&>(*this));
+  NodeRecord self;
+  self.member = self_;
+  self.peer_address = address;
+  self.http_address = options_.http_address;
+  self.version = options_.version;
+  return directory_->announce(self);
+}
+
+// --- topics ---
+
+/// On the worker.
+void ClusterStore::adopt(const std::string& name, const TopicPlacement& placement) {
+  const auto topic = store_->adopt_topic(name, {placement.topic, placement.options});
+  Result<void> added = topic ? add_replicas(**topic) : Result<void>(std::unexpected(topic.error()));
+  if (!added) {
+    options_.report("topic " + name + " cannot be opened here: " + added.error().message());
+  }
+  const std::lock_guard lock(mutex_);
+  not_adopted_.erase(name);
+  if (!added) not_adopted_.emplace(name, added.error());
+  changed_.notify_all();
+}
+
+Result<void> ClusterStore::add_replicas(Topic& topic) {
+  for (auto& partition : store_->replicas(topic.name())) {
+    const PartitionKey key{topic.id(), partition->id()};
+    if (replica(key.topic, key.partition)) continue;
+    PromiseStore promises(environment_.files,
+                          store_->partition_folder(topic.name(), partition->id()),
+                          partition_identity(topic.id(), partition->id()));
+    KEELSON_TRY_ASSIGN(const Epoch promise, promises.load());
+    if (promise < partition->appended().last_epoch) {
+      return fail(Errc::corruption, store_->partition_folder(topic.name(), partition->id()) +
+                                        ": its promise is lost: the log has epoch " +
+                                        std::to_string(partition->appended().last_epoch.value));
+    }
+    PartitionReplica::Options options;
+    options.self = self_;
+    options.record_key = keys_.of(key);
+    options.protocol = options_.protocol;
+    const std::string where =
+        "topic " + topic.name() + " partition " + std::to_string(key.partition.value) + ": ";
+    auto made = std::make_shared<PartitionReplica>(
+        environment_, std::move(partition), std::move(promises), promise, promises_, options,
+        PartitionReplica::Ports{
+            *coordinator_,
+            [this, key](const Member& to, const replication::Message& message) {
+              send(key, to, message);
+            },
+            [this](replication::NodeId node) { return http_address_of(node); },
+            [this, where](const std::string& what) { options_.report(where + what); }});
+    made->start();
+    std::vector<Member> connected;
+    {
+      const std::lock_guard lock(mutex_);
+      replicas_.emplace(key, made);
+      connected = connected_;
+    }
+    for (const Member& peer : connected) made->on_connected(peer);
+    if (directory_) {
+      if (const auto known = directory_->partition(key)) {
+        made->on_record(known->record, known->revision);
+      }
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  changed_.notify_all();
+  return {};
+}
+
+Result<Topic*> ClusterStore::create_topic(const std::string& name, const TopicOptions& options) {
+  const auto until = environment_.clock.monotonic() + options_.create_timeout;
+  std::promise<Result<void>> made;
+  directory_->create_topic({name, options, options_.replicas}, [&made](const auto& result) {
+    made.set_value(result ? Result<void>() : std::unexpected(result.error()));
+  });
+  KEELSON_TRY(made.get_future().get());  // it ends by itself
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (closed_) return fail(Errc::closed, "the store is shutting down");
+    if (const auto failed = not_adopted_.find(name); failed != not_adopted_.end()) {
+      return std::unexpected(failed->second);
+    }
+    lock.unlock();
+    Topic* const topic = store_->find_topic(name);
+    const bool ready = topic != nullptr && led(*topic);
+    lock.lock();
+    if (ready) return topic;
+    if (environment_.clock.monotonic() >= until) {
+      return fail(
+          Errc::timeout,
+          "the topic '" + name + "' is made, but not all of its partitions " + "have a leader yet");
+    }
+    changed_.wait_for(lock, std::chrono::milliseconds(20));
+  }
+}
+
+/// Whether each partition of `topic` has a leader that this node has heard.
+bool ClusterStore::led(const Topic& topic) {
+  for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
+    const auto found = replica(topic.id(), PartitionId(p));
+    if (!found) return false;
+    const ReplicaStatus status = found->status();
+    const bool leads = status.role == replication::Replica::Role::leading;
+    const bool member = status.record && status.record->has(self_);
+    if (!leads && !(member ? status.readable : status.record && status.record->leader)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::vector<Damage> ClusterStore::damage() {
+  std::vector<Damage> damage = store_->damage();
+  for (Topic* const topic : store_->topics()) {
+    for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
+      const auto found = replica(topic->id(), PartitionId(p));
+      if (!found) continue;
+      if (const auto halted = found->status().halted) {
+        damage.push_back({topic->name(), PartitionId(p), *halted});
+      }
+    }
+  }
+  return damage;
+}
+
+// --- nodes and messages ---
+
+std::shared_ptr<PartitionReplica> ClusterStore::replica(const Uuid& topic, PartitionId partition) {
+  const std::lock_guard lock(mutex_);
+  const auto found = replicas_.find({topic, partition});
+  return found == replicas_.end() ? nullptr : found->second;
+}
+
+std::vector<std::shared_ptr<PartitionReplica>> ClusterStore::replicas() {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<PartitionReplica>> all;
+  for (const auto& [key, replica] : replicas_) all.push_back(replica);
+  return all;
+}
+
+void ClusterStore::on_topic(const std::string& name, const TopicPlacement& placement, Revision) {
+  worker_->post([this, name, placement] { adopt(name, placement); });
+}
+
+void ClusterStore::on_partition(const PartitionKey& partition,
+                                const replication::PartitionRecord& record, Revision revision) {
+  if (const auto found = replica(partition.topic, partition.partition)) {
+    found->on_record(record, revision);
+  }
+}
+
+void ClusterStore::on_node_left(const NodeRecord& node) {
+  options_.report("node " + std::to_string(node.member.node.value) + " gives no sign of life");
+}
+
+void ClusterStore::on_bad_record(const std::string& key, const Error& error) {
+  options_.report("the record " + key + " cannot be read: " + error.message());
+}
+
+void ClusterStore::on_data_replaced(const ReplacedData& replaced) {
+  options_.report("node " + std::to_string(replaced.now.node.value) +
+                  " has come with another data folder: it is a new member, and has to be given "
+                  "the place of the old one");
+}
+
+/// A node that has gone stays known: it is as likely that the coordinator has.
+void ClusterStore::on_node(const NodeRecord& node) {
+  std::map<replication::NodeId, std::string> peers;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    nodes_[node.member.node] = node;
+    for (const auto& [id, known] : nodes_) peers[id] = known.peer_address;
+  }
+  if (auto set = transport_->set_peers(std::move(peers)); !set) {
+    options_.report("node " + std::to_string(node.member.node.value) + ": " +
+                    set.error().message());
+  }
+}
+
+std::optional<std::string> ClusterStore::http_address_of(replication::NodeId node) {
+  const std::lock_guard lock(mutex_);
+  const auto found = nodes_.find(node);
+  if (found == nodes_.end()) return std::nullopt;
+  return found->second.http_address;
+}
+
+void ClusterStore::on_connection(const Member& peer, bool up) {
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase(connected_, peer);
+    if (up) connected_.push_back(peer);
+  }
+  for (const auto& replica : replicas()) {
+    up ? replica->on_connected(peer) : replica->on_disconnected(peer);
+  }
+}
+
+void ClusterStore::on_received(const Member& from, std::string message) {
+  const auto key = addressee(message);
+  // For a topic that is not open here yet, say. The sender says it again.
+  const auto found = key ? replica(key->topic, key->partition) : nullptr;
+  if (!found) return;
+  message.erase(0, kEnvelopeBytes);
+  found->on_message(from, std::move(message));
+}
+
+void ClusterStore::send(const PartitionKey& partition, const Member& to,
+                        const replication::Message& message) {
+  // What cannot be sent is lost, which the protocol is made for.
+  [[maybe_unused]] const auto sent =
+      transport_->send(to, in_envelope(partition, replication::encode_message(message)));
+}
+
+// --- the end ---
+
+/// Asks a follower that has everything to lead, for each partition that this node leads, so that
+/// nobody has to find out that it is gone.
+void ClusterStore::give_away_leads() {
+  using Role = replication::Replica::Role;
+  const auto until = environment_.clock.monotonic() + kGiveAwayTime;
+  bool asked = true;
+  while (asked && environment_.clock.monotonic() < until) {
+    asked = false;
+    for (const auto& replica : replicas()) {
+      const ReplicaStatus status = replica->status();
+      if (status.role != Role::leading) continue;
+      for (const auto& [member, durable] : status.durable) {
+        if (durable < status.appended) continue;
+        replica->hand_over(member, [](const Result<void>&) {});
+        asked = true;
+        break;
+      }
+    }
+    if (asked) {
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, std::chrono::milliseconds(50));
+    }
+  }
+}
+
+void ClusterStore::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(closed_, true)) return;
+    changed_.notify_all();
+  }
+  if (directory_) give_away_leads();
+  // From here on nothing new comes: no record, no message, no topic.
+  directory_.reset();
+  std::promise<void> idle;
+  worker_->post([&idle] { idle.set_value(); });
+  idle.get_future().wait();
+  const auto all = replicas();
+  std::vector<std::promise<void>> stopped(all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i]->stop([&done = stopped[i]] { done.set_value(); });
+  }
+  for (auto& done : stopped) done.get_future().wait();
+  transport_.reset();
+  store_->close();
+  {
+    const std::lock_guard lock(mutex_);
+    replicas_.clear();
+  }
+  std::promise<void> stored;
+  promises_->post([&stored] { stored.set_value(); });
+  stored.get_future().wait();
+}
+
+}  // namespace keelson::cluster

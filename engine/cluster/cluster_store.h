@@ -1,0 +1,137 @@
+// The store of a node in a cluster.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/cluster/cluster_directory.h"
+#include "engine/cluster/cluster_keys.h"
+#include "engine/cluster/node_identity.h"
+#include "engine/cluster/partition_replica.h"
+#include "engine/replication/coordinator.h"
+#include "engine/replication/transport.h"
+#include "engine/store/replica_store.h"
+
+namespace keelson::cluster {
+
+struct ClusterStoreOptions {
+  NodeName name;
+  std::string http_address;    ///< `host:port` where clients reach this node
+  std::string version;         ///< of the program, for the other nodes
+  std::uint32_t replicas = 3;  ///< of each partition of the topics that are made here
+  replication::ReplicaOptions protocol;
+  /// How long `create_topic` waits for the cluster.
+  std::chrono::seconds create_timeout{10};
+  /// Something that an operator wants to know.
+  std::function<void(const std::string& what)> report = [](const std::string&) {};
+};
+
+/// Joins the partitions of a data folder with those of the other nodes: every partition gets its
+/// `PartitionReplica`, the topics are those that the coordinator has, and messages of all of them
+/// go over one transport.
+///
+/// Threads: callbacks of coordinator and transport are passed on to the partitions' strands, or to
+/// a worker of its own, which opens topics.
+///
+/// The coordinator being away stops changes of topics, leaders and members. Addresses of nodes that
+/// have been seen stay known.
+class ClusterStore final : public Store, private DirectoryListener {
+ public:
+  struct Transporting {
+    std::unique_ptr<replication::Transport> transport;
+    std::string address;  ///< where the other nodes reach it
+  };
+  /// Makes the transport of this member.
+  using MakeTransport = std::function<Result<Transporting>(const Member& self)>;
+
+  /// Opens the data folder, takes its place in the cluster, and begins to follow and to lead.
+  /// Nobody is waited for.
+  /// @param coordinator  outlives it.
+  /// @error bad_request  the folder belongs to another node or cluster. As `Store::open` otherwise.
+  [[nodiscard]] static Result<std::unique_ptr<ClusterStore>> open(
+      Environment environment, StoreOptions options, ClusterStoreOptions cluster,
+      replication::Coordinator& coordinator, const MakeTransport& make_transport);
+  ~ClusterStore() override;
+
+  [[nodiscard]] const Member& self() const { return self_; }
+  [[nodiscard]] ClusterDirectory& directory() { return *directory_; }
+
+  /// The replica of a partition here; nothing when there is no such topic, or its log is damaged.
+  [[nodiscard]] std::shared_ptr<PartitionReplica> replica(const Uuid& topic, PartitionId partition);
+
+  // --- Store ---
+  [[nodiscard]] const StoreOptions& options() const override { return store_->options(); }
+  [[nodiscard]] const std::vector<RecoveryReport>& recovered() const override {
+    return store_->recovered();
+  }
+  [[nodiscard]] std::vector<Damage> damage() override;
+  /// Makes the topic in the cluster, and waits until it is open here and each of its partitions has
+  /// a leader. Not from a callback.
+  /// @error not_enough_replicas  fewer nodes than a partition is to have replicas.
+  /// @error timeout              it is made, or will be, but not all of it is there yet.
+  [[nodiscard]] Result<Topic*> create_topic(const std::string& name,
+                                            const TopicOptions& options) override;
+  [[nodiscard]] Topic* find_topic(std::string_view name) override {
+    return store_->find_topic(name);
+  }
+  [[nodiscard]] Result<Topic*> topic(std::string_view name) override { return store_->topic(name); }
+  [[nodiscard]] std::vector<Topic*> topics() override { return store_->topics(); }
+  void start_retention() override { store_->start_retention(); }
+  /// Gives away what this node leads, if there is someone to take it, then stops as its base does.
+  void close() override;
+
+ private:
+  ClusterStore(Environment environment, ClusterStoreOptions options,
+               std::unique_ptr<ReplicaStore> store, Member self);
+
+  void adopt(const std::string& name, const TopicPlacement& placement);
+  [[nodiscard]] Result<void> join(replication::Coordinator& coordinator,
+                                  const std::string& address);
+  [[nodiscard]] Result<void> add_replicas(Topic& topic);
+  [[nodiscard]] std::vector<std::shared_ptr<PartitionReplica>> replicas();
+  void give_away_leads();
+
+  // --- DirectoryListener ---
+  void on_node(const NodeRecord& node) override;
+  void on_node_left(const NodeRecord& node) override;
+  void on_data_replaced(const ReplacedData& replaced) override;
+  void on_bad_record(const std::string& key, const Error& error) override;
+  void on_topic(const std::string& name, const TopicPlacement& placement,
+                Revision revision) override;
+  void on_partition(const PartitionKey& partition, const replication::PartitionRecord& record,
+                    Revision revision) override;
+
+  // Of the transport, on its thread.
+  void on_connection(const Member& peer, bool up);
+  void on_received(const Member& from, std::string message);
+  void send(const PartitionKey& partition, const Member& to, const replication::Message& message);
+  [[nodiscard]] std::optional<std::string> http_address_of(replication::NodeId node);
+  [[nodiscard]] bool led(const Topic& topic);
+
+  Environment environment_;
+  const ClusterStoreOptions options_;
+  const ClusterKeys keys_;
+  const std::unique_ptr<ReplicaStore> store_;
+  const Member self_;
+  replication::Coordinator* coordinator_ = nullptr;
+  const std::shared_ptr<Strand> worker_;    ///< opens topics
+  const std::shared_ptr<Strand> promises_;  ///< stores promises
+  std::unique_ptr<replication::Transport> transport_;
+  std::unique_ptr<ClusterDirectory> directory_;
+
+  std::mutex mutex_;  ///< of all that follows
+  std::condition_variable changed_;
+  std::map<PartitionKey, std::shared_ptr<PartitionReplica>> replicas_;
+  std::map<std::string, Error> not_adopted_;
+  std::map<replication::NodeId, NodeRecord> nodes_;  ///< as they were last seen
+  std::vector<Member> connected_;
+  bool closed_ = false;
+};
+
+}  // namespace keelson::cluster

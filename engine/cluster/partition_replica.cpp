@@ -1,0 +1,411 @@
+#include "engine/cluster/partition_replica.h"
+
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/base/clock.h"
+
+namespace keelson::cluster {
+
+using replication::Moment;
+using replication::Replica;
+
+namespace {
+
+constexpr Moment kTick = std::chrono::milliseconds(10);
+/// How long a linearizable read may take.
+constexpr Moment kReadTime = std::chrono::seconds(2);
+constexpr std::size_t kReadsMax = 4096;
+/// How long new members may take to be fed, after which a move is given up.
+constexpr Moment kMoveTime = std::chrono::hours(6);
+/// New members that lack no more than this are taken in: the rest comes while they are.
+constexpr std::uint64_t kCaughtUpBatches = 64;
+
+}  // namespace
+
+PartitionReplica::PartitionReplica(Environment environment, std::shared_ptr<LogPartition> partition,
+                                   PromiseStore promises, Epoch promise,
+                                   std::shared_ptr<Strand> disk, Options options, Ports ports)
+    : environment_(environment),
+      partition_(std::move(partition)),
+      promises_(std::move(promises)),
+      disk_(std::move(disk)),
+      options_(std::move(options)),
+      ports_(std::move(ports)) {
+  replica_ = std::make_unique<Replica>(options_.self, options_.protocol, *this, *this,
+                                       environment_.random, promise, now());
+  status_.epoch = promise;
+}
+
+PartitionReplica::~PartitionReplica() = default;
+
+Moment PartitionReplica::now() const { return environment_.clock.monotonic(); }
+
+/// Gives the replica an input, on the strand, unless it has been stopped.
+template <class Input>
+void PartitionReplica::run(Input input) {
+  partition_->strand()->post([weak = weak_from_this(), input = std::move(input)]() mutable {
+    const auto self = weak.lock();
+    if (!self || !self->replica_) return;
+    input(*self);
+    self->input_done();
+  });
+}
+
+void PartitionReplica::start() {
+  run([](PartitionReplica& self) { self.partition_->replicate(&self); });
+  tick();
+}
+
+void PartitionReplica::tick() {
+  partition_->strand()->post_after(kTick, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self || !self->replica_) return;
+    const Moment now = self->now();
+    self->replica_->on_tick(now);
+    self->prefer_leader(now);
+    self->go_on_with_move(now);
+    self->end_late_reads(now);
+    self->input_done();
+    self->tick();
+  });
+}
+
+void PartitionReplica::end_late_reads(Moment now) {
+  for (auto read = reads_.begin(); read != reads_.end() && read->second.until <= now;) {
+    read->second.done(fail(Errc::timeout, "no majority has answered in time"));
+    read = reads_.erase(read);
+  }
+}
+
+void PartitionReplica::stop(Task done) {
+  partition_->strand()->post([self = shared_from_this(), done = std::move(done)]() mutable {
+    if (!self->replica_) return done();
+    const bool writes = self->replica_->role() == Replica::Role::starting ||
+                        self->replica_->role() == Replica::Role::leading;
+    self->replica_.reset();
+    self->end_move(fail(Errc::closed, "the node is shutting down"));
+    for (auto& [id, read] : std::exchange(self->reads_, {})) {
+      read.done(fail(Errc::closed, "the node is shutting down"));
+    }
+    if (!writes) {
+      self->partition_->replicate(nullptr);
+      return done();
+    }
+    self->on_stopped_ = std::move(done);
+    self->partition_->step_down();
+  });
+}
+
+// --- inputs ---
+
+void PartitionReplica::on_message(const Member& from, std::string message) {
+  run([from, bytes = std::move(message)](PartitionReplica& self) {
+    const auto decoded = replication::decode_message(bytes);
+    if (!decoded) {
+      return self.ports_.report("a message of node " + std::to_string(from.node.value) +
+                                " cannot be read: " + decoded.error().context);
+    }
+    self.replica_->on_message(from, *decoded, self.now());
+  });
+}
+
+void PartitionReplica::on_connected(const Member& peer) {
+  run([peer](PartitionReplica& self) { self.replica_->on_connected(peer, self.now()); });
+}
+
+void PartitionReplica::on_disconnected(const Member& peer) {
+  run([peer](PartitionReplica& self) { self.replica_->on_disconnected(peer, self.now()); });
+}
+
+void PartitionReplica::on_record(const replication::PartitionRecord& record, Revision revision) {
+  run([record, revision](PartitionReplica& self) {
+    self.replica_->on_record(record, revision, self.now());
+  });
+}
+
+/// What others may want to know, after each input.
+void PartitionReplica::input_done() {
+  if (!replica_) return;
+  if (replica_->readable()) partition_->set_readable();
+  if (const auto leader = replica_->leader(); leader != leader_told_) {
+    const bool leads = leader == options_.self && replica_->role() != Replica::Role::leading;
+    const auto address = leader && !leads ? ports_.address_of(leader->node) : std::nullopt;
+    partition_->set_leader(address);
+    if (address || !leader) leader_told_ = leader;
+  }
+  const std::lock_guard lock(status_mutex_);
+  status_.role = replica_->role();
+  status_.epoch = replica_->promise();
+  status_.leader = replica_->leader();
+  if (status_.record != replica_->record()) status_.record = replica_->record();
+  status_.appended = partition_->appended().next_batch;
+  status_.committed = partition_->log().published();
+  status_.readable = replica_->readable();
+  status_.halted = halted_;
+  status_.durable.clear();
+  if (status_.role != Replica::Role::leading || !status_.record) return;
+  for (const Member& member : status_.record->members()) {
+    if (member != options_.self) status_.durable[member] = replica_->durable_at(member);
+  }
+}
+
+ReplicaStatus PartitionReplica::status() const {
+  const std::lock_guard lock(status_mutex_);
+  return status_;
+}
+
+// --- what an operator or a client asks ---
+
+void PartitionReplica::move(MemberList target, std::function<void(Result<void>)> done) {
+  partition_->strand()->post(
+      [self = shared_from_this(), target = std::move(target), done = std::move(done)]() mutable {
+        if (!self->replica_ || self->replica_->role() != Replica::Role::leading) {
+          return done(std::unexpected(self->refusal()));
+        }
+        if (auto good = replication::check_members(target); !good) return done(std::move(good));
+        if (self->move_) return done(fail(Errc::overloaded, "another move is under way"));
+        MemberList learners = target;
+        std::erase_if(learners,
+                      [&](const Member& member) { return self->replica_->record()->has(member); });
+        self->replica_->catch_up(std::move(learners), self->now());
+        self->move_ = Move{std::move(target), std::move(done), self->now() + kMoveTime};
+      });
+}
+
+void PartitionReplica::hand_over(const Member& successor, std::function<void(Result<void>)> done) {
+  partition_->strand()->post([self = shared_from_this(), successor, done = std::move(done)] {
+    if (!self->replica_) return done(std::unexpected(self->refusal()));
+    done(self->replica_->hand_over(successor, self->now()));
+  });
+}
+
+bool PartitionReplica::caught_up(const Member& member) const {
+  if (member == options_.self) return true;
+  return replica_->durable_at(member) + kCaughtUpBatches >= partition_->appended().next_batch;
+}
+
+void PartitionReplica::go_on_with_move(Moment now) {
+  if (!move_) return;
+  const auto& record = *replica_->record();
+  if (move_->begun && record.replicas == move_->target && !record.changing()) {
+    return end_move({});
+  }
+  if (replica_->role() != Replica::Role::leading) {
+    // The change goes on without this node, when it has begun.
+    if (move_->begun && replica_->role() != Replica::Role::following) return;
+    return end_move(std::unexpected(refusal()));
+  }
+  if (now >= move_->until) return end_move(fail(Errc::timeout, "the new members are not fed"));
+  if (move_->begun || record.changing()) return;
+  for (const Member& member : move_->target) {
+    if (!caught_up(member)) return;
+  }
+  const auto changed = replica_->change_members(move_->target, now);
+  if (changed) {
+    move_->begun = true;
+  } else if (changed.error().code == Errc::bad_request) {
+    end_move(changed);
+  }
+}
+
+void PartitionReplica::end_move(Result<void> result) {
+  if (!move_) return;
+  const auto done = std::move(move_->done);
+  move_.reset();
+  if (replica_) replica_->catch_up({}, now());
+  done(std::move(result));
+}
+
+/// The first of the list leads when it can: so leaders are spread as replicas are.
+void PartitionReplica::prefer_leader(Moment now) {
+  const bool leads = replica_->role() == Replica::Role::leading;
+  const auto& record = replica_->record();
+  if (!leads || move_ || record->changing() || record->replicas.front() == options_.self ||
+      replica_->durable_at(record->replicas.front()) < partition_->appended().next_batch) {
+    if (!leads || record->replicas.front() == options_.self) preferred_since_ = now;
+    return;
+  }
+  if (now - preferred_since_ < options_.prefer_after) return;
+  preferred_since_ = now;
+  [[maybe_unused]] const auto asked = replica_->hand_over(record->replicas.front(), now);
+}
+
+// --- ReplicaPorts ---
+
+void PartitionReplica::send(const Member& to, replication::Message message) {
+  ports_.send(to, message);
+}
+
+void PartitionReplica::store_promise(Epoch epoch) {
+  disk_->post([self = shared_from_this(), epoch] {
+    if (auto stored = self->promises_.store(epoch); !stored) {
+      // Nothing is promised then: the others find a leader without this node, or ask again.
+      self->run([error = stored.error()](PartitionReplica& on) {
+        on.halted_ = error;
+        on.ports_.report("the promise cannot be stored: " + error.message());
+        on.replica_.reset();
+      });
+      return;
+    }
+    self->run([epoch](PartitionReplica& on) { on.replica_->on_promise_stored(epoch, on.now()); });
+  });
+}
+
+void PartitionReplica::compare_and_set(Revision expected,
+                                       const replication::PartitionRecord& record) {
+  ports_.coordinator.compare_and_set(
+      options_.record_key, expected, replication::encode_partition_record(record),
+      [weak = weak_from_this()](Result<replication::Coordinator::Swapped> answer) {
+        if (const auto self = weak.lock()) self->on_swap_answer(std::move(answer));
+      });
+}
+
+void PartitionReplica::on_swap_answer(Result<replication::Coordinator::Swapped> answer) {
+  run([answer = std::move(answer)](PartitionReplica& self) {
+    // A request that has failed may be on its way all the same.
+    if (!answer || !answer->current) return self.replica_->on_swap_unknown(self.now());
+    const Revision revision = answer->current->revision;
+    if (answer->swapped) return self.replica_->on_swapped(revision, self.now());
+    const auto record = replication::decode_partition_record(answer->current->value);
+    if (!record) {
+      self.ports_.report(self.options_.record_key + " cannot be read: " + record.error().context);
+      return self.replica_->on_swap_unknown(self.now());
+    }
+    self.replica_->on_not_swapped(*record, revision, self.now());
+  });
+}
+
+void PartitionReplica::read_record(std::uint64_t number) {
+  ports_.coordinator.get(
+      options_.record_key,
+      [weak = weak_from_this(), number](Result<std::optional<replication::Record>> answer) {
+        const auto self = weak.lock();
+        if (!self || !answer || !*answer) return;
+        auto record = replication::decode_partition_record((*answer)->value);
+        if (!record) return;
+        self->run([number, record = *std::move(record),
+                   revision = (*answer)->revision](PartitionReplica& on) {
+          on.replica_->on_record_read(number, record, revision, on.now());
+        });
+      });
+}
+
+void PartitionReplica::append(replication::LogOperation operation, std::string batches) {
+  partition_->append_batches(operation, std::move(batches));
+}
+
+void PartitionReplica::cut(replication::LogOperation operation, BatchNo to) {
+  partition_->cut(operation, to);
+}
+
+void PartitionReplica::publish(BatchNo end) { partition_->publish(end); }
+
+void PartitionReplica::start_epoch(Epoch epoch) { partition_->start_epoch(epoch); }
+
+void PartitionReplica::serve(Epoch) { partition_->serve(); }
+
+void PartitionReplica::pause_writing() { partition_->pause_writing(); }
+
+void PartitionReplica::step_down() { partition_->step_down(); }
+
+void PartitionReplica::read_ready(std::uint64_t id, BatchNo) {
+  // What is committed here has been published before this.
+  auto read = reads_.extract(id);
+  if (read) read.mapped().done({});
+}
+
+void PartitionReplica::read_failed(std::uint64_t id) {
+  auto read = reads_.extract(id);
+  if (read) read.mapped().done(std::unexpected(refusal()));
+}
+
+void PartitionReplica::halt(Error reason) {
+  ports_.report("the replica halts: " + reason.message());
+  halted_ = std::move(reason);
+}
+
+// --- ReplicaLog ---
+
+replication::LogEnd PartitionReplica::end() const {
+  return {partition_->appended().last_epoch, partition_->appended().next_batch};
+}
+
+BatchNo PartitionReplica::committed() const { return partition_->log().published(); }
+
+Result<replication::LogTail> PartitionReplica::tail(BatchNo from) const {
+  return partition_->log().tail(from, partition_->appended().next_batch);
+}
+
+Result<replication::EncodedBatches> PartitionReplica::read(BatchNo from,
+                                                           std::uint64_t bytes_max) const {
+  return partition_->log().read_batches(from, partition_->appended().next_batch, bytes_max);
+}
+
+// --- PartitionReplication ---
+
+void PartitionReplica::on_appended(BatchNo end) {
+  if (!replica_) return;
+  replica_->on_appended(end, now());
+  input_done();
+}
+
+void PartitionReplica::on_durable(BatchNo end) {
+  if (!replica_) return;
+  replica_->on_durable(end, now());
+  input_done();
+}
+
+void PartitionReplica::on_writer_stopped() {
+  if (on_stopped_) {
+    partition_->replicate(nullptr);
+    return std::exchange(on_stopped_, nullptr)();
+  }
+  if (!replica_) return;
+  replica_->on_writer_stopped(now());
+  input_done();
+}
+
+void PartitionReplica::on_log_done(std::uint64_t operation) {
+  if (!replica_) return;
+  log_failure_.reset();
+  replica_->on_log_done(operation, now());
+  input_done();
+}
+
+void PartitionReplica::on_log_failed(std::uint64_t operation, const Error& error) {
+  if (!replica_) return;
+  if (!log_failure_ || log_failure_->code != error.code) {
+    ports_.report("the leader's batches cannot be written here: " + error.message());
+    log_failure_ = error;
+  }
+  replica_->on_log_failed(operation, now());
+  input_done();
+}
+
+void PartitionReplica::begin_read(Partition::Linearized done) {
+  if (!replica_ || replica_->role() != Replica::Role::leading) {
+    return done(std::unexpected(refusal()));
+  }
+  if (reads_.size() >= kReadsMax) {
+    return done(fail(Errc::overloaded, "too many linearizable reads at a time"));
+  }
+  const std::uint64_t id = ++last_read_;
+  reads_[id] = {std::move(done), now() + kReadTime};
+  replica_->begin_read(id, now());
+  input_done();
+}
+
+Error PartitionReplica::refusal() const {
+  const ReplicaStatus known = status();
+  if (known.leader && *known.leader != options_.self) {
+    const auto address = ports_.address_of(known.leader->node);
+    if (address) return {Errc::not_leader, *address, {}};
+  }
+  return {Errc::not_enough_replicas,
+          "partition " + std::to_string(partition_->id().value) +
+              " has no leader at the moment; repeat later",
+          {}};
+}
+
+}  // namespace keelson::cluster

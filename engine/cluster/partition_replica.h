@@ -1,0 +1,180 @@
+// A replica of a partition on a running node: the protocol between the log, the network, the
+// coordinator and the clock.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "engine/base/environment.h"
+#include "engine/base/scheduler.h"
+#include "engine/cluster/promise_store.h"
+#include "engine/replication/coordinator.h"
+#include "engine/replication/member.h"
+#include "engine/replication/message.h"
+#include "engine/replication/replica.h"
+#include "engine/store/log_partition.h"
+#include "engine/store/partition_replication.h"
+
+namespace keelson::cluster {
+
+using replication::Member;
+using replication::MemberList;
+using replication::Revision;
+
+/// What a replica is, for people and for who looks for the leader.
+struct ReplicaStatus {
+  replication::Replica::Role role = replication::Replica::Role::following;
+  Epoch epoch;  ///< the highest promised
+  std::optional<Member> leader;
+  std::optional<replication::PartitionRecord> record;
+  BatchNo appended;   ///< end of the log here
+  BatchNo committed;  ///< as known here
+  bool readable = false;
+  std::optional<Error> halted;
+  std::map<Member, BatchNo> durable;  ///< of the others; at the leader only
+};
+
+/// Runs `replication::Replica` on the strand of its partition, and is its ports.
+///
+/// Inputs come from everywhere: messages from the network's thread, records from the coordinator's,
+/// what became of writes from the partition's worker; all are brought to the strand. What another
+/// node is sent goes out at once, from the strand.
+///
+/// Crash: the promise and the log are all that lasts; both are durable before anyone is told.
+class PartitionReplica final : public replication::ReplicaPorts,
+                               public replication::ReplicaLog,
+                               public PartitionReplication,
+                               public std::enable_shared_from_this<PartitionReplica> {
+ public:
+  struct Options {
+    Member self;
+    std::string record_key;  ///< in the coordinator
+    replication::ReplicaOptions protocol;
+    /// How long the preferred leader must have been there before it is given the lead.
+    replication::Moment prefer_after = std::chrono::seconds(5);
+  };
+  /// What it needs of its node. Callable from any thread; must outlive it.
+  struct Ports {
+    replication::Coordinator& coordinator;
+    /// Sends to the same partition's replica there; may be lost.
+    std::function<void(const Member& to, const replication::Message& message)> send;
+    /// Where clients reach the node; nothing when that is not known.
+    std::function<std::optional<std::string>(replication::NodeId node)> address_of;
+    /// Something that an operator wants to know.
+    std::function<void(const std::string& what)> report;
+  };
+
+  /// @param promises  of this partition's folder; `promise` is what it holds.
+  /// @param disk      a worker for storing promises.
+  PartitionReplica(Environment environment, std::shared_ptr<LogPartition> partition,
+                   PromiseStore promises, Epoch promise, std::shared_ptr<Strand> disk,
+                   Options options, Ports ports);
+  ~PartitionReplica() override;
+
+  /// Begins. Called once.
+  void start();
+  /// Leads no more, and takes part no more. `done` is called on the strand when the log is at rest
+  /// with regard to this replica.
+  void stop(Task done);
+
+  // --- inputs, from any thread ---
+  void on_message(const Member& from, std::string message);
+  void on_connected(const Member& peer);
+  void on_disconnected(const Member& peer);
+  void on_record(const replication::PartitionRecord& record, Revision revision);
+
+  // --- what may be asked, from any thread ---
+  [[nodiscard]] ReplicaStatus status() const;
+  /// Gives the partition other members: those that are new are fed first, then the lists change.
+  /// `done` is called when that has begun to hold, or cannot.
+  /// @error not_leader, bad_request, overloaded, not_enough_replicas, timeout
+  void move(MemberList target, std::function<void(Result<void>)> done);
+  /// Asks `successor` to lead. @error not_leader, not_enough_replicas
+  void hand_over(const Member& successor, std::function<void(Result<void>)> done);
+
+  [[nodiscard]] const std::shared_ptr<LogPartition>& partition() const { return partition_; }
+
+ private:
+  /// A change of members that an operator has asked for.
+  struct Move {
+    MemberList target;
+    std::function<void(Result<void>)> done;
+    replication::Moment until{};
+    bool begun = false;  ///< the record has been changed
+  };
+
+  // On the strand.
+  template <class Input>
+  void run(Input input);
+  void input_done();
+  void tick();
+  void end_late_reads(replication::Moment now);
+  void prefer_leader(replication::Moment now);
+  void go_on_with_move(replication::Moment now);
+  void end_move(Result<void> result);
+  [[nodiscard]] bool caught_up(const Member& member) const;
+  [[nodiscard]] replication::Moment now() const;
+  void on_swap_answer(Result<replication::Coordinator::Swapped> answer);
+
+  // --- ReplicaPorts ---
+  void send(const Member& to, replication::Message message) override;
+  void store_promise(Epoch epoch) override;
+  void compare_and_set(Revision expected, const replication::PartitionRecord& record) override;
+  void read_record(std::uint64_t number) override;
+  void append(replication::LogOperation operation, std::string batches) override;
+  void cut(replication::LogOperation operation, BatchNo to) override;
+  void publish(BatchNo end) override;
+  void start_epoch(Epoch epoch) override;
+  void serve(Epoch epoch) override;
+  void pause_writing() override;
+  void step_down() override;
+  void read_ready(std::uint64_t id, BatchNo end) override;
+  void read_failed(std::uint64_t id) override;
+  void halt(Error reason) override;
+
+  // --- ReplicaLog ---
+  [[nodiscard]] replication::LogEnd end() const override;
+  [[nodiscard]] BatchNo committed() const override;
+  [[nodiscard]] Result<replication::LogTail> tail(BatchNo from) const override;
+  [[nodiscard]] Result<replication::EncodedBatches> read(BatchNo from,
+                                                         std::uint64_t bytes_max) const override;
+
+  // --- PartitionReplication ---
+  void on_appended(BatchNo end) override;
+  void on_durable(BatchNo end) override;
+  void on_writer_stopped() override;
+  void on_log_done(std::uint64_t operation) override;
+  void on_log_failed(std::uint64_t operation, const Error& error) override;
+  void begin_read(Partition::Linearized done) override;
+  [[nodiscard]] Error refusal() const override;
+
+  Environment environment_;
+  const std::shared_ptr<LogPartition> partition_;
+  PromiseStore promises_;  ///< the disk worker's
+  const std::shared_ptr<Strand> disk_;
+  const Options options_;
+  const Ports ports_;
+  std::unique_ptr<replication::Replica> replica_;  ///< nothing once it has been stopped
+  struct Read {
+    Partition::Linearized done;
+    replication::Moment until{};
+  };
+  std::map<std::uint64_t, Read> reads_;
+  std::uint64_t last_read_ = 0;
+  std::optional<Move> move_;
+  std::optional<Error> halted_;
+  std::optional<Error> log_failure_;  ///< reported, and not to be reported again
+  replication::Moment preferred_since_{};
+  std::optional<Member> leader_told_;  ///< to the partition
+  Task on_stopped_;
+
+  mutable std::mutex status_mutex_;
+  ReplicaStatus status_;
+};
+
+}  // namespace keelson::cluster
