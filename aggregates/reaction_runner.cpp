@@ -19,6 +19,7 @@ bool may_pass(Errc code) {
     case Errc::overloaded:
     case Errc::not_leader:
     case Errc::not_enough_replicas:
+    case Errc::not_caught_up:  // a replica that has not met its leader yet
     case Errc::outcome_unknown:
     case Errc::disk_full:
     case Errc::io_error:  // of which exhausted descriptors are the commonest
@@ -260,15 +261,24 @@ void ReactionRunner::remember() {
       principal_, done_now, [self = shared_from_this(), done_now](Result<CommitOutcome> outcome) {
         self->strand_->post([self, done_now, good = outcome.has_value()] {
           self->remembering_ = false;
-          if (good) {
-            self->remembered_ = done_now;
-            self->partition_.keep_for(self->principal_, done_now);
-          }
+          if (good) self->remembered_at(done_now);
+          if (!good) self->see_what_leader_remembers();
           self->publish();
           self->maybe_stopped();
           self->remember_when_idle();  // also after a failure: it only costs work at the next start
         });
       });
+}
+
+void ReactionRunner::remembered_at(Offset done) {
+  remembered_ = done;
+  partition_.keep_for(principal_, done);
+}
+
+/// Where another node leads, the same reaction runs there, and its place is in the log.
+void ReactionRunner::see_what_leader_remembers() {
+  const auto known = partition_.group_offset(principal_);
+  if (known && *known && **known > remembered_) remembered_at(std::min(**known, done()));
 }
 
 void ReactionRunner::remember_when_idle() {

@@ -31,6 +31,10 @@ namespace keelson::aggregates {
 /// Crash: the causes from there on are taken up again. Their steps come out the same, have the same
 /// ids and get their first outcomes again, so what was done is not done twice, and what was not is.
 ///
+/// In a cluster the reaction runs at every replica of the partition. Who leads the target's
+/// partition is the one whose step is taken; the others are refused, try again, and are answered
+/// with that outcome once it has come to them.
+///
 /// Order: the first steps of causes go to one aggregate in the order of the causes; a step to an
 /// aggregate waits for the outcome of the step before it to the same one. Different aggregates do
 /// not wait for each other: up to kCausesMax causes are in flight.
@@ -97,6 +101,8 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
                                      const std::string& what, const Error& error);
   void passed(const std::string& target);
   void remember();
+  void remembered_at(Offset done);
+  void see_what_leader_remembers();
   void remember_when_idle();
   void halt(Offset at, const std::string& why);
   void maybe_stopped();

@@ -109,6 +109,7 @@ Applier::Next Applier::begin_with(Result<ReadModel::Opened> opened) {
     return troubled(*opened->log_damage);
   }
   model_ = std::move(opened->model);
+  unchecked_ = opened->unchecked;
   floor_ = model_->checkpoint().floor.value;
   keep(model_->checkpoint().next);
   set_running();
@@ -118,6 +119,10 @@ Applier::Next Applier::begin_with(Result<ReadModel::Opened> opened) {
 }
 
 Applier::Next Applier::step() {
+  if (unchecked_) {
+    if (!partition_.readable()) return Next::retry;
+    model_.reset();
+  }
   if (!model_) return begin_with(ReadModel::open(source_));
   auto applied = apply(kNoBound);
   if (!applied) return troubled(applied.error());

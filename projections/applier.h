@@ -105,6 +105,7 @@ class Applier : public std::enable_shared_from_this<Applier> {
   Progress& progress_;
   Strand& worker_;
   std::unique_ptr<ReadModel> model_;  ///< nullptr while the state is `unreadable`
+  bool unchecked_ = false;            ///< see `ReadModel::Opened`
   std::unique_ptr<Cursor> cursor_;
 
   std::atomic<std::uint64_t> floor_ = 0;

@@ -93,6 +93,10 @@ Result<ReadModel::Opened> ReadModel::open(const Source& source) {
     opened.model.reset(new ReadModel(source));
     auto stale = opened.model->load(identity);
     if (stale && !*stale) {
+      if (!opened.log_damage && !partition.readable()) {
+        opened.unchecked = true;
+        return opened;
+      }
       const auto same = opened.log_damage ? false : same_log(opened.model->checkpoint(), partition);
       if (same && *same) return opened;
       if (!same && !is_damage(same.error().code)) return std::unexpected(same.error());

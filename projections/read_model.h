@@ -60,6 +60,9 @@ class ReadModel {
     /// is there has been left as it is.
     std::optional<Error> log_damage;
     Offset applied;  ///< with `log_damage`: how far a file that is there had come
+    /// The log cannot be read yet, so that what has been applied could not be held against it. What
+    /// the model shows had been committed; to be opened again before anything is applied.
+    bool unchecked = false;
   };
 
   /// Opens the file, or makes it. May be called again after an error, which leaves no connection
