@@ -6,6 +6,7 @@
 #include "engine/store/store.h"
 #include "http/as_of.h"
 #include "http/conditional.h"
+#include "http/consistency.h"
 #include "http/event_json.h"
 #include "http/event_page.h"
 #include "http/json_text.h"
@@ -305,9 +306,13 @@ void add_aggregate_routes(Router& router, Services& services) {
   writing.consumes = {"application/json"};
   router.add(Method::get, "/v1/aggregates", {}, answering(host, get_types));
   router.add(Method::get, "/v1/aggregates/{type}", {}, answering(host, get_type));
-  router.add(Method::get, "/v1/aggregates/{type}/{id}", reading, answering(host, get_state));
+  const WhatIsRead home{[&host](const Request& request) -> Result<std::vector<Partition*>> {
+    return home_of_stream(host.topic(), stream_of(request));
+  }};
+  router.add(Method::get, "/v1/aggregates/{type}/{id}", reading,
+             consistent(services, home, answering(host, get_state)));
   router.add(Method::get, "/v1/aggregates/{type}/{id}/events", reading,
-             answering(host, get_events));
+             consistent(services, home, answering(host, get_events)));
   router.add(Method::post, "/v1/aggregates/{type}/{id}/{command}", writing,
              [&host](Request request, Responder responder) {
                post_command(host, std::move(request), std::move(responder));

@@ -45,6 +45,12 @@ class StopSignals {
     int signal = 0;
     sigwait(&signals_, &signal);
   }
+  /// Whether one has come that `wait` would take.
+  [[nodiscard]] bool pending() const {
+    sigset_t come;
+    return sigpending(&come) == 0 &&
+           (sigismember(&come, SIGTERM) != 0 || sigismember(&come, SIGINT) != 0);
+  }
   /// From now on a signal ends the process without further ado.
   void end_process_at_next() const {
     std::thread([signals = *this] {
@@ -90,7 +96,9 @@ class App::State {
     raise_descriptor_limit();
     keep_freed_memory();
     const StopSignals signals;
+    options.stop_requested = [&signals] { return signals.pending(); };
     auto service = Service::start(std::move(options), domain);
+    if (!service && service.error().code == Errc::closed && signals.pending()) return 0;
     if (!service) return complain(domain.topic, service.error().message(), kFailed);
     std::printf("listening on %s\n", (*service)->url().c_str());
     std::fflush(stdout);

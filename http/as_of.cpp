@@ -9,9 +9,13 @@ namespace keelson::http {
 
 namespace {
 
-std::unexpected<Error> beyond_end(std::string_view at, const Position& end) {
-  return fail(Errc::beyond_end,
-              "'at' is " + std::string(at) + ", and the topic ends at " + end.to_string());
+/// @param home  whose end `at` is beyond.
+std::unexpected<Error> beyond_end(std::string_view at, const Position& end, const Partition& home) {
+  KEELSON_TRY(home.health());  // or the end is not what it was
+  const std::string what =
+      "'at' is " + std::string(at) + ", and the topic ends at " + end.to_string();
+  if (home.may_lag()) return fail(Errc::not_caught_up, what + " here, at a node that follows");
+  return fail(Errc::beyond_end, what);
 }
 
 Result<void> check_not_beyond_end(std::string_view text, const Position& at, Topic& topic) {
@@ -19,8 +23,7 @@ Result<void> check_not_beyond_end(std::string_view text, const Position& at, Top
   for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
     const PartitionId id(p);
     if (at.next(id) <= end.next(id)) continue;
-    KEELSON_TRY(topic.partition(id).health());  // or the end is not what it was
-    return beyond_end(text, end);
+    return beyond_end(text, end, topic.partition(id));
   }
   return {};
 }
@@ -64,8 +67,7 @@ Result<AggregateAsOf> aggregate_as_of(const Request& request, const Topic& topic
   if (at) {
     KEELSON_TRY_ASSIGN(next, offset_at(*at, topic, home.id()));
     if (next > home.end()) {
-      KEELSON_TRY(home.health());  // or the end is not what it was
-      return beyond_end(*at, position_in(topic, home.id(), home.end()));
+      return beyond_end(*at, position_in(topic, home.id(), home.end()), home);
     }
   } else {
     KEELSON_TRY_ASSIGN(const TimeUs time, parse_rfc3339(*at_time));

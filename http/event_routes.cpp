@@ -7,10 +7,12 @@
 
 #include "engine/store/store.h"
 #include "http/as_of.h"
+#include "http/consistency.h"
 #include "http/event_json.h"
 #include "http/event_page.h"
 #include "http/event_reader.h"
 #include "http/event_stream.h"
+#include "http/lookup.h"
 #include "http/negotiate.h"
 
 namespace keelson::http {
@@ -160,10 +162,16 @@ void get_events(Services& services, Request request, Responder responder) {
 void add_event_routes(Router& router, Services& services) {
   RouteOptions read;
   read.blocking = true;
+  const WhatIsRead the_partition{
+      [&services](const Request& request) -> Result<std::vector<Partition*>> {
+        KEELSON_TRY_ASSIGN(Topic* const topic, find_topic(services.store, request));
+        KEELSON_TRY_ASSIGN(Partition* const partition, find_partition(*topic, request));
+        return std::vector{partition};
+      }};
   router.add(Method::get, "/v1/topics/{topic}/partitions/{partition}/events", read,
-             [&services](Request request, Responder responder) {
+             consistent(services, the_partition, [&services](Request request, Responder responder) {
                get_events(services, std::move(request), std::move(responder));
-             });
+             }));
 }
 
 }  // namespace keelson::http

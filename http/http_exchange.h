@@ -37,6 +37,7 @@ struct HttpSession::Exchange {
   bool head_only = false;
   bool keep_alive = true;
   bool http_1_1 = true;
+  std::string target;  ///< of the request, for an answer that sends the client elsewhere
   RouteMetrics* metrics = nullptr;
   std::chrono::steady_clock::time_point begun;
   bool blocking = false;  ///< counted in `blocking_`

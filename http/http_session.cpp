@@ -328,6 +328,7 @@ void HttpSession::hand_over(RequestParser& parser, Admission admission,
   const Router::Route& route = *admission.route;
   exchange->metrics = &environment_->metrics.route(to_string(parser.method()), route.pattern);
   Request request = make_request(parser, std::move(admission));
+  exchange->target = request.target;
   if (!route.options.blocking) {
     call(route.handler, std::move(request), make_responder(exchange));
     return;
@@ -369,6 +370,7 @@ void HttpSession::refuse(const Problem& problem) {
 }
 
 void HttpSession::answer(Exchange& exchange, Response response) {
+  if (response.status == kRedirect) complete_location(response, exchange.target);
   exchange.answer_share.emplace(environment_, &SessionEnvironment::answers_bytes);
   exchange.answer_share->grow_to(response.body.size());
   exchange.response.emplace(std::move(response));

@@ -45,12 +45,8 @@ Kind kind_of(Errc code) {
               "Overloaded", "Nothing was done. Repeat after the time in Retry-After.",
               true,         true};
     case Errc::not_leader:
-      return {503,
-              "not-leader",
-              "Another node leads",
-              "Nothing was written. Repeat; the request will reach the leader.",
-              true,
-              true};
+      return {307, "not-leader", "Another node leads",
+              "Nothing was written. Send the same request to the address in Location.", false};
     case Errc::not_enough_replicas:
       return {503,
               "not-enough-replicas",
@@ -146,6 +142,10 @@ Problem problem_of(const Error& error) {
     problem.detail += kind.advice;
   }
   if (kind.retry_after) problem.headers.emplace_back("Retry-After", "1");
+  if (error.code == Errc::not_leader) {
+    problem.headers.emplace_back("Location", "//" + error.context);
+    problem.extensions.emplace_back("leader", json_text(error.context));
+  }
   if (error.versions) {
     problem.extensions.emplace_back("stream", json_text(error.versions->stream));
     // A number stays a number, so that a client can compare it with `current`.

@@ -10,6 +10,7 @@
 #include "engine/store/store.h"
 #include "http/as_of.h"
 #include "http/conditional.h"
+#include "http/consistency.h"
 #include "http/json_text.h"
 #include "http/projection_json.h"
 #include "http/query_body.h"
@@ -305,15 +306,19 @@ void add_projection_routes(Router& router, Services& services) {
   querying.consumes = {"application/json"};
   router.add(Method::get, "/v1/projections", reading, getting(host, get_projections));
   router.add(Method::get, "/v1/projections/{name}", reading, getting(host, get_projection));
+  const WhatIsRead read_model{[&services](const Request&) -> Result<std::vector<Partition*>> {
+                                return all_partitions(services.projections->topic());
+                              },
+                              "name"};
   router.add(Method::get, "/v1/projections/{name}/tables/{table}", reading,
-             reading_rows(services, &ProjectionHost::rows));
+             consistent(services, read_model, reading_rows(services, &ProjectionHost::rows)));
   router.add(Method::get, "/v1/projections/{name}/tables/{table}/history", reading,
-             reading_rows(services, &ProjectionHost::history));
+             consistent(services, read_model, reading_rows(services, &ProjectionHost::history)));
   router.add(Method::post, "/v1/projections/{name}/query", querying,
-             [&services](Request request, Responder responder) {
+             consistent(services, read_model, [&services](Request request, Responder responder) {
                const auto asked = post_query(services, request, responder);
                if (!asked) responder.send(asked.error());
-             });
+             }));
 }
 
 }  // namespace keelson::http

@@ -39,6 +39,12 @@ Response&& Response::header(std::string name, std::string value) && {
   return std::move(*this);
 }
 
+void complete_location(Response& response, std::string_view target) {
+  for (auto& [name, value] : response.headers) {
+    if (name == "Location") value += target;
+  }
+}
+
 Responder::~Responder() {
   if (!sink_) return;
   send(Error{Errc::internal, "the request was dropped without an answer", std::nullopt});

@@ -57,6 +57,11 @@ struct Response {
   Response&& header(std::string name, std::string value) &&;
 };
 
+/// The same request is to be sent to another node.
+inline constexpr unsigned kRedirect = 307;
+/// Makes the `Location` of a redirect, `//host:port`, that of `target` there.
+void complete_location(Response& response, std::string_view target);
+
 /// Answers one request, once, from any thread; the answer goes back to the connection's thread and
 /// out in the order of the requests. Dropped unanswered: a 500. Move-only.
 class Responder {

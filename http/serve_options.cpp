@@ -1,10 +1,10 @@
 #include "http/serve_options.h"
 
 #include <CLI/CLI.hpp>
-#include <boost/asio/ip/address.hpp>
-#include <charconv>
 #include <chrono>
 #include <map>
+
+#include "http/socket_address.h"
 
 namespace keelson::http {
 
@@ -117,37 +117,29 @@ void describe(CLI::App& command, ServeOptions& options) {
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
   describe_limits(command, options);
+  describe(command, options.cluster);
 }
 
 Result<void> complete(ServeOptions& options) {
-  const std::string& listen = options.listen;
-  const std::size_t colon = listen.rfind(':');
-  std::string address = listen.substr(0, std::min(colon, listen.size()));
-  const std::string port = colon == std::string::npos ? "" : listen.substr(colon + 1);
-  if (address.size() > 2 && address.front() == '[' && address.back() == ']') {
-    address = address.substr(1, address.size() - 2);
-  }
-  boost::system::error_code error;
-  const auto numeric = boost::asio::ip::make_address(address, error);
-  const auto [end, number_error] =
-      std::from_chars(port.data(), port.data() + port.size(), options.server.port);
-  if (error || port.empty() || number_error != std::errc{} || end != port.data() + port.size()) {
-    return fail(Errc::bad_request, "--listen '" + listen +
+  const auto address = parse_socket_address(options.listen);
+  if (!address) {
+    return fail(Errc::bad_request, "--listen '" + options.listen +
                                        "': expected a numeric address and a port, as in "
                                        "127.0.0.1:8080 or [::1]:8080");
   }
-  options.server.address = address;
+  options.server.address = address->address;
+  options.server.port = address->port;
   if (options.server.tls_certificate.empty() != options.server.tls_key.empty()) {
     return fail(Errc::bad_request, "--tls-cert and --tls-key are needed together");
   }
   const bool secured = !options.server.tls_certificate.empty() && !options.tokens_file.empty();
-  if (!numeric.is_loopback() && !secured && !options.insecure) {
+  if (!address->loopback && !secured && !options.insecure) {
     return fail(Errc::bad_request,
-                "others can reach " + address +
+                "others can reach " + address->address +
                     ": give --tls-cert, --tls-key and --tokens, or --insecure to serve it all the "
                     "same");
   }
-  return {};
+  return complete(options.cluster, options.listen, options.insecure);
 }
 
 }  // namespace keelson::http

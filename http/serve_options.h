@@ -1,10 +1,12 @@
 // What `serve` was told on the command line.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "engine/base/result.h"
 #include "engine/store/options.h"
+#include "http/cluster_options.h"
 #include "http/server_options.h"
 
 namespace CLI {
@@ -22,8 +24,11 @@ struct ServeOptions {
   Durability durability = Durability::fsync;
   Limits limits;
   ServerOptions server;
+  ClusterOptions cluster;
   bool log_json = false;
   std::string log_level = "info";
+  /// Whether starting, which may wait for other nodes, is to be given up.
+  std::function<bool()> stop_requested = [] { return false; };
 };
 
 /// Describes the options to the command line's parser, which fills `options`.

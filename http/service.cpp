@@ -5,9 +5,14 @@
 #include <algorithm>
 #include <thread>
 
+#include "engine/cluster/cluster_store.h"
+#include "engine/transport/tcp_transport.h"
 #include "http/aggregate_routes.h"
+#include "http/api_documents.h"
 #include "http/command_routes.h"
+#include "http/etcd/etcd_coordinator.h"
 #include "http/event_routes.h"
+#include "http/line_limit.h"
 #include "http/openapi.h"
 #include "http/operations_routes.h"
 #include "http/projection_routes.h"
@@ -19,6 +24,31 @@
 namespace keelson::http {
 
 namespace {
+
+/// Between two looks at whether enough nodes are there.
+constexpr std::chrono::milliseconds kClusterPoll{200};
+
+transport::TcpTransportOptions transport_options(const ClusterOptions& cluster,
+                                                 const replication::Member& self) {
+  transport::TcpTransportOptions options;
+  options.address = cluster.peer_address;
+  options.port = cluster.peer_port;
+  options.cluster = cluster.name;
+  options.secret = cluster.secret;
+  options.self = self;
+  if (!cluster.peer_tls_cert.empty()) {
+    options.tls = {cluster.peer_tls_cert, cluster.peer_tls_key, cluster.peer_tls_ca};
+  }
+  options.report = [](std::optional<replication::NodeId> peer, const Error& why) {
+    static LineLimit limit(kLinesASecond);
+    if (const auto more = limit.admit()) {
+      spdlog::info("connection {}: {}{}",
+                   peer ? "with node " + std::to_string(peer->value) : "of a stranger", why.context,
+                   *more);
+    }
+  };
+  return options;
+}
 
 /// Blocking work: SQL and reading many events. More threads than cores, as some wait for the disk.
 unsigned work_threads() { return std::max(4u, 2 * std::thread::hardware_concurrency()); }
@@ -142,7 +172,11 @@ Result<void> Service::open_store() {
   options.limits = options_.limits;
   options.on_maintenance_change = log_change;
   options.retention_waits = true;
-  KEELSON_TRY_ASSIGN(store_, Store::open(environment(), options));
+  if (options_.cluster.given()) {
+    KEELSON_TRY(open_cluster(std::move(options)));
+  } else {
+    KEELSON_TRY_ASSIGN(store_, Store::open(environment(), std::move(options)));
+  }
   for (const RecoveryReport& report : store_->recovered()) {
     spdlog::warn("topic {} partition {}: cut {} bytes that were never acknowledged from {} at {}",
                  report.topic, report.partition.value, report.torn_bytes, report.file,
@@ -157,13 +191,57 @@ Result<void> Service::open_store() {
   return {};
 }
 
+Result<void> Service::open_cluster(StoreOptions options) {
+  const ClusterOptions& is = options_.cluster;
+  KEELSON_TRY_ASSIGN(coordinator_, EtcdCoordinator::open(is.etcd));
+  cluster::ClusterStoreOptions cluster;
+  cluster.name = {replication::NodeId(is.node), is.name};
+  cluster.http_address = is.advertise_http;
+  cluster.version = kVersion;
+  cluster.replicas = is.replicas;
+  cluster.report = [](const std::string& what) { spdlog::warn("{}", what); };
+  const auto make_transport =
+      [this](const replication::Member& self) -> Result<cluster::ClusterStore::Transporting> {
+    KEELSON_TRY_ASSIGN(
+        auto transport,
+        transport::TcpTransport::open(transport_options(options_.cluster, self), clock_, random_));
+    return cluster::ClusterStore::Transporting{std::move(transport), options_.cluster.advertise};
+  };
+  KEELSON_TRY_ASSIGN(
+      auto store, cluster::ClusterStore::open(environment(), std::move(options), std::move(cluster),
+                                              *coordinator_, make_transport));
+  cluster_ = store.get();
+  store_ = std::move(store);
+  return {};
+}
+
+/// Other nodes may have to be there first, and one of them may make it.
+Result<Topic*> Service::open_cluster_topic(const std::string& name, const TopicOptions& options) {
+  std::string waiting_for;
+  while (true) {
+    if (Topic* const existing = store_->find_topic(name)) return existing;
+    if (options_.stop_requested()) return fail(Errc::closed, "stopped while starting");
+    auto made = store_->create_topic(name, options);
+    const Errc code = made ? Errc::internal : made.error().code;
+    const bool may_pass = code == Errc::not_enough_replicas || code == Errc::timeout ||
+                          code == Errc::io_error || code == Errc::outcome_unknown ||
+                          code == Errc::already_exists;  // not open here yet
+    if (!may_pass) return made;
+    if (std::exchange(waiting_for, made.error().message()) != made.error().message()) {
+      spdlog::info("waiting for the cluster: {}", made.error().message());
+    }
+    std::this_thread::sleep_for(kClusterPoll);
+  }
+}
+
 Result<Topic*> Service::open_topic(const std::string& name) {
-  Topic* const existing = store_->find_topic(name);
+  Topic* existing = store_->find_topic(name);
   if (existing == nullptr) {  // or its record is damaged: then this fails, and says so
     TopicOptions options;
     options.partitions = std::max(1u, options_.partitions);
     options.durability = options_.durability;
-    return store_->create_topic(name, options);
+    if (cluster_ == nullptr) return store_->create_topic(name, options);
+    KEELSON_TRY_ASSIGN(existing, open_cluster_topic(name, options));
   }
   if (options_.partitions != 0 && options_.partitions != existing->partition_count()) {
     return fail(Errc::already_exists, "the topic '" + name + "' has " +
@@ -295,6 +373,7 @@ void Service::stop() {
   aggregates_.reset();
   if (store_) store_->close();
   store_.reset();
+  coordinator_.reset();
   timers_.reset();
   work_.reset();
 }

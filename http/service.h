@@ -14,6 +14,7 @@
 #include "engine/io/posix_file_system.h"
 #include "engine/store/store.h"
 #include "http/auth.h"
+#include "http/etcd/etcd_coordinator.h"
 #include "http/metrics.h"
 #include "http/router.h"
 #include "http/serve_options.h"
@@ -23,6 +24,10 @@
 #include "http/work_pool.h"
 #include "projections/projection.h"
 #include "projections/projection_host.h"
+
+namespace keelson::cluster {
+class ClusterStore;
+}
 
 namespace keelson::http {
 
@@ -70,8 +75,10 @@ class Service {
  private:
   explicit Service(ServeOptions options) : options_(std::move(options)) {}
   Result<void> open_store();
+  Result<void> open_cluster(StoreOptions options);
   Result<void> open_hosts(const Domain& domain);
   Result<Topic*> open_topic(const std::string& name);
+  Result<Topic*> open_cluster_topic(const std::string& name, const TopicOptions& options);
   void add_routes();
   void add_metrics();
   Result<void> listen();
@@ -83,7 +90,9 @@ class Service {
   SystemRandom random_;
   ThreadScheduler scheduler_{2};
   Metrics metrics_;
+  std::unique_ptr<EtcdCoordinator> coordinator_;  ///< in a cluster
   std::unique_ptr<Store> store_;
+  cluster::ClusterStore* cluster_ = nullptr;  ///< `store_`, in a cluster
   std::unique_ptr<aggregates::AggregateHost> aggregates_;
   std::unique_ptr<projections::ProjectionHost> projections_;
   Authenticator authenticator_;

@@ -9,6 +9,7 @@
 #include "http/as_of.h"
 #include "http/commit_body.h"
 #include "http/conditional.h"
+#include "http/consistency.h"
 #include "http/event_page.h"
 #include "http/json_text.h"
 #include "http/lookup.h"
@@ -212,15 +213,19 @@ void add_stream_routes(Router& router, Services& services) {
              });
   RouteOptions read;
   read.blocking = true;
+  const WhatIsRead home{[&services](const Request& request) -> Result<std::vector<Partition*>> {
+    KEELSON_TRY_ASSIGN(Topic* const topic, find_topic(services.store, request));
+    return home_of_stream(*topic, request.path_parameter("stream"));
+  }};
   router.add(Method::get, "/v1/topics/{topic}/streams/{stream}", read,
-             [&services](Request request, Responder responder) {
+             consistent(services, home, [&services](Request request, Responder responder) {
                auto page = get_stream(services, request);
                if (page) {
                  responder.send(*std::move(page));
                } else {
                  responder.send(page.error());
                }
-             });
+             }));
 }
 
 }  // namespace keelson::http

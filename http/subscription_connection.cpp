@@ -70,6 +70,11 @@ Result<SubscriptionConnection::Entry> SubscriptionConnection::open(SubscribeMess
   if (topic == nullptr) {
     return fail(Errc::not_found, "there is no topic '" + message.topic + "'");
   }
+  if (message.from == "end") {
+    for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
+      KEELSON_TRY(topic->partition(PartitionId(p)).readable());  // or its end is not known
+    }
+  }
   KEELSON_TRY_ASSIGN(const Position from, first_wanted(message, start_of(*topic), topic->end()));
   Entry entry;
   KEELSON_TRY_ASSIGN(entry.subscription,

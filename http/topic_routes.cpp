@@ -35,6 +35,10 @@ void append_partitions(std::string& out, Topic& topic) {
     append_number(out, partition.start().value);
     out += R"(,"end":)";
     append_number(out, partition.end().value);
+    if (const auto leader = partition.leader()) {
+      out += R"(,"leader":)";
+      append_json_string(out, *leader);
+    }
     if (const auto health = partition.health(); !health) append_error(out, health.error());
     out += '}';
   }

@@ -30,7 +30,7 @@ constexpr Row kRows[] = {
     {Errc::idempotency_mismatch, 422, "idempotency-mismatch", false, true},
     {Errc::too_large, 413, "too-large", false, true},
     {Errc::overloaded, 503, "overloaded", true, true},
-    {Errc::not_leader, 503, "not-leader", true, true},
+    {Errc::not_leader, 307, "not-leader", false, false},
     {Errc::not_enough_replicas, 503, "not-enough-replicas", true, true},
     {Errc::outcome_unknown, 504, "outcome-unknown", false, true},
     {Errc::disk_full, 507, "disk-full", false, false},

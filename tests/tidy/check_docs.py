@@ -71,7 +71,7 @@ def check_decisions(root):
 # Where a status and a code stand together in http/: a problem's fields, a call, a row of a table.
 ERRORS_IN_CODE = [
     re.compile(r'\.status = (?P<status>\d{3});\s*\w+\.code = "(?P<code>[a-z-]+)"'),
-    re.compile(r'[({]\s*(?P<status>[45]\d{2}),\s*"(?P<code>[a-z-]+)",\s*"[A-Z]'),
+    re.compile(r'[({]\s*(?P<status>[345]\d{2}),\s*"(?P<code>[a-z-]+)",\s*"[A-Z]'),
 ]
 ERROR_ROW = re.compile(r"^\| (?P<status>\d{3}) \| (?P<codes>(?:`[a-z-]+`(?:, )?)+) \|", re.M)
 
