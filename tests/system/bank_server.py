@@ -114,6 +114,9 @@ class BankServer:
         self._process.kill()
         self._process.wait()
 
+    def send_signal(self, number):
+        self._process.send_signal(number)
+
     def signal_stop(self):
         self._process.send_signal(signal.SIGTERM)
 

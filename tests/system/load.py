@@ -25,10 +25,12 @@ class Acknowledged:
 
 class Load:
     """Posts `transactions` from `threads` clients, each account by one of them and in order. What
-    gets no answer, or a transient one, is repeated with the same command id until `stop`."""
+    gets no answer, or a transient one, is repeated with the same command id until `stop`.
+    `connect` makes the clients, if they are not of the server at `port`."""
 
-    def __init__(self, port, transactions, threads=8, transient=frozenset(TRANSIENT)):
-        self._port = port
+    def __init__(self, port, transactions, threads=8, transient=frozenset(TRANSIENT),
+                 connect=None):
+        self._connect = connect or (lambda: Client(port, timeout=30))
         self._transient = transient
         self._stopping = threading.Event()
         self.acknowledged = {}  # by key; written by one thread a key
@@ -72,7 +74,7 @@ class Load:
         return self.acknowledged
 
     def _post_all(self, commands):
-        client = Client(self._port, timeout=30)
+        client = self._connect()
         for command in commands:
             if not self._post(client, *command):
                 break

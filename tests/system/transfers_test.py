@@ -37,9 +37,9 @@ def random_transfers(dice, count):
     return transfers
 
 
-def request_all(port, transfers, acknowledged):
+def request_all(connect, transfers, acknowledged):
     """One client's share, each until it is answered."""
-    client = Client(port)
+    client = connect()
     for id, (source, target, amount) in transfers:
         while id not in acknowledged:
             try:
@@ -103,7 +103,7 @@ def test_money_is_conserved(start_bank, dice, is_long):
     transfers = random_transfers(dice, 5000 if is_long else 400)
     acknowledged = {}
     shares = [list(transfers.items())[i::8] for i in range(8)]
-    threads = [threading.Thread(target=request_all, args=(server.port, share, acknowledged))
+    threads = [threading.Thread(target=request_all, args=(server.client, share, acknowledged))
                for share in shares]
     for thread in threads:
         thread.start()

@@ -1,0 +1,170 @@
+"""Banks that are nodes of one cluster, and the etcd between them: all real, all on this machine."""
+
+import contextlib
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from bank_server import BankServer, free_port
+from http_client import CONNECTION_ERRORS, Client
+
+READY_SECONDS_MAX = 60
+
+
+class EtcdServers:
+    """An etcd of one or three nodes."""
+
+    def __init__(self, folder, nodes=1):
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True)
+        self._clients = [f"http://127.0.0.1:{free_port()}" for _ in range(nodes)]
+        self._peers = [f"http://127.0.0.1:{free_port()}" for _ in range(nodes)]
+        self._processes = [None] * nodes
+        for node in range(nodes):
+            self.start(node)
+        self._wait_ready()
+
+    @property
+    def urls(self):
+        return ",".join(self._clients)
+
+    def start(self, node):
+        names = [f"e{i}={peer}" for i, peer in enumerate(self._peers)]
+        with open(self._folder / f"e{node}.log", "ab") as log:
+            self._processes[node] = subprocess.Popen(
+                ["etcd", f"--name=e{node}", f"--data-dir={self._folder}/e{node}",
+                 f"--listen-client-urls={self._clients[node]}",
+                 f"--advertise-client-urls={self._clients[node]}",
+                 f"--listen-peer-urls={self._peers[node]}",
+                 f"--initial-advertise-peer-urls={self._peers[node]}",
+                 f"--initial-cluster={','.join(names)}", "--logger=zap"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill(self, node):
+        self._processes[node].kill()
+        self._processes[node].wait()
+
+    def _wait_ready(self):
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                with urllib.request.urlopen(self._clients[0] + "/health", timeout=1) as answer:
+                    if b"true" in answer.read():
+                        return
+            time.sleep(0.05)
+        raise AssertionError("etcd is not ready")
+
+    def close(self):
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+
+class ClusterClient:
+    """A client that knows every node: goes where it is sent, and on to the next one when one does
+    not answer. Not thread-safe."""
+
+    REDIRECTS_MAX = 5
+
+    def __init__(self, ports, timeout=10):
+        self._clients = {port: Client(port, timeout) for port in ports}
+        self._ports = list(ports)
+        self._port = self._ports[0]
+
+    def close(self):
+        for client in self._clients.values():
+            client.close()
+
+    def request(self, method, path, body=None, headers=None):
+        """Raises one of CONNECTION_ERRORS when the node does not answer; the next call asks
+        another."""
+        for _ in range(self.REDIRECTS_MAX):
+            try:
+                answer = self._clients[self._port].request(method, path, body, headers)
+            except CONNECTION_ERRORS:
+                self._next()
+                raise
+            if answer.status != 307:
+                if answer.status in (503, 504):
+                    self._next()
+                return answer
+            self._port = urllib.parse.urlsplit(answer.headers["location"]).port
+        return answer
+
+    def command(self, aggregate, id, command, body, key=None):
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return self.request("POST", f"/v1/aggregates/{aggregate}/{id}/{command}", body, headers)
+
+    def get_json(self, path):
+        """What the leader of what is read knows; while there is none, asks again."""
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while True:
+            with contextlib.suppress(*CONNECTION_ERRORS):
+                answer = self.request("GET", path + "?consistency=linearizable")
+                if answer.status == 200:
+                    return answer.json()
+                assert answer.status in (307, 503, 504), (path, answer.status, answer.body)
+            assert time.monotonic() < deadline, path
+            time.sleep(0.02)
+
+    def _next(self):
+        self._port = self._ports[(self._ports.index(self._port) + 1) % len(self._ports)]
+
+
+class BankCluster:
+    """Nodes 1, 2, …; what is theirs lies under `folder`."""
+
+    def __init__(self, folder, nodes=3, etcd_nodes=1, partitions=1, arguments=()):
+        folder = Path(folder)
+        self.etcd = EtcdServers(folder / "etcd", etcd_nodes)
+        self.partitions = partitions
+        self.nodes = {}
+        for node in range(1, nodes + 1):
+            cluster = ["--cluster", "test", "--node-id", str(node), "--etcd", self.etcd.urls,
+                       "--advertise", f"127.0.0.1:{free_port()}",
+                       "--replicas", str(min(nodes, 3)), *arguments]
+            self.nodes[node] = BankServer(folder / f"n{node}", partitions, cluster,
+                                          folder / f"n{node}.log")
+
+    def start(self):
+        for server in self.nodes.values():
+            server.start_without_waiting()
+        for server in self.nodes.values():
+            server._wait_ready(time.monotonic())
+        return self
+
+    @property
+    def ports(self):
+        return [server.port for server in self.nodes.values()]
+
+    def client(self, timeout=10):
+        return ClusterClient(self.ports, timeout)
+
+    def leader(self, partition=0, timeout=10, topic="bank"):
+        """The node that leads now, once some node knows one that answers to it."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for node, server in self.nodes.items():
+                if not server.is_alive():
+                    continue
+                with contextlib.suppress(*CONNECTION_ERRORS):
+                    client = Client(server.port, timeout=2)
+                    described = client.get_json(f"/v1/topics/{topic}")
+                    client.close()
+                    leader = described["partitions"][partition].get("leader")
+                    for candidate, other in self.nodes.items():
+                        if leader == f"127.0.0.1:{other.port}" and other.is_alive():
+                            return candidate
+            time.sleep(0.02)
+        raise AssertionError("no node knows a leader")
+
+    def close(self):
+        with contextlib.ExitStack() as ending:
+            ending.callback(self.etcd.close)
+            for server in self.nodes.values():
+                ending.callback(server.close)
+
+    def logs(self):
+        return "\n".join(f"--- node {node}\n{server.log()}" for node, server in self.nodes.items())

@@ -1,0 +1,209 @@
+"""Three banks that are one: nothing acknowledged is lost or doubled, whoever dies."""
+
+import contextlib
+import signal
+import threading
+import time
+
+import pytest
+from bank_cluster import BankCluster
+from history import History, Recorder
+from load import Load, assert_log_holds
+from transfers_test import (check_events, check_money, open_accounts, random_transfers, request_all,
+                            wait_until_ended)
+
+
+@pytest.fixture
+def start_cluster(tmp_path, request):
+    clusters = []
+
+    def start(**options):
+        cluster = BankCluster(tmp_path / f"cluster{len(clusters)}", **options)
+        clusters.append(cluster)
+        return cluster.start()
+
+    yield start
+    with contextlib.ExitStack() as ending:
+        for cluster in clusters:
+            ending.callback(cluster.close)
+            ending.callback(lambda cluster=cluster: print(cluster.logs()))
+
+
+def wait_same(cluster, timeout=30, topic="bank"):
+    """Until all nodes that run show the same log; returns its events."""
+    deadline = time.monotonic() + timeout
+    logs = {}
+    while True:
+        for node, server in cluster.nodes.items():
+            # A node that was started anew shows nothing before it has met the leader.
+            client = server.client()
+            if server.is_alive() and all(
+                    client.get(f"/v1/topics/{topic}/partitions/{p}/events").status == 200
+                    for p in client.ends(topic)):
+                logs[node] = client.all_events(topic)
+        if len(logs) == len(cluster.nodes) and all(log == logs[1] for log in logs.values()):
+            return logs[1]
+        assert time.monotonic() < deadline, {node: len(log) for node, log in logs.items()}
+        time.sleep(0.1)
+
+
+def test_any_node_takes_a_command_and_every_node_shows_it(start_cluster):
+    cluster = start_cluster()
+    client = cluster.client()
+    opened = client.command("account", "a", "open", {"owner": "Ada", "currency": "EUR",
+                                                     "overdraft_limit": 0}, "open-a")
+    assert opened.status == 200, opened.body
+    for server in cluster.nodes.values():
+        deadline = time.monotonic() + 10
+        while server.client().get("/v1/aggregates/account/a").status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        again = server.client().command("account", "a", "open", {
+            "owner": "Ada", "currency": "EUR", "overdraft_limit": 0}, "open-a")
+        assert again.status == 200 and again.replayed
+    # A command that is new is sent to the leader.
+    leader = cluster.leader()
+    for node, server in cluster.nodes.items():
+        answer = server.client().command("account", "a", "deposit", {"amount": 1}, f"d-{node}")
+        if node == leader:
+            assert answer.status == 200
+        else:
+            assert answer.status == 307 and answer.json()["code"] == "not-leader"
+            assert answer.headers["location"] == (
+                f"//127.0.0.1:{cluster.nodes[leader].port}/v1/aggregates/account/a/deposit")
+
+
+def test_the_leader_is_killed_under_load(start_cluster, transactions, dice):
+    cluster = start_cluster()
+    some = transactions.first(4000)
+    load = Load(None, some, connect=cluster.client).start()
+    for _ in range(3):
+        time.sleep(dice.uniform(1, 2))
+        leader = cluster.leader()
+        cluster.nodes[leader].kill()
+        time.sleep(dice.uniform(0.5, 3))
+        cluster.nodes[leader].start_without_waiting()
+        cluster.nodes[leader]._wait_ready(time.monotonic())
+    acknowledged = load.join(timeout=300)
+    events = wait_same(cluster)
+    held = assert_log_holds(cluster.nodes[1].client(), acknowledged)
+    assert held == events
+    assert len(events) == len(some.rows) + len(some.accounts)
+
+
+def assert_all_there(cluster, load, some):
+    acknowledged = load.join(timeout=300)
+    events = wait_same(cluster)
+    assert assert_log_holds(cluster.nodes[1].client(), acknowledged) == events
+    assert len(events) == len(some.rows) + len(some.accounts)
+    balances = some.balances()
+    for server in cluster.nodes.values():
+        server.wait_applied()
+        rows = server.client().query("bank", "SELECT account_id, balance FROM balances")["rows"]
+        assert dict(rows) == balances
+
+
+def test_a_leader_that_sleeps_does_no_harm_when_it_wakes(start_cluster, transactions, dice):
+    cluster = start_cluster()
+    some = transactions.first(3000)
+    load = Load(None, some, connect=cluster.client).start()
+    for _ in range(3):
+        time.sleep(dice.uniform(0.5, 1.5))
+        server = cluster.nodes[cluster.leader()]
+        server.send_signal(signal.SIGSTOP)
+        time.sleep(dice.uniform(1.5, 4))
+        server.send_signal(signal.SIGCONT)
+    assert_all_there(cluster, load, some)
+
+
+def test_all_nodes_are_killed_at_once(start_cluster, transactions, dice):
+    cluster = start_cluster()
+    some = transactions.first(3000)
+    load = Load(None, some, connect=cluster.client).start()
+    for _ in range(3):
+        time.sleep(dice.uniform(0.5, 1.5))
+        for server in cluster.nodes.values():
+            server.kill()
+        cluster.start()
+    assert_all_there(cluster, load, some)
+
+
+def test_without_etcd_commands_go_on_and_leaders_do_not_change(start_cluster, transactions):
+    cluster = start_cluster(etcd_nodes=3)
+    some = transactions.first(2000)
+    load = Load(None, some, connect=cluster.client).start()
+    time.sleep(1)
+    cluster.etcd.kill(0)  # a majority of it is left
+    time.sleep(1)
+    leader = cluster.leader()
+    cluster.nodes[leader].kill()
+    time.sleep(2)
+    cluster.nodes[leader].start_without_waiting()
+    cluster.nodes[leader]._wait_ready(time.monotonic())
+    for node in (1, 2):
+        cluster.etcd.kill(node)
+    acknowledged = len(load.acknowledged)
+    time.sleep(5)  # over the time that a node's sign of life is good for
+    assert len(load.acknowledged) > acknowledged or not load.is_running()
+    for node in (0, 1, 2):
+        cluster.etcd.start(node)
+    assert_all_there(cluster, load, some)
+
+
+def test_money_is_conserved_between_partitions_that_different_nodes_lead(start_cluster, dice):
+    cluster = start_cluster(partitions=3)
+    deadline = time.monotonic() + 20  # leaders go to where they are preferred
+    while len({cluster.leader(p) for p in range(3)}) < 3:
+        assert time.monotonic() < deadline, "one node leads more than one partition"
+        time.sleep(0.1)
+    client = cluster.client()
+    open_accounts(client)
+    transfers = random_transfers(dice, 200)
+    acknowledged = {}
+    shares = [list(transfers.items())[i::4] for i in range(4)]
+    threads = [threading.Thread(target=request_all, args=(cluster.client, share, acknowledged))
+               for share in shares]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        time.sleep(dice.uniform(0.5, 1.5))
+        server = dice.choice(list(cluster.nodes.values()))
+        server.kill()
+        time.sleep(dice.uniform(0.2, 1.5))
+        server.start_without_waiting()
+        server._wait_ready(time.monotonic())
+    for thread in threads:
+        thread.join(120)
+    assert acknowledged.keys() == transfers.keys()
+    states = wait_until_ended(client, transfers)
+    check_money(client, states, transfers)
+    events = wait_same(cluster)
+    assert_log_holds(cluster.nodes[1].client(), {a.key: a for a in acknowledged.values()})
+    check_events(events, states)
+
+
+def test_what_clients_see_is_one_log(start_cluster, dice):
+    """Appends and linearizable reads of one stream, through deaths of leaders: as if there were one
+    server that did one thing at a time."""
+    cluster = start_cluster()
+    made = cluster.client().request("PUT", "/v1/topics/h", {})
+    assert made.status in (200, 201), made.body
+    history = History()
+    recorders = [Recorder(cluster.client, history, name).start() for name in "abcdef"]
+    for _ in range(4):
+        time.sleep(dice.uniform(0.5, 2))
+        server = cluster.nodes[cluster.leader(topic="h")]
+        if dice.random() < 0.5:
+            server.kill()
+            time.sleep(dice.uniform(0.2, 1))
+            server.start_without_waiting()
+            server._wait_ready(time.monotonic())
+        else:
+            server.send_signal(signal.SIGSTOP)
+            time.sleep(dice.uniform(1, 3))
+            server.send_signal(signal.SIGCONT)
+    for recorder in recorders:
+        recorder.stop()
+    events = wait_same(cluster, topic="h")
+    history.check(events)
+    assert history.appends > 100 and history.reads > 100
