@@ -32,6 +32,7 @@ class RawFile {
   void write(std::size_t position, const std::string& bytes) const {
     if (::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(position)) < 0) std::abort();
   }
+  [[nodiscard]] int descriptor() const { return fd_; }
   void sync() const {
     if (::fdatasync(fd_) != 0) std::abort();
   }
