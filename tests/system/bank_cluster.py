@@ -16,10 +16,10 @@ READY_SECONDS_MAX = 60
 class EtcdServers:
     """An etcd of one or three nodes."""
 
-    def __init__(self, folder, nodes=1):
+    def __init__(self, folder, nodes=1, host="127.0.0.1"):
         self._folder = Path(folder)
         self._folder.mkdir(parents=True)
-        self._clients = [f"http://127.0.0.1:{free_port()}" for _ in range(nodes)]
+        self._clients = [f"http://{host}:{free_port()}" for _ in range(nodes)]
         self._peers = [f"http://127.0.0.1:{free_port()}" for _ in range(nodes)]
         self._processes = [None] * nodes
         for node in range(nodes):
@@ -68,9 +68,9 @@ class ClusterClient:
 
     REDIRECTS_MAX = 5
 
-    def __init__(self, ports, timeout=10):
-        self._clients = {port: Client(port, timeout) for port in ports}
-        self._ports = list(ports)
+    def __init__(self, servers, timeout=10):
+        self._clients = {s.port: Client(s.port, timeout, s.host) for s in servers}
+        self._ports = list(self._clients)
         self._port = self._ports[0]
 
     def close(self):
@@ -114,19 +114,24 @@ class ClusterClient:
 
 
 class BankCluster:
-    """Nodes 1, 2, …; what is theirs lies under `folder`."""
+    """Nodes 1, 2, …; what is theirs lies under `folder`. `networks`: where each of them runs, if
+    not beside this process."""
 
-    def __init__(self, folder, nodes=3, etcd_nodes=1, partitions=1, arguments=()):
+    def __init__(self, folder, nodes=3, etcd_nodes=1, partitions=1, arguments=(), networks=None):
         folder = Path(folder)
-        self.etcd = EtcdServers(folder / "etcd", etcd_nodes)
+        self.networks = networks
+        self.etcd = EtcdServers(folder / "etcd", etcd_nodes,
+                                networks.host if networks else "127.0.0.1")
         self.partitions = partitions
         self.nodes = {}
         for node in range(1, nodes + 1):
+            host = networks.hosts[node] if networks else "127.0.0.1"
             cluster = ["--cluster", "test", "--node-id", str(node), "--etcd", self.etcd.urls,
-                       "--advertise", f"127.0.0.1:{free_port()}",
+                       "--advertise", f"{host}:{free_port()}",
                        "--replicas", str(min(nodes, 3)), *arguments]
             self.nodes[node] = BankServer(folder / f"n{node}", partitions, cluster,
-                                          folder / f"n{node}.log")
+                                          folder / f"n{node}.log", host,
+                                          networks.within(node) if networks else ())
 
     def start(self):
         for server in self.nodes.values():
@@ -135,12 +140,8 @@ class BankCluster:
             server._wait_ready(time.monotonic())
         return self
 
-    @property
-    def ports(self):
-        return [server.port for server in self.nodes.values()]
-
     def client(self, timeout=10):
-        return ClusterClient(self.ports, timeout)
+        return ClusterClient(self.nodes.values(), timeout)
 
     def leader(self, partition=0, timeout=10, topic="bank"):
         """The node that leads now, once some node knows one that answers to it."""
@@ -150,12 +151,12 @@ class BankCluster:
                 if not server.is_alive():
                     continue
                 with contextlib.suppress(*CONNECTION_ERRORS):
-                    client = Client(server.port, timeout=2)
+                    client = Client(server.port, timeout=2, host=server.host)
                     described = client.get_json(f"/v1/topics/{topic}")
                     client.close()
                     leader = described["partitions"][partition].get("leader")
                     for candidate, other in self.nodes.items():
-                        if leader == f"127.0.0.1:{other.port}" and other.is_alive():
+                        if leader == f"{other.host}:{other.port}" and other.is_alive():
                             return candidate
             time.sleep(0.02)
         raise AssertionError("no node knows a leader")

@@ -44,22 +44,25 @@ def assert_no_sanitizer_report(text):
 
 class BankServer:
     """A data folder and the process that serves it. The folder outlives the process, and the port
-    stays the same over restarts, as it does for clients of a real server."""
+    stays the same over restarts, as it does for clients of a real server. `within`: what runs the
+    process somewhere else on this machine, where it has the address `host`."""
 
-    def __init__(self, folder, partitions=1, arguments=(), log=None):
+    def __init__(self, folder, partitions=1, arguments=(), log=None, host="127.0.0.1", within=()):
         self.folder = Path(folder)
         self.partitions = partitions
+        self.host = host
         self.port = free_port()
         self.ready_seconds = None  # of the last start
+        self._within = list(within)
         self._arguments = ["--data", str(self.folder / "data"), "--partitions", str(partitions),
-                           "--listen", f"127.0.0.1:{self.port}", *arguments]
+                           "--listen", f"{host}:{self.port}", *arguments]
         self._log = Path(log or self.folder / "server.log")
         self._process = None
         self._clients = []
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def pid(self):
@@ -74,7 +77,7 @@ class BankServer:
     def start_without_waiting(self, binary=BINARY):
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self._log, "ab") as log:
-            self._process = subprocess.Popen([binary, "serve", *self._arguments],
+            self._process = subprocess.Popen([*self._within, binary, "serve", *self._arguments],
                                              stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def make_topic(self, segment_bytes):
@@ -88,7 +91,7 @@ class BankServer:
         return self
 
     def _wait_ready(self, started):
-        client = Client(self.port, timeout=5)
+        client = Client(self.port, timeout=5, host=self.host)
         while time.monotonic() < started + READY_SECONDS_MAX:
             assert self._process.poll() is None, f"the server ended:\n{self.log()}"
             try:
@@ -102,7 +105,7 @@ class BankServer:
 
     def client(self, timeout=30):
         """A new connection; closed with the server's fixture."""
-        client = Client(self.port, timeout)
+        client = Client(self.port, timeout, self.host)
         self._clients.append(client)
         return client
 

@@ -26,8 +26,8 @@ class Answer:
 class Client:
     """Not thread-safe. Connects when needed; after an error the next request connects again."""
 
-    def __init__(self, port, timeout=30):
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    def __init__(self, port, timeout=30, host="127.0.0.1"):
+        self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
 
     def close(self):
         self._connection.close()
