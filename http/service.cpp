@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <thread>
 
 #include "engine/cluster/cluster_store.h"
@@ -28,6 +30,26 @@ namespace {
 /// Between two looks at whether enough nodes are there.
 constexpr std::chrono::milliseconds kClusterPoll{200};
 
+/// Says what becomes of connections with other nodes: a line when that changes, and not each time
+/// that a node which is away is tried again. On the transport's thread.
+class ConnectionLog {
+ public:
+  void operator()(std::optional<replication::NodeId> peer, const Error& why) {
+    std::string& last = peer ? last_[*peer] : stranger_;
+    if (std::exchange(last, why.context) == why.context) return;
+    const auto more = limit_->admit();
+    if (!more) return;
+    spdlog::info("connection {}: {}{}",
+                 peer ? "with node " + std::to_string(peer->value) : "of a stranger", why.context,
+                 *more);
+  }
+
+ private:
+  std::map<replication::NodeId, std::string> last_;
+  std::string stranger_;
+  std::shared_ptr<LineLimit> limit_ = std::make_shared<LineLimit>(kLinesASecond);
+};
+
 transport::TcpTransportOptions transport_options(const ClusterOptions& cluster,
                                                  const replication::Member& self) {
   transport::TcpTransportOptions options;
@@ -39,14 +61,7 @@ transport::TcpTransportOptions transport_options(const ClusterOptions& cluster,
   if (!cluster.peer_tls_cert.empty()) {
     options.tls = {cluster.peer_tls_cert, cluster.peer_tls_key, cluster.peer_tls_ca};
   }
-  options.report = [](std::optional<replication::NodeId> peer, const Error& why) {
-    static LineLimit limit(kLinesASecond);
-    if (const auto more = limit.admit()) {
-      spdlog::info("connection {}: {}{}",
-                   peer ? "with node " + std::to_string(peer->value) : "of a stranger", why.context,
-                   *more);
-    }
-  };
+  options.report = ConnectionLog();
   return options;
 }
 
