@@ -61,7 +61,12 @@ void append_topic(std::string& out, Topic& topic) {
   out += name_of(options.codec);
   out += R"(","sealed_codec":")";
   out += name_of(options.sealed_codec);
-  out += R"(",)";
+  out += '"';
+  if (options.replication_factor != 0) {
+    out += R"(,"replication_factor":)";
+    append_number(out, options.replication_factor);
+  }
+  out += ',';
   append_partitions(out, topic);
   out += '}';
 }
@@ -97,6 +102,14 @@ Result<log::Codec> codec_from(JsonReader& reader) {
   return fail(Errc::bad_request, "a codec is \"none\" or \"zstd\"");
 }
 
+Result<std::uint32_t> replicas_from(JsonReader& reader) {
+  KEELSON_TRY_ASSIGN(const std::uint64_t count, reader.number());
+  if (count == 0 || count > UINT32_MAX) {
+    return fail(Errc::bad_request, "'replication_factor' must be odd, from 1 to 7");
+  }
+  return static_cast<std::uint32_t>(count);
+}
+
 Result<std::chrono::seconds> seconds_from(JsonReader& reader) {
   KEELSON_TRY_ASSIGN(const std::uint64_t count, reader.number());
   if (count > INT32_MAX) return fail(Errc::bad_request, "'retention_seconds' is over 68 years");
@@ -126,11 +139,13 @@ Result<TopicOptions> options_from(std::string_view body, TopicOptions options) {
       KEELSON_TRY_ASSIGN(options.codec, codec_from(reader));
     } else if (*name == "sealed_codec") {
       KEELSON_TRY_ASSIGN(options.sealed_codec, codec_from(reader));
+    } else if (*name == "replication_factor") {
+      KEELSON_TRY_ASSIGN(options.replication_factor, replicas_from(reader));
     } else {
       return fail(Errc::bad_request,
                   "a topic has no option '" + std::string(*name) +
                       "'; there are partitions, durability, segment_bytes, retention_seconds, "
-                      "retention_bytes, codec and sealed_codec");
+                      "retention_bytes, codec, sealed_codec and replication_factor");
     }
   }
   KEELSON_TRY(reader.finish());

@@ -154,9 +154,12 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
 Result<Topic*> ClusterStore::create_topic(const std::string& name, const TopicOptions& options) {
   const auto until = environment_.clock.monotonic() + options_.create_timeout;
   std::promise<Result<void>> made;
-  directory_->create_topic({name, options, options_.replicas}, [&made](const auto& result) {
-    made.set_value(result ? Result<void>() : std::unexpected(result.error()));
-  });
+  TopicOptions with_replicas = options;
+  if (options.replication_factor == 0) with_replicas.replication_factor = options_.replicas;
+  directory_->create_topic(
+      {name, with_replicas, with_replicas.replication_factor}, [&made](const auto& result) {
+        made.set_value(result ? Result<void>() : std::unexpected(result.error()));
+      });
   KEELSON_TRY(made.get_future().get());  // it ends by itself
   std::unique_lock lock(mutex_);
   while (true) {

@@ -66,6 +66,11 @@ class LogStore final : public ReplicaStore {
   const std::vector<RecoveryReport>& recovered() const override { return recovered_; }
 
   Result<Topic*> create_topic(const std::string& name, const TopicOptions& options) override {
+    if (options.replication_factor > 1) {
+      return fail(Errc::bad_request, "replication_factor " +
+                                         std::to_string(options.replication_factor) +
+                                         ": this node is not in a cluster");
+    }
     return find_or_make(name, options, std::nullopt);
   }
 

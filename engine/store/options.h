@@ -47,6 +47,9 @@ struct TopicOptions {
   /// Full segments but the newest two are compressed as a whole, in the background: a third to a
   /// tenth of the room for JSON. Reading one of them takes about 1 ms for each MiB that is touched.
   log::Codec sealed_codec = log::Codec::none;
+  /// Of each partition, in a cluster: 1, 3, 5 or 7. 0: as many as the node through which the topic
+  /// is made is told to, and one where there is no cluster.
+  std::uint32_t replication_factor = 0;
   bool operator==(const TopicOptions&) const = default;
 };
 

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kTitle = "keelson topic 1\n";
 constexpr std::uint32_t kPartitionsMax = 1024;
+constexpr std::uint32_t kReplicasMax = 7;
 /// 68 years.
 constexpr std::chrono::seconds kRetentionAgeMax{INT32_MAX};
 
@@ -49,6 +50,11 @@ Result<void> check_topic_options(const TopicOptions& options) {
                                        std::to_string(kRetentionAgeMax.count()) +
                                        ", 0 to keep all");
   }
+  const std::uint32_t replicas = options.replication_factor;
+  if (replicas != 0 && (replicas > kReplicasMax || replicas % 2 == 0)) {
+    return fail(Errc::bad_request,
+                "replication_factor must be odd, 1…" + std::to_string(kReplicasMax));
+  }
   return {};
 }
 
@@ -76,6 +82,9 @@ std::string encode_topic_record(const TopicRecord& record) {
   }
   if (record.options.codec != log::Codec::none) text += "codec zstd\n";
   if (record.options.sealed_codec != log::Codec::none) text += "sealed_codec zstd\n";
+  if (const auto replicas = record.options.replication_factor; replicas != 0) {
+    text += "replication_factor " + std::to_string(replicas) + "\n";
+  }
   return io::with_checksum(std::move(text));
 }
 
@@ -122,6 +131,10 @@ Result<TopicRecord> decode_topic_record(std::string_view text) {
   }
   KEELSON_TRY(read_codec(fields, "codec", record.options.codec));
   KEELSON_TRY(read_codec(fields, "sealed_codec", record.options.sealed_codec));
+  if (fields.contains("replication_factor") &&
+      !read_number(fields["replication_factor"], record.options.replication_factor)) {
+    return damaged("replication_factor");
+  }
   if (const auto fit = check_topic_options(record.options); !fit) {
     return damaged(fit.error().context);
   }

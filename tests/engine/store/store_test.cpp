@@ -13,6 +13,15 @@
 using namespace keelson;
 using namespace keelson::test;
 
+TEST_CASE("store: a node that is alone has no replicas") {
+  TestStore store;
+  TopicOptions options;
+  options.replication_factor = 3;
+  CHECK(store->create_topic("replicated", options).error().code == Errc::bad_request);
+  options.replication_factor = 1;
+  CHECK(store->create_topic("replicated", options));
+}
+
 TEST_CASE("store: topics are there after a restart, with their options and events") {
   TestStore store;
   Topic& topic = store.topic("bank", 4);

@@ -50,13 +50,16 @@ TEST_CASE("topic record: read back as it was written") {
 
 TEST_CASE("topic record: retention and codec are in it where they are set") {
   const std::string lines =
-      kLines + "retention_seconds 60\nretention_bytes 1000\ncodec zstd\nsealed_codec zstd\n";
+      kLines +
+      "retention_seconds 60\nretention_bytes 1000\ncodec zstd\nsealed_codec zstd\n"
+      "replication_factor 3\n";
   const auto decoded = decode_topic_record(record(lines));
   REQUIRE(decoded);
   CHECK(decoded->options.retention ==
         log::Retention{.bytes = 1000, .age = std::chrono::minutes(1)});
   CHECK(decoded->options.codec == log::Codec::zstd);
   CHECK(decoded->options.sealed_codec == log::Codec::zstd);
+  CHECK(decoded->options.replication_factor == 3);
   CHECK(encode_topic_record(*decoded) == record(lines));
   CHECK(code_of(record(kLines + "retention_seconds 0\n")) == Errc::corruption);
   CHECK(code_of(record(kLines + "retention_seconds -1\n")) == Errc::corruption);
@@ -74,6 +77,8 @@ TEST_CASE("topic record: what this version does not write is refused, under a ri
   CHECK(code_of(record(kLines + "partitions 8\n")) == Errc::corruption);
   CHECK(code_of(record(kLines + "color blue\n")) == Errc::corruption);
   CHECK(code_of(record(kLines + "sealed_codec none\n")) == Errc::corruption);
+  CHECK(code_of(record(kLines + "replication_factor 0\n")) == Errc::corruption);
+  CHECK(code_of(record(kLines + "replication_factor 2\n")) == Errc::corruption);
   CHECK(code_of(replaced(kLines, "topic 1", "topic 2")) == Errc::unsupported_format);
 }
 
