@@ -210,6 +210,26 @@ std::vector<Damage> ClusterStore::damage() {
   return damage;
 }
 
+std::vector<NodeRecord> ClusterStore::last_seen() {
+  const std::lock_guard lock(mutex_);
+  std::vector<NodeRecord> all;
+  for (const auto& [id, node] : nodes_) all.push_back(node);
+  return all;
+}
+
+replication::MemberList ClusterStore::connected() {
+  const std::lock_guard lock(mutex_);
+  return connected_;
+}
+
+std::size_t ClusterStore::unreadable() {
+  const auto all = replicas();
+  return static_cast<std::size_t>(std::ranges::count_if(all, [&](const auto& replica) {
+    const ReplicaStatus status = replica->status();
+    return status.record && status.record->has(self_) && !status.readable;
+  }));
+}
+
 // --- nodes and messages ---
 
 std::shared_ptr<PartitionReplica> ClusterStore::replica(const Uuid& topic, PartitionId partition) {

@@ -65,6 +65,14 @@ class ClusterStore final : public Store, private DirectoryListener {
   /// The replica of a partition here; nothing when there is no such topic, or its log is damaged.
   [[nodiscard]] std::shared_ptr<PartitionReplica> replica(const Uuid& topic, PartitionId partition);
 
+  // --- for operators ---
+  /// As nodes were last seen, those that have gone too.
+  [[nodiscard]] std::vector<NodeRecord> last_seen();
+  /// Whom messages reach now.
+  [[nodiscard]] replication::MemberList connected();
+  /// How many partitions this node is a replica of and cannot be read from yet.
+  [[nodiscard]] std::size_t unreadable();
+
   // --- Store ---
   [[nodiscard]] const StoreOptions& options() const override { return store_->options(); }
   [[nodiscard]] const std::vector<RecoveryReport>& recovered() const override {

@@ -84,7 +84,7 @@ void PartitionReplica::stop(Task done) {
     const bool writes = self->replica_->role() == Replica::Role::starting ||
                         self->replica_->role() == Replica::Role::leading;
     self->replica_.reset();
-    self->end_move(fail(Errc::closed, "the node is shutting down"));
+    self->move_.reset();
     for (auto& [id, read] : std::exchange(self->reads_, {})) {
       read.done(fail(Errc::closed, "the node is shutting down"));
     }
@@ -128,7 +128,8 @@ void PartitionReplica::on_record(const replication::PartitionRecord& record, Rev
 void PartitionReplica::input_done() {
   if (!replica_) return;
   if (replica_->readable()) partition_->set_readable();
-  if (const auto leader = replica_->leader(); leader != leader_told_) {
+  const auto leader = known_leader();
+  if (leader != leader_told_) {
     const bool leads = leader == options_.self && replica_->role() != Replica::Role::leading;
     const auto address = leader && !leads ? ports_.address_of(leader->node) : std::nullopt;
     partition_->set_leader(address);
@@ -137,17 +138,29 @@ void PartitionReplica::input_done() {
   const std::lock_guard lock(status_mutex_);
   status_.role = replica_->role();
   status_.epoch = replica_->promise();
-  status_.leader = replica_->leader();
+  status_.leader = leader;
   if (status_.record != replica_->record()) status_.record = replica_->record();
+  status_.last_epoch = partition_->appended().last_epoch;
   status_.appended = partition_->appended().next_batch;
   status_.committed = partition_->log().published();
   status_.readable = replica_->readable();
   status_.halted = halted_;
+  if (status_.role == Replica::Role::following) failed_move_.reset();
+  status_.move = move_ ? MoveStatus{move_->target, move_->begun, {}} : failed_move_;
   status_.durable.clear();
   if (status_.role != Replica::Role::leading || !status_.record) return;
-  for (const Member& member : status_.record->members()) {
+  MemberList fed = status_.record->members();
+  if (move_) fed.insert(fed.end(), move_->target.begin(), move_->target.end());
+  for (const Member& member : fed) {
     if (member != options_.self) status_.durable[member] = replica_->durable_at(member);
   }
+}
+
+/// Who is no replica hears no leader: it goes by the record.
+std::optional<Member> PartitionReplica::known_leader() const {
+  const auto& record = replica_->record();
+  if (record && !record->has(options_.self)) return record->leader;
+  return replica_->leader();
 }
 
 ReplicaStatus PartitionReplica::status() const {
@@ -169,14 +182,32 @@ void PartitionReplica::move(MemberList target, std::function<void(Result<void>)>
         std::erase_if(learners,
                       [&](const Member& member) { return self->replica_->record()->has(member); });
         self->replica_->catch_up(std::move(learners), self->now());
-        self->move_ = Move{std::move(target), std::move(done), self->now() + kMoveTime};
+        self->move_ = Move{std::move(target), self->now() + kMoveTime};
+        self->failed_move_.reset();
+        self->input_done();
+        done({});
       });
 }
 
 void PartitionReplica::hand_over(const Member& successor, std::function<void(Result<void>)> done) {
   partition_->strand()->post([self = shared_from_this(), successor, done = std::move(done)] {
-    if (!self->replica_) return done(std::unexpected(self->refusal()));
+    if (!self->replica_ || self->replica_->role() != Replica::Role::leading) {
+      return done(std::unexpected(self->refusal()));
+    }
     done(self->replica_->hand_over(successor, self->now()));
+  });
+}
+
+void PartitionReplica::force_lead(Epoch confirmed, std::function<void(Result<void>)> done) {
+  partition_->strand()->post([self = shared_from_this(), confirmed, done = std::move(done)] {
+    if (!self->replica_) return done(fail(Errc::closed, "the replica has stopped"));
+    const auto forced = self->replica_->force_lead(confirmed);
+    if (forced) {
+      self->ports_.report("leads by force from the epoch after " + std::to_string(confirmed.value) +
+                          " on, as the only replica: an operator has said so");
+    }
+    self->input_done();
+    done(forced);
   });
 }
 
@@ -194,12 +225,15 @@ void PartitionReplica::go_on_with_move(Moment now) {
   if (replica_->role() != Replica::Role::leading) {
     // The change goes on without this node, when it has begun.
     if (move_->begun && replica_->role() != Replica::Role::following) return;
-    return end_move(std::unexpected(refusal()));
+    return end_move(fail(Errc::not_leader, move_->begun
+                                               ? "this node leads no more; who does finishes it"
+                                               : "this node leads no more"));
   }
   if (now >= move_->until) return end_move(fail(Errc::timeout, "the new members are not fed"));
   if (move_->begun || record.changing()) return;
+  // Those that are there already need not be: it may be for a dead one that this is done.
   for (const Member& member : move_->target) {
-    if (!caught_up(member)) return;
+    if (!record.has(member) && !caught_up(member)) return;
   }
   const auto changed = replica_->change_members(move_->target, now);
   if (changed) {
@@ -209,12 +243,14 @@ void PartitionReplica::go_on_with_move(Moment now) {
   }
 }
 
-void PartitionReplica::end_move(Result<void> result) {
+void PartitionReplica::end_move(const Result<void>& result) {
   if (!move_) return;
-  const auto done = std::move(move_->done);
+  if (!result) {
+    failed_move_ = MoveStatus{std::move(move_->target), move_->begun, result.error()};
+    ports_.report("the move has failed: " + result.error().message());
+  }
   move_.reset();
   if (replica_) replica_->catch_up({}, now());
-  done(std::move(result));
 }
 
 /// The first of the list leads when it can: so leaders are spread as replicas are.

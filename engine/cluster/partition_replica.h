@@ -26,17 +26,27 @@ using replication::Member;
 using replication::MemberList;
 using replication::Revision;
 
+/// A change of members that an operator has asked for, at the leader that has taken it. Gone when
+/// it has succeeded, or another node leads.
+struct MoveStatus {
+  MemberList target;
+  bool begun = false;           ///< the new members are fed, and the lists are being changed
+  std::optional<Error> failed;  ///< it is over, and why; until the next one
+};
+
 /// What a replica is, for people and for who looks for the leader.
 struct ReplicaStatus {
   replication::Replica::Role role = replication::Replica::Role::following;
   Epoch epoch;  ///< the highest promised
   std::optional<Member> leader;
   std::optional<replication::PartitionRecord> record;
+  Epoch last_epoch;   ///< of the last batch here
   BatchNo appended;   ///< end of the log here
   BatchNo committed;  ///< as known here
   bool readable = false;
   std::optional<Error> halted;
-  std::map<Member, BatchNo> durable;  ///< of the others; at the leader only
+  std::map<Member, BatchNo> durable;  ///< of the others, new ones too; at the leader only
+  std::optional<MoveStatus> move;
 };
 
 /// Runs `replication::Replica` on the strand of its partition, and is its ports.
@@ -91,11 +101,14 @@ class PartitionReplica final : public replication::ReplicaPorts,
   // --- what may be asked, from any thread ---
   [[nodiscard]] ReplicaStatus status() const;
   /// Gives the partition other members: those that are new are fed first, then the lists change.
-  /// `done` is called when that has begun to hold, or cannot.
-  /// @error not_leader, bad_request, overloaded, not_enough_replicas, timeout
+  /// `done` is called when that is accepted, or refused; `status` shows what becomes of it. It ends
+  /// with the lead of this node, unless the lists are being changed by then.
+  /// @error not_leader, bad_request, overloaded, not_enough_replicas
   void move(MemberList target, std::function<void(Result<void>)> done);
   /// Asks `successor` to lead. @error not_leader, not_enough_replicas
   void hand_over(const Member& successor, std::function<void(Result<void>)> done);
+  /// See `replication::Replica::force_lead`; `done` is called when it is asked of the coordinator.
+  void force_lead(Epoch confirmed, std::function<void(Result<void>)> done);
 
   [[nodiscard]] const std::shared_ptr<LogPartition>& partition() const { return partition_; }
 
@@ -103,7 +116,6 @@ class PartitionReplica final : public replication::ReplicaPorts,
   /// A change of members that an operator has asked for.
   struct Move {
     MemberList target;
-    std::function<void(Result<void>)> done;
     replication::Moment until{};
     bool begun = false;  ///< the record has been changed
   };
@@ -116,8 +128,9 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void end_late_reads(replication::Moment now);
   void prefer_leader(replication::Moment now);
   void go_on_with_move(replication::Moment now);
-  void end_move(Result<void> result);
+  void end_move(const Result<void>& result);
   [[nodiscard]] bool caught_up(const Member& member) const;
+  [[nodiscard]] std::optional<Member> known_leader() const;
   [[nodiscard]] replication::Moment now() const;
   void on_swap_answer(Result<replication::Coordinator::Swapped> answer);
 
@@ -167,6 +180,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
   std::map<std::uint64_t, Read> reads_;
   std::uint64_t last_read_ = 0;
   std::optional<Move> move_;
+  std::optional<MoveStatus> failed_move_;  ///< the last one
   std::optional<Error> halted_;
   std::optional<Error> log_failure_;  ///< reported, and not to be reported again
   replication::Moment preferred_since_{};

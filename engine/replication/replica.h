@@ -161,6 +161,15 @@ class Replica {
   /// Asks `successor` to lead instead, if it has all of the log.
   /// @error not_leader, not_enough_replicas
   [[nodiscard]] Result<void> hand_over(const Member& successor, Moment now);
+  /// Makes this replica the leader and the only one, of the log that it has (rule 16): an
+  /// operator's act when a majority is gone for good. What was acknowledged and is not in this log
+  /// is lost.
+  /// @param confirmed  epoch of the record, as the operator saw it.
+  /// @error already_exists  the record is of another epoch: context says which.
+  /// @error bad_request     a majority is connected: nothing need be lost. Or it is no member.
+  /// @error overloaded      it is not at rest; repeat.
+  /// @error halted          its log contradicts the cluster's.
+  [[nodiscard]] Result<void> force_lead(Epoch confirmed);
 
   // --- what it knows ---
   [[nodiscard]] Role role() const;
@@ -268,6 +277,7 @@ class Replica {
   bool halted_ = false;
   std::uint64_t requests_ = 0;  ///< the last one's number
   Moment retry_log_at_{};       ///< after the log refused
+  MemberList shut_out_;         ///< by `force_lead`: to be fenced though they do not count
   std::variant<Following, TakingOver, Leading> state_;
 };
 

@@ -1,5 +1,6 @@
-// Suspecting a leader, and standing in its place: rules 1, 3, 10 and 14.
+// Suspecting a leader, and standing in its place: rules 1, 3, 10, 14 and 16.
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "engine/replication/replica.h"
@@ -88,6 +89,38 @@ void Replica::abandon_change() {
   next.leader = self_;
   next.replicas = std::exchange(next.old_replicas, {});
   stand_for(std::move(next));
+}
+
+/// Rule 16. A majority of one list does not need it either: it finishes the change of members, or
+/// takes it back.
+Result<void> Replica::force_lead(Epoch confirmed) {
+  if (halted_) return fail(Errc::halted, "this replica has halted, and must not lead");
+  if (!record_ || !record_->has(self_)) {
+    return fail(Errc::bad_request, "this node is no replica of the partition");
+  }
+  if (record_->epoch != confirmed) {
+    return fail(Errc::already_exists,
+                "the record is of epoch " + std::to_string(record_->epoch.value) + ", not " +
+                    std::to_string(confirmed.value) + "; look again at who has what");
+  }
+  const auto reached = [&](const Member& member) { return member == self_ || connected(member); };
+  if (agreed(reached) || (record_->changing() && majority(record_->old_replicas, reached))) {
+    return fail(Errc::bad_request, "a majority of the replicas is connected to this node");
+  }
+  if (!std::holds_alternative<Following>(state_) || swap_ || promising_ || !log_at_rest()) {
+    return fail(Errc::overloaded, "the replica is not at rest");
+  }
+  if (record_->epoch < promise_) {
+    read_record();
+    return fail(Errc::overloaded, "the record known here is older than the replica's promise");
+  }
+  shut_out_ = others();
+  PartitionRecord next = *record_;
+  next.leader = self_;
+  next.replicas = {self_};
+  next.old_replicas.clear();
+  stand_for(std::move(next));
+  return {};
 }
 
 /// Compared by the revision of the record that is known.

@@ -1,5 +1,6 @@
 // Fencing a majority of every list and taking over its greatest log: rules 5 and 6.
 #include <algorithm>
+#include <utility>
 
 #include "engine/replication/replica.h"
 #include "engine/replication/rules.h"
@@ -17,6 +18,7 @@ void Replica::take_over(Epoch epoch, Moment now) {
   }
   state_ = TakingOver{epoch, now, now, {}, std::nullopt, 0, {}};
   for (const Member& member : others()) fence(member);
+  for (const Member& member : std::exchange(shut_out_, {})) fence(member);
   try_to_start(now);
 }
 

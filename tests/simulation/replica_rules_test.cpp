@@ -405,3 +405,61 @@ TEST_CASE("replication rule 15: a later revision of an earlier epoch is refused"
   node.see(Epoch(1), kThird, 3);
   CHECK(node.replica->halted());
 }
+
+TEST_CASE("replication rule 16: by force a survivor leads alone, and shuts out the others") {
+  Scripted node({{Epoch(1), 0}, {Epoch(2), 7}}, Epoch(2));
+  node.see(Epoch(2), kThird, 1);
+  node.replica->on_disconnected(kThird, node.now);
+  SUBCASE("but not while a majority is connected") {
+    const auto refused = node.replica->force_lead(Epoch(2));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Errc::bad_request);
+    CHECK_FALSE(node.swapped);
+  }
+  SUBCASE("nor at another epoch than the operator has seen") {
+    node.replica->on_disconnected(kSecond, node.now);
+    const auto refused = node.replica->force_lead(Epoch(1));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Errc::already_exists);
+    CHECK_FALSE(node.swapped);
+  }
+  SUBCASE("else with the log that it has") {
+    node.replica->on_disconnected(kSecond, node.now);
+    REQUIRE(node.replica->force_lead(Epoch(2)));
+    REQUIRE(node.swapped);
+    CHECK(*node.swapped == PartitionRecord{Epoch(3), kSelf, {kSelf}, {}});
+    // Another one is not asked for while this one's outcome is not known.
+    CHECK_FALSE(node.replica->force_lead(Epoch(2)));
+    node.replica->on_connected(kSecond, node.now);
+    node.replica->on_swapped(Revision(2), node.now);
+    node.run_disk();
+    CHECK(node.replica->role() == Replica::Role::leading);
+    CHECK(node.log.published == 3);
+    const auto fence = node.last<Fence>(kSecond);
+    REQUIRE(fence);
+    CHECK(fence->epoch == Epoch(3));
+  }
+}
+
+TEST_CASE("replication rule 16: nobody but a replica is made leader by force") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.replica->on_record({Epoch(1), kThird, {kSecond, kThird}, {}}, Revision(1), node.now);
+  node.replica->on_disconnected(kSecond, node.now);
+  node.replica->on_disconnected(kThird, node.now);
+  CHECK_FALSE(node.replica->force_lead(Epoch(1)));
+}
+
+TEST_CASE("replication rule 16: a survivor that is fenced promises, and asks nobody for the lead") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.see(Epoch(1), kThird, 1);
+  node.receive(kSecond, Fence{Epoch(2)});
+  node.run_disk();
+  REQUIRE(node.last<Promised>(kSecond));
+  node.receive(kThird, Append{Epoch(1), 1, BatchNo(1), true, BatchNo(1), BatchNo(1), {}});
+  CHECK(node.last<Refused>(kThird));
+  node.replica->on_record({Epoch(2), kSecond, {kSecond}, {}}, Revision(2), node.now);
+  node.sent.clear();
+  node.now += 10s;
+  node.replica->on_tick(node.now);
+  CHECK_FALSE(node.last<Probe>(kThird));
+}
