@@ -11,6 +11,8 @@
 #include "engine/transport/tcp_transport.h"
 #include "http/aggregate_routes.h"
 #include "http/api_documents.h"
+#include "http/cluster_metrics.h"
+#include "http/cluster_routes.h"
 #include "http/command_routes.h"
 #include "http/etcd/etcd_coordinator.h"
 #include "http/event_routes.h"
@@ -292,6 +294,7 @@ Result<void> Service::open_hosts(const Domain& domain) {
 
 void Service::add_metrics() {
   Store& store = *store_;
+  if (cluster_ != nullptr) add_cluster_metrics(metrics_, *cluster_);
   metrics_.add(Metrics::Kind::counter, "keelson_events_total", "Events committed, by partition",
                [&store] { return ends_of(store); });
   metrics_.add(Metrics::Kind::gauge, "keelson_damaged",
@@ -350,7 +353,10 @@ void Service::add_routes() {
   work_ = std::make_unique<ThreadWorkPool>(work_threads(), kWorkQueueMax);
   services_ = std::make_unique<Services>(Services{environment(), *store_, aggregates_.get(),
                                                   projections_.get(), *timers_, *work_, metrics_});
-  add_operations_routes(router_, ready_, *store_, metrics_);
+  std::function<std::size_t()> unreadable;
+  if (cluster_ != nullptr) unreadable = [cluster = cluster_] { return cluster->unreadable(); };
+  add_operations_routes(router_, ready_, *store_, metrics_, std::move(unreadable));
+  if (cluster_ != nullptr) add_cluster_routes(router_, *cluster_, options_.cluster.name);
   add_topic_routes(router_, *services_);
   add_stream_routes(router_, *services_);
   add_event_routes(router_, *services_);

@@ -1,0 +1,237 @@
+#include "http/main/cluster_client.h"
+
+#include <algorithm>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/http.hpp>
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+#include "engine/base/random.h"
+
+namespace keelson::tools {
+
+namespace {
+
+namespace http = boost::beast::http;
+using nlohmann::json;
+using replication::Member;
+using replication::MemberList;
+
+constexpr std::chrono::seconds kTimeout{5};
+constexpr int kRedirectsMax = 5;
+constexpr std::uint64_t kAnswerBytesMax = 64u << 20;
+
+struct Answer {
+  unsigned status = 0;
+  std::string location;
+  json body;
+};
+
+Result<Answer> ask_once(const std::string& address, http::request<http::string_body> request) {
+  KEELSON_TRY_ASSIGN(const ServerAddress server, ServerAddress::parse(address));
+  request.set(http::field::host, address);
+  request.set(http::field::connection, "close");
+  request.prepare_payload();
+  boost::asio::ip::tcp::iostream stream;
+  stream.expires_after(kTimeout);
+  stream.connect(server.host, server.port);
+  if (!stream) return fail(Errc::io_error, address + ": " + stream.error().message());
+  stream << request << std::flush;
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  http::response_parser<http::string_body> parser;
+  parser.body_limit(kAnswerBytesMax);
+  parser.eager(true);
+  boost::system::error_code error;
+  std::size_t read = 0;
+  while (read < text.size() && !parser.is_done() && !error) {
+    const std::size_t more =
+        parser.put(boost::asio::buffer(text.data() + read, text.size() - read), error);
+    if (more == 0) break;
+    read += more;
+  }
+  if (!parser.is_done()) return fail(Errc::timeout, address + " does not answer");
+  const auto& message = parser.get();
+  return Answer{message.result_int(), std::string(message[http::field::location]),
+                json::parse(message.body(), nullptr, false)};
+}
+
+Result<json> result_of(Answer answer) {
+  if (answer.status < 300 && !answer.body.is_discarded()) return std::move(answer.body);
+  std::string detail = "status " + std::to_string(answer.status);
+  if (answer.body.is_object()) detail = answer.body.value("detail", detail);
+  const bool passes = answer.status == 503 || answer.status == 504;
+  return fail(passes ? Errc::overloaded : Errc::bad_request, std::move(detail));
+}
+
+Member member_of(const json& value) {
+  return {replication::NodeId(value.at("node").get<Node>()),
+          uuid_from_hex(value.at("data").get<std::string>()).value_or(Uuid())};
+}
+
+MemberList members_of(const json& list) {
+  MemberList members;
+  for (const json& each : list) members.push_back(member_of(each));
+  return members;
+}
+
+NodeState node_of(const json& value) {
+  NodeState node;
+  node.member = member_of(value);
+  node.alive = value.at("alive").get<bool>();
+  node.connected = value.value("connected", true);
+  node.http_address = value.value("http_address", "");
+  node.peer_address = value.value("peer_address", "");
+  node.version = value.value("version", "");
+  return node;
+}
+
+/// What `from` says of the partition; records of a higher epoch prevail.
+void add(PartitionState& state, const json& value, Node from) {
+  const auto epoch = value.at("epoch").get<std::uint64_t>();
+  if (epoch >= state.epoch) {
+    if (epoch > state.epoch) {
+      state.led = false;
+      state.move = state.followers = json();
+    }
+    state.epoch = epoch;
+    state.leader.reset();
+    if (!value.at("leader").is_null()) state.leader = member_of(value.at("leader")).node.value;
+    state.replicas = members_of(value.at("replicas"));
+    state.old_replicas = members_of(value.at("old_replicas"));
+  }
+  if (!value.contains("replica")) return;
+  const json& replica = value.at("replica");
+  state.at[from] = replica;
+  if (replica.at("role") != "leading" || epoch != state.epoch) return;
+  state.led = true;
+  state.followers = value.value("followers", json());
+  state.move = value.value("move", json());
+}
+
+void add(ClusterState& state, const json& value) {
+  const Node from = value.at("node").get<Node>();
+  for (const json& topic : value.at("topics")) {
+    const auto name = topic.at("name").get<std::string>();
+    for (const json& each : topic.at("partitions")) {
+      const auto number = each.at("partition").get<std::uint32_t>();
+      auto found = std::ranges::find_if(state.partitions, [&](const PartitionState& partition) {
+        return partition.topic == name && partition.partition == number;
+      });
+      if (found == state.partitions.end()) {
+        state.partitions.emplace_back();
+        found = std::prev(state.partitions.end());
+        found->topic = name;
+        found->topic_id = topic.at("id").get<std::string>();
+        found->partition = number;
+      }
+      add(*found, each, from);
+    }
+  }
+}
+
+}  // namespace
+
+Result<ServerAddress> ServerAddress::parse(std::string_view text) {
+  ServerAddress address;
+  const std::size_t colon = text.rfind(':');
+  const std::size_t bracket = text.rfind(']');
+  const bool has_port =
+      colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
+  address.host = text.substr(0, has_port ? colon : text.size());
+  if (has_port) address.port = text.substr(colon + 1);
+  if (address.host.starts_with('[') && address.host.ends_with(']')) {
+    address.host = address.host.substr(1, address.host.size() - 2);
+  }
+  const bool digits =
+      !address.port.empty() && address.port.find_first_not_of("0123456789") == std::string::npos;
+  if (address.host.empty() || !digits || address.host.find_first_of("/ ?#@") != std::string::npos) {
+    return fail(Errc::bad_request, "'" + std::string(text) + "' is not HOST:PORT");
+  }
+  return address;
+}
+
+Result<json> ClusterClient::get(const std::string& address, const std::string& path) {
+  http::request<http::string_body> request(http::verb::get, path, 11);
+  if (!token_.empty()) request.set(http::field::authorization, "Bearer " + token_);
+  KEELSON_TRY_ASSIGN(Answer answer, ask_once(address, std::move(request)));
+  return result_of(std::move(answer));
+}
+
+Result<json> ClusterClient::post(std::string address, std::string path, const json& body) {
+  for (int i = 0; i < kRedirectsMax; ++i) {
+    http::request<http::string_body> request(http::verb::post, path, 11);
+    request.set(http::field::content_type, "application/json");
+    if (!token_.empty()) request.set(http::field::authorization, "Bearer " + token_);
+    request.body() = body.dump();
+    KEELSON_TRY_ASSIGN(Answer answer, ask_once(address, std::move(request)));
+    if (answer.status != 307) return result_of(std::move(answer));
+    // `//HOST:PORT/PATH`
+    const std::size_t slash = answer.location.find('/', 2);
+    if (!answer.location.starts_with("//") || slash == std::string::npos) break;
+    address = answer.location.substr(2, slash - 2);
+    path = answer.location.substr(slash);
+  }
+  return fail(Errc::overloaded, "sent from node to node: the leader is changing");
+}
+
+std::string PartitionState::path() const {
+  return "/v1/cluster/topics/" + topic + "/partitions/" + std::to_string(partition) + "/";
+}
+
+std::string PartitionState::name() const { return topic + " " + std::to_string(partition); }
+
+const PartitionState* ClusterState::find(const std::string& topic, std::uint32_t partition) const {
+  const auto found = std::ranges::find_if(partitions, [&](const PartitionState& each) {
+    return each.topic == topic && each.partition == partition;
+  });
+  return found == partitions.end() ? nullptr : &*found;
+}
+
+std::string ClusterState::leader_address(const PartitionState& partition) const {
+  const auto leader = nodes.find(partition.leader.value_or(asked));
+  return (leader == nodes.end() ? nodes.at(asked) : leader->second).http_address;
+}
+
+std::optional<Member> ClusterState::member(const PartitionState& partition, Node node) const {
+  if (const auto found = nodes.find(node); found != nodes.end() && found->second.alive) {
+    return found->second.member;
+  }
+  for (const MemberList* const list : {&partition.replicas, &partition.old_replicas}) {
+    for (const Member& member : *list) {
+      if (member.node.value == node) return member;
+    }
+  }
+  return std::nullopt;
+}
+
+Result<ClusterState> look(ClusterClient& client, const std::string& address) {
+  auto first = client.get(address, "/v1/cluster");
+  if (!first) return std::unexpected(first.error());
+  try {
+    ClusterState state;
+    state.name = first->at("name").get<std::string>();
+    state.asked = first->at("node").get<Node>();
+    for (const json& each : first->at("nodes")) {
+      NodeState node = node_of(each);
+      state.nodes.emplace(node.member.node.value, std::move(node));
+    }
+    // Reached by what the operator says, which need not be what it tells its clients.
+    state.nodes[state.asked].http_address = address;
+    add(state, *first);
+    for (auto& [id, node] : state.nodes) {
+      if (id == state.asked || !node.alive) continue;
+      const auto answer = client.get(node.http_address, "/v1/cluster");
+      if (answer) {
+        add(state, *answer);
+      } else {
+        node.silent = answer.error().context;
+      }
+    }
+    return state;
+  } catch (const json::exception& wrong) {
+    return fail(Errc::bad_request, address + " is not a node of a cluster: " + wrong.what());
+  }
+}
+
+}  // namespace keelson::tools
