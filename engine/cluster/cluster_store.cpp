@@ -47,6 +47,13 @@ Result<std::unique_ptr<ClusterStore>> ClusterStore::open(Environment environment
                                                          const MakeTransport& make_transport) {
   const std::string folder = options.folder;
   KEELSON_TRY_ASSIGN(auto replicas, ReplicaStore::open(environment, std::move(options)));
+  KEELSON_TRY_ASSIGN(const bool known, has_node_identity(environment.files, folder));
+  if (!known && !replicas->topics().empty()) {
+    return fail(Errc::bad_request,
+                folder +
+                    " has topics of a node that was alone: a node of a cluster begins with an "
+                    "empty folder");
+  }
   KEELSON_TRY_ASSIGN(
       const NodeIdentity identity,
       open_node_identity(environment.files, environment.random, folder, cluster.name));
@@ -127,9 +134,7 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
         environment_, std::move(partition), std::move(promises), promise, promises_, options,
         PartitionReplica::Ports{
             *coordinator_,
-            [this, key](const Member& to, const replication::Message& message) {
-              send(key, to, message);
-            },
+            [this, key](const Member& to, const std::string& message) { send(key, to, message); },
             [this](replication::NodeId node) { return http_address_of(node); },
             [this, where](const std::string& what) { options_.report(where + what); }});
     made->start();
@@ -313,10 +318,9 @@ void ClusterStore::on_received(const Member& from, std::string message) {
 }
 
 void ClusterStore::send(const PartitionKey& partition, const Member& to,
-                        const replication::Message& message) {
+                        const std::string& message) {
   // What cannot be sent is lost, which the protocol is made for.
-  [[maybe_unused]] const auto sent =
-      transport_->send(to, in_envelope(partition, replication::encode_message(message)));
+  [[maybe_unused]] const auto sent = transport_->send(to, in_envelope(partition, message));
 }
 
 // --- the end ---

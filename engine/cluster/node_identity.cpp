@@ -13,6 +13,8 @@ using replication::take_line;
 namespace {
 
 constexpr std::string_view kTitle = "keelson node 1\n";
+
+std::string path_in(const std::string& folder) { return folder + "/keelson.node"; }
 constexpr std::uint64_t kBytesMax = 4096;
 
 std::unexpected<Error> damaged(std::string_view what) {
@@ -64,11 +66,15 @@ Result<NodeIdentity> decode_node_identity(std::string_view text) {
   return NodeIdentity{*data, NodeId(*node), std::string(*cluster)};
 }
 
+Result<bool> has_node_identity(const io::FileSystem& files, const std::string& folder) {
+  return files.exists(path_in(folder));
+}
+
 Result<NodeIdentity> open_node_identity(io::FileSystem& files, Random& random,
                                         const std::string& folder, const NodeName& name) {
   KEELSON_TRY(check_node(name.node));
   KEELSON_TRY(check_cluster_name(name.cluster));
-  const std::string path = folder + "/keelson.node";
+  const std::string path = path_in(folder);
   KEELSON_TRY_ASSIGN(const bool there, files.exists(path));
   if (!there) {
     const NodeIdentity made{make_uuid(random), name.node, name.cluster};

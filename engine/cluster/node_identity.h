@@ -38,6 +38,10 @@ struct NodeName {
                                                       const std::string& folder,
                                                       const NodeName& name);
 
+/// Whether `folder`, which must exist, has been used by a node of a cluster.
+[[nodiscard]] Result<bool> has_node_identity(const io::FileSystem& files,
+                                             const std::string& folder);
+
 /// Lines of `key value`, the last one a checksum; docs/replication.md.
 [[nodiscard]] std::string encode_node_identity(const NodeIdentity& identity);
 /// Accepts what `encode_node_identity` writes and nothing else.

@@ -1,9 +1,11 @@
 #include "engine/cluster/partition_replica.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/base/check.h"
 #include "engine/base/clock.h"
+#include "engine/base/coding.h"
 
 namespace keelson::cluster {
 
@@ -20,6 +22,17 @@ constexpr std::size_t kReadsMax = 4096;
 constexpr Moment kMoveTime = std::chrono::hours(6);
 /// New members that lack no more than this are taken in: the rest comes while they are.
 constexpr std::uint64_t kCaughtUpBatches = 64;
+constexpr Moment kHoldRetention = std::chrono::seconds(1);
+/// As which retention is held back.
+constexpr const char* kRetentionReader = "replicas";
+/// The kind of a message that is not of the protocol: from which offset on the leader has events.
+constexpr char kKept = '\xf0';
+
+std::string kept_message(Offset start) {
+  std::string message(1, kKept);
+  append(message, start.value);
+  return message;
+}
 
 }  // namespace
 
@@ -53,6 +66,7 @@ void PartitionReplica::run(Input input) {
 }
 
 void PartitionReplica::start() {
+  partition_->keep_for(kRetentionReader, Offset(0));  // until it is known what others need
   run([](PartitionReplica& self) { self.partition_->replicate(&self); });
   tick();
 }
@@ -64,6 +78,7 @@ void PartitionReplica::tick() {
     const Moment now = self->now();
     self->replica_->on_tick(now);
     self->prefer_leader(now);
+    self->hold_retention(now);
     self->go_on_with_move(now);
     self->end_late_reads(now);
     self->input_done();
@@ -101,6 +116,7 @@ void PartitionReplica::stop(Task done) {
 
 void PartitionReplica::on_message(const Member& from, std::string message) {
   run([from, bytes = std::move(message)](PartitionReplica& self) {
+    if (bytes.starts_with(kKept)) return self.on_kept(bytes);
     const auto decoded = replication::decode_message(bytes);
     if (!decoded) {
       return self.ports_.report("a message of node " + std::to_string(from.node.value) +
@@ -171,22 +187,30 @@ ReplicaStatus PartitionReplica::status() const {
 // --- what an operator or a client asks ---
 
 void PartitionReplica::move(MemberList target, std::function<void(Result<void>)> done) {
-  partition_->strand()->post(
-      [self = shared_from_this(), target = std::move(target), done = std::move(done)]() mutable {
-        if (!self->replica_ || self->replica_->role() != Replica::Role::leading) {
-          return done(std::unexpected(self->refusal()));
-        }
-        if (auto good = replication::check_members(target); !good) return done(std::move(good));
-        if (self->move_) return done(fail(Errc::overloaded, "another move is under way"));
-        MemberList learners = target;
-        std::erase_if(learners,
-                      [&](const Member& member) { return self->replica_->record()->has(member); });
-        self->replica_->catch_up(std::move(learners), self->now());
-        self->move_ = Move{std::move(target), self->now() + kMoveTime};
-        self->failed_move_.reset();
-        self->input_done();
-        done({});
-      });
+  partition_->strand()->post([self = shared_from_this(), target = std::move(target),
+                              done = std::move(done)]() mutable {
+    if (!self->replica_ || self->replica_->role() != Replica::Role::leading) {
+      return done(std::unexpected(self->refusal()));
+    }
+    if (auto good = replication::check_members(target); !good) return done(std::move(good));
+    if (self->move_) return done(fail(Errc::overloaded, "another move is under way"));
+    const auto& record = *self->replica_->record();
+    const bool all_known =
+        std::ranges::all_of(target, [&](const Member& member) { return record.has(member); });
+    if (!all_known && self->partition_->start() > Offset(0)) {
+      return done(fail(Errc::below_start,
+                       "retention has removed the beginning of the log, without which there can "
+                       "be no new replica"));
+    }
+    MemberList learners = target;
+    std::erase_if(learners,
+                  [&](const Member& member) { return self->replica_->record()->has(member); });
+    self->replica_->catch_up(std::move(learners), self->now());
+    self->move_ = Move{std::move(target), self->now() + kMoveTime};
+    self->failed_move_.reset();
+    self->input_done();
+    done({});
+  });
 }
 
 void PartitionReplica::hand_over(const Member& successor, std::function<void(Result<void>)> done) {
@@ -267,10 +291,38 @@ void PartitionReplica::prefer_leader(Moment now) {
   [[maybe_unused]] const auto asked = replica_->hand_over(record->replicas.front(), now);
 }
 
+void PartitionReplica::hold_retention(Moment now) {
+  if (replica_->role() != Replica::Role::leading || now - retention_held_at_ < kHoldRetention) {
+    return;
+  }
+  retention_held_at_ = now;
+  BatchNo needed = partition_->appended().next_batch;
+  for (const Member& member : replica_->record()->members()) {
+    if (member != options_.self) needed = std::min(needed, replica_->durable_at(member));
+  }
+  Offset keep = partition_->appended().end;
+  if (needed < partition_->appended().next_batch) {
+    const auto offset = partition_->log().offset_of(needed);
+    if (!offset) return;  // removed before it became a member: see `move`
+    keep = *offset;
+  }
+  partition_->keep_for(kRetentionReader, keep);
+  const std::string kept = kept_message(partition_->start());
+  for (const Member& member : replica_->record()->members()) {
+    if (member != options_.self) ports_.send(member, kept);
+  }
+}
+
+/// What an older leader has removed every replica had by then.
+void PartitionReplica::on_kept(std::string_view message) {
+  if (message.size() != 1 + sizeof(Offset::value)) return;
+  partition_->keep_for(kRetentionReader, Offset(get<std::uint64_t>(message, 1)));
+}
+
 // --- ReplicaPorts ---
 
 void PartitionReplica::send(const Member& to, replication::Message message) {
-  ports_.send(to, message);
+  ports_.send(to, replication::encode_message(message));
 }
 
 void PartitionReplica::store_promise(Epoch epoch) {

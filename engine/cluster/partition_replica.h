@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "engine/base/environment.h"
 #include "engine/base/scheduler.h"
@@ -55,6 +56,9 @@ struct ReplicaStatus {
 /// what became of writes from the partition's worker; all are brought to the strand. What another
 /// node is sent goes out at once, from the strand.
 ///
+/// Retention removes only what every replica has: the leader holds it back to where the furthest
+/// behind has come, and tells the followers what it has kept, who remove no more than that.
+///
 /// Crash: the promise and the log are all that lasts; both are durable before anyone is told.
 class PartitionReplica final : public replication::ReplicaPorts,
                                public replication::ReplicaLog,
@@ -72,7 +76,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
   struct Ports {
     replication::Coordinator& coordinator;
     /// Sends to the same partition's replica there; may be lost.
-    std::function<void(const Member& to, const replication::Message& message)> send;
+    std::function<void(const Member& to, const std::string& message)> send;
     /// Where clients reach the node; nothing when that is not known.
     std::function<std::optional<std::string>(replication::NodeId node)> address_of;
     /// Something that an operator wants to know.
@@ -127,6 +131,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void tick();
   void end_late_reads(replication::Moment now);
   void prefer_leader(replication::Moment now);
+  void hold_retention(replication::Moment now);
+  void on_kept(std::string_view message);
   void go_on_with_move(replication::Moment now);
   void end_move(const Result<void>& result);
   [[nodiscard]] bool caught_up(const Member& member) const;
@@ -184,6 +190,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
   std::optional<Error> halted_;
   std::optional<Error> log_failure_;  ///< reported, and not to be reported again
   replication::Moment preferred_since_{};
+  replication::Moment retention_held_at_{};
   std::optional<Member> leader_told_;  ///< to the partition
   Task on_stopped_;
 

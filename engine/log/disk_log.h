@@ -45,6 +45,7 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Result<EncodedBatches> read_batches(BatchNo from, BatchNo end,
                                                     std::uint64_t bytes_max) const override;
   [[nodiscard]] Result<LogTail> tail(BatchNo from, BatchNo end) const override;
+  [[nodiscard]] Result<Offset> offset_of(BatchNo batch) const override;
 
   [[nodiscard]] bool maintenance_due() const override;
   [[nodiscard]] Result<void> maintain() override;

@@ -197,4 +197,13 @@ Result<LogTail> DiskLog::tail(BatchNo from, BatchNo end) const {
   return repairing(log_, find);
 }
 
+Result<Offset> DiskLog::offset_of(BatchNo batch) const {
+  const auto find = [&]() -> Result<Offset> {
+    KEELSON_TRY_ASSIGN(ReadPlace place, find_batch(batch));
+    KEELSON_TRY_ASSIGN(const StoredBatch found, next_batch(place));
+    return found.header.base_offset;
+  };
+  return repairing(log_, find);
+}
+
 }  // namespace keelson::log

@@ -159,6 +159,9 @@ class PartitionLog {
   /// The epochs of batches [from, end). Takes a look at each segment that is concerned, and walks
   /// those in which an epoch begins. Threads and errors as `read_batches`.
   [[nodiscard]] virtual Result<LogTail> tail(BatchNo from, BatchNo end) const = 0;
+  /// Offset of the first event of `batch`, or of the next one if it has none.
+  /// @param batch  has been appended. Threads and errors as `read_batches`.
+  [[nodiscard]] virtual Result<Offset> offset_of(BatchNo batch) const = 0;
 
   // --- housekeeping ---
   /// Whether `maintain` has something to do. Cheap; from any thread.

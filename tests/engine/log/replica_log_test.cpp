@@ -447,6 +447,7 @@ TEST_CASE("replica log: what retention has removed is below the start, the rest 
   while (!log->read_batches(BatchNo(first), BatchNo(end), 1)) {
     CHECK(log->read_batches(BatchNo(first), BatchNo(end), 1).error().code == Errc::below_start);
     CHECK(log->tail(BatchNo(first), BatchNo(end)).error().code == Errc::below_start);
+    CHECK(log->offset_of(BatchNo(first)).error().code == Errc::below_start);
     ++first;
   }
   REQUIRE(first > 0);
@@ -454,6 +455,7 @@ TEST_CASE("replica log: what retention has removed is below the start, the rest 
   for (const bool reopened : {false, true}) {
     if (reopened) log.open();
     CHECK(log.read(first, end, 20'000) == joined(batches, first, end));
+    CHECK(log->offset_of(BatchNo(first)) == log->start());
     for (std::uint64_t from = first; from < end; from += 7) {
       CHECK((log->tail(BatchNo(from), BatchNo(end)).value() == tail_by_walking(epochs, from, end)));
     }
