@@ -97,17 +97,21 @@ class ClusterClient:
         headers = {} if key is None else {"Idempotency-Key": key}
         return self.request("POST", f"/v1/aggregates/{aggregate}/{id}/{command}", body, headers)
 
-    def get_json(self, path):
-        """What the leader of what is read knows; while there is none, asks again."""
+    def until_done(self, method, path, body=None, headers=None):
+        """The answer 200, asked for again while nobody can give one."""
         deadline = time.monotonic() + READY_SECONDS_MAX
         while True:
             with contextlib.suppress(*CONNECTION_ERRORS):
-                answer = self.request("GET", path + "?consistency=linearizable")
+                answer = self.request(method, path, body, headers)
                 if answer.status == 200:
-                    return answer.json()
+                    return answer
                 assert answer.status in (307, 503, 504), (path, answer.status, answer.body)
             assert time.monotonic() < deadline, path
             time.sleep(0.02)
+
+    def get_json(self, path):
+        """What the leader of what is read knows."""
+        return self.until_done("GET", path + "?consistency=linearizable").json()
 
     def _next(self):
         self._port = self._ports[(self._ports.index(self._port) + 1) % len(self._ports)]

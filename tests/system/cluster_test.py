@@ -206,6 +206,37 @@ def test_money_is_conserved_between_partitions_that_different_nodes_lead(start_c
     assert_same_files(cluster)
 
 
+def test_retention_waits_for_a_node_that_is_away(start_cluster):
+    cluster = start_cluster()
+    client = cluster.client()
+    made = client.request("PUT", "/v1/topics/r", {"segment_bytes": 65536, "retention_bytes": 100000})
+    assert made.status == 201, made.body
+    leader = cluster.leader(topic="r")
+    away = cluster.nodes[next(node for node in cluster.nodes if node != leader)]
+    away.kill()
+    for number in range(200):
+        client.until_done("POST", "/v1/topics/r/streams/s",
+                          [{"type": "t", "data": {"text": "x" * 10000}}],
+                          {"Idempotency-Key": f"r-{number}"})
+
+    def starts():
+        """Where the log begins, at every node that runs."""
+        return [server.client().get_json("/v1/topics/r")["partitions"][0]["start"]
+                for server in cluster.nodes.values() if server.is_alive()]
+
+    time.sleep(3)
+    assert starts() == [0, 0]
+    away.start_without_waiting()
+    away._wait_ready(time.monotonic())
+    deadline = time.monotonic() + 30
+    while min(starts()) == 0:
+        assert time.monotonic() < deadline, starts()
+        # Retention is looked at after a batch.
+        client.until_done("POST", "/v1/topics/r/streams/s", [{"type": "t", "data": {}}])
+        time.sleep(0.1)
+    assert away.client().get_json("/v1/topics/r")["partitions"][0]["end"] >= 200
+
+
 def test_what_clients_see_is_one_log(start_cluster, dice):
     """Appends and linearizable reads of one stream, through deaths of leaders: as if there were one
     server that did one thing at a time."""
