@@ -2,6 +2,8 @@
 
 #include <boost/algorithm/string/predicate.hpp>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "engine/store/store.h"
@@ -59,7 +61,24 @@ Response whole_answer(CommandBatch& batch) {
   return response;
 }
 
+/// The node that leads all partitions of `topic`, if that is another one: then all of a batch is
+/// for it. Where different nodes lead, each command is answered with the node it is for.
+std::optional<std::string> leader_elsewhere(Topic& topic) {
+  std::optional<std::string> leader;
+  for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
+    const Partition& partition = topic.partition(PartitionId(p));
+    if (!partition.may_lag()) return std::nullopt;
+    auto leads = partition.leader();
+    if (!leads || (leader && leader != leads)) return std::nullopt;
+    leader = std::move(leads);
+  }
+  return leader;
+}
+
 void post_commands(Services& services, const Request& request, Responder responder) {
+  if (auto leader = leader_elsewhere(services.aggregates->topic())) {
+    return responder.send(Error{Errc::not_leader, *std::move(leader), std::nullopt});
+  }
   if (const auto checked = request.check_query({}); !checked) {
     return responder.send(checked.error());
   }

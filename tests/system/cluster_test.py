@@ -72,6 +72,11 @@ def test_any_node_takes_a_command_and_every_node_shows_it(start_cluster):
             assert answer.status == 307 and answer.json()["code"] == "not-leader"
             assert answer.headers["location"] == (
                 f"//127.0.0.1:{cluster.nodes[leader].port}/v1/aggregates/account/a/deposit")
+            many = server.client().request("POST", "/v1/commands", [
+                {"type": "account", "id": "a", "command": "deposit", "data": {"amount": 1},
+                 "key": "many"}])
+            assert many.status == 307 and many.headers["location"] == (
+                f"//127.0.0.1:{cluster.nodes[leader].port}/v1/commands")
 
 
 def test_the_leader_is_killed_under_load(start_cluster, transactions, dice):
