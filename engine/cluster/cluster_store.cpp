@@ -80,11 +80,14 @@ ClusterStore::~ClusterStore() { close(); }
 Result<void> ClusterStore::join(replication::Coordinator& coordinator, const std::string& address) {
   coordinator_ = &coordinator;
   for (Topic* const topic : store_->topics()) KEELSON_TRY(add_replicas(*topic));
-  transport_->set_listener(
-      {[this](const Member& from, std::string message) { on_received(from, std::move(message)); },
-       [](const Member&, std::string, std::string) {},
-       [this](const Member& peer) { on_connection(peer, true); },
-       [this](const Member& peer) { on_connection(peer, false); }});
+  transport_->set_listener({[this](const Member& from, std::string message) {
+                              on_received(from, std::move(message), {});
+                            },
+                            [this](const Member& from, std::string message, std::string batches) {
+                              on_received(from, std::move(message), std::move(batches));
+                            },
+                            [this](const Member& peer) { on_connection(peer, true); },
+                            [this](const Member& peer) { on_connection(peer, false); }});
   directory_ = std::make_unique<ClusterDirectory>(
       DirectoryPorts{coordinator, environment_.scheduler, environment_.random}, keys_,
       static_cast<DirectoryListener&>(*this));
@@ -135,6 +138,10 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
         PartitionReplica::Ports{
             *coordinator_,
             [this, key](const Member& to, const std::string& message) { send(key, to, message); },
+            [this, key](const Member& to, const std::string& message, io::FileRegion region) {
+              [[maybe_unused]] const auto sent =
+                  transport_->send_file(to, in_envelope(key, message), std::move(region));
+            },
             [this](replication::NodeId node) { return http_address_of(node); },
             [this, where](const std::string& what) { options_.report(where + what); }});
     made->start();
@@ -308,13 +315,13 @@ void ClusterStore::on_connection(const Member& peer, bool up) {
   }
 }
 
-void ClusterStore::on_received(const Member& from, std::string message) {
+void ClusterStore::on_received(const Member& from, std::string message, std::string batches) {
   const auto key = addressee(message);
   // For a topic that is not open here yet, say. The sender says it again.
   const auto found = key ? replica(key->topic, key->partition) : nullptr;
   if (!found) return;
   message.erase(0, kEnvelopeBytes);
-  found->on_message(from, std::move(message));
+  found->on_message(from, std::move(message), std::move(batches));
 }
 
 void ClusterStore::send(const PartitionKey& partition, const Member& to,

@@ -117,7 +117,7 @@ class ClusterStore final : public Store, private DirectoryListener {
 
   // Of the transport, on its thread.
   void on_connection(const Member& peer, bool up);
-  void on_received(const Member& from, std::string message);
+  void on_received(const Member& from, std::string message, std::string batches);
   void send(const PartitionKey& partition, const Member& to, const std::string& message);
   [[nodiscard]] std::optional<std::string> http_address_of(replication::NodeId node);
   [[nodiscard]] bool led(const Topic& topic);

@@ -22,6 +22,9 @@ constexpr std::size_t kReadsMax = 4096;
 constexpr Moment kMoveTime = std::chrono::hours(6);
 /// New members that lack no more than this are taken in: the rest comes while they are.
 constexpr std::uint64_t kCaughtUpBatches = 64;
+/// Of a segment that a follower far behind is sent at a time: less than its window, so that one is
+/// on its way while another is written there.
+constexpr std::uint64_t kRegionBytesMax = 4u << 20;
 constexpr Moment kHoldRetention = std::chrono::seconds(1);
 /// As which retention is held back.
 constexpr const char* kRetentionReader = "replicas";
@@ -114,13 +117,19 @@ void PartitionReplica::stop(Task done) {
 
 // --- inputs ---
 
-void PartitionReplica::on_message(const Member& from, std::string message) {
-  run([from, bytes = std::move(message)](PartitionReplica& self) {
+void PartitionReplica::on_message(const Member& from, std::string message, std::string batches) {
+  run([from, bytes = std::move(message),
+       batches = std::move(batches)](PartitionReplica& self) mutable {
     if (bytes.starts_with(kKept)) return self.on_kept(bytes);
-    const auto decoded = replication::decode_message(bytes);
+    auto decoded = replication::decode_message(bytes);
     if (!decoded) {
       return self.ports_.report("a message of node " + std::to_string(from.node.value) +
                                 " cannot be read: " + decoded.error().context);
+    }
+    if (!batches.empty()) {
+      auto* const append = std::get_if<replication::Append>(&*decoded);
+      if (append == nullptr || !append->batches.empty()) return;
+      append->batches = std::move(batches);
     }
     self.replica_->on_message(from, *decoded, self.now());
   });
@@ -322,6 +331,10 @@ void PartitionReplica::on_kept(std::string_view message) {
 // --- ReplicaPorts ---
 
 void PartitionReplica::send(const Member& to, replication::Message message) {
+  if (auto* const append = std::get_if<replication::Append>(&message); append && append->region) {
+    auto region = *std::exchange(append->region, std::nullopt);
+    return ports_.send_file(to, replication::encode_message(message), std::move(region));
+  }
   ports_.send(to, replication::encode_message(message));
 }
 
@@ -428,6 +441,10 @@ Result<replication::LogTail> PartitionReplica::tail(BatchNo from) const {
 Result<replication::EncodedBatches> PartitionReplica::read(BatchNo from,
                                                            std::uint64_t bytes_max) const {
   return partition_->log().read_batches(from, partition_->appended().next_batch, bytes_max);
+}
+
+std::optional<replication::BatchRegion> PartitionReplica::region(BatchNo from) const {
+  return partition_->log().region_of(from, partition_->appended().next_batch, kRegionBytesMax);
 }
 
 // --- PartitionReplication ---

@@ -77,6 +77,9 @@ class PartitionReplica final : public replication::ReplicaPorts,
     replication::Coordinator& coordinator;
     /// Sends to the same partition's replica there; may be lost.
     std::function<void(const Member& to, const std::string& message)> send;
+    /// The same with a part of a file behind the message.
+    std::function<void(const Member& to, const std::string& message, io::FileRegion region)>
+        send_file;
     /// Where clients reach the node; nothing when that is not known.
     std::function<std::optional<std::string>(replication::NodeId node)> address_of;
     /// Something that an operator wants to know.
@@ -97,7 +100,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void stop(Task done);
 
   // --- inputs, from any thread ---
-  void on_message(const Member& from, std::string message);
+  /// @param batches  that came behind the message, as a part of a file.
+  void on_message(const Member& from, std::string message, std::string batches = {});
   void on_connected(const Member& peer);
   void on_disconnected(const Member& peer);
   void on_record(const replication::PartitionRecord& record, Revision revision);
@@ -162,6 +166,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
   [[nodiscard]] Result<replication::LogTail> tail(BatchNo from) const override;
   [[nodiscard]] Result<replication::EncodedBatches> read(BatchNo from,
                                                          std::uint64_t bytes_max) const override;
+  [[nodiscard]] std::optional<replication::BatchRegion> region(BatchNo from) const override;
 
   // --- PartitionReplication ---
   void on_appended(BatchNo end) override;

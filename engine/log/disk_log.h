@@ -44,6 +44,8 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] BatchNo published() const override { return publishing_.next_batch; }
   [[nodiscard]] Result<EncodedBatches> read_batches(BatchNo from, BatchNo end,
                                                     std::uint64_t bytes_max) const override;
+  [[nodiscard]] std::optional<BatchRegion> region_of(BatchNo from, BatchNo end,
+                                                     std::uint64_t bytes_max) const override;
   [[nodiscard]] Result<LogTail> tail(BatchNo from, BatchNo end) const override;
   [[nodiscard]] Result<Offset> offset_of(BatchNo batch) const override;
 

@@ -151,6 +151,47 @@ Result<EncodedBatches> DiskLog::read_batches(BatchNo from, BatchNo end,
   return repairing(log_, read);
 }
 
+std::optional<BatchRegion> DiskLog::region_of(BatchNo from, BatchNo end,
+                                              std::uint64_t bytes_max) const {
+  const auto segments = log_.segments.all();
+  const auto after = std::ranges::upper_bound(
+      *segments, from, {},
+      [](const std::shared_ptr<Segment>& segment) { return segment->start().next_batch; });
+  KEELSON_ASSERT(after != segments->begin());
+  const Segment& segment = **std::prev(after);
+  if (!segment.sealed()) return std::nullopt;
+  const auto open = segment.open();
+  if (!open || (*open)->removed() || (*open)->file().compressed) return std::nullopt;
+  const SegmentIndex& index = (*open)->index();
+  const BatchNo start = segment.start().next_batch;
+  const auto count =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(index.batch_count(), end - start));
+  const auto first = static_cast<std::uint32_t>(from - start);
+  const auto position_of = [&](std::uint32_t batch) -> std::optional<std::uint64_t> {
+    if (batch == index.batch_count()) return segment.used_end();
+    const auto entry = index.batch(batch);
+    if (!entry) return std::nullopt;
+    return entry->file_position;
+  };
+  const auto begin = position_of(first);
+  // The most that fit: batches [first, low) do, [first, high) do not.
+  std::uint32_t low = first;
+  std::uint32_t high = count + 1;
+  while (begin && high - low > 1) {
+    const std::uint32_t middle = low + (high - low) / 2;
+    const auto position = position_of(middle);
+    if (!position) return std::nullopt;
+    (*position - *begin <= bytes_max ? low : high) = middle;
+  }
+  const auto stop = position_of(low);
+  if (!begin || !stop || low == first) return std::nullopt;
+  const auto& file = (*open)->shared_file();
+  return BatchRegion{from,
+                     start + low,
+                     {std::shared_ptr<const io::File>(file, file->file.get()), *begin,
+                      static_cast<std::uint32_t>(*stop - *begin)}};
+}
+
 /// The epoch of the batch before `batch`.
 Result<Epoch> DiskLog::epoch_before(BatchNo batch) const {
   if (batch == BatchNo(0)) return Epoch(0);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/base/types.h"
+#include "engine/io/file_region.h"
 
 namespace keelson::log {
 
@@ -13,6 +14,13 @@ struct EncodedBatches {
   BatchNo first;
   BatchNo end;
   std::string bytes;
+};
+
+/// The same where they are in one file that does not change any more.
+struct BatchRegion {
+  BatchNo first;
+  BatchNo end;
+  io::FileRegion file;
 };
 
 /// The first batch of an epoch.

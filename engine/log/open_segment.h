@@ -76,6 +76,7 @@ class OpenSegment final : public Opened {
   [[nodiscard]] bool removed() const { return file_ == nullptr; }
   /// Of one that has not been removed.
   [[nodiscard]] const SegmentFile& file() const { return *file_; }
+  [[nodiscard]] const std::shared_ptr<const SegmentFile>& shared_file() const { return file_; }
   [[nodiscard]] const SegmentIndex& index() const { return *index_; }
   [[nodiscard]] std::uint64_t memory_bytes() const override {
     return removed() || !file_->compressed ? 0 : file_->compressed->inflated_bytes();

@@ -156,6 +156,11 @@ class PartitionLog {
   /// @error below_start  retention has removed them. @error io_error, corruption
   [[nodiscard]] virtual Result<EncodedBatches> read_batches(BatchNo from, BatchNo end,
                                                             std::uint64_t bytes_max) const = 0;
+  /// The same as a part of a file, where they lie in a sealed segment that is not compressed, and
+  /// as many as fit `bytes_max` make one; nothing elsewhere. Any error: `read_batches` has it as
+  /// well.
+  [[nodiscard]] virtual std::optional<BatchRegion> region_of(BatchNo from, BatchNo end,
+                                                             std::uint64_t bytes_max) const = 0;
   /// The epochs of batches [from, end). Takes a look at each segment that is concerned, and walks
   /// those in which an epoch begins. Threads and errors as `read_batches`.
   [[nodiscard]] virtual Result<LogTail> tail(BatchNo from, BatchNo end) const = 0;

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 
 #include "engine/base/result.h"
+#include "engine/io/file_region.h"
 #include "engine/replication/log_prefix.h"
 #include "engine/replication/replica_log.h"
 
@@ -81,6 +83,9 @@ struct Append {
   BatchNo first;            ///< where the batches begin, or the next ones will; 0 before a match
   BatchNo end;
   std::string batches;
+  /// Where they are instead, for the transport: the message goes out without them, the part of the
+  /// file behind it, and whoever receives both puts them together.
+  std::optional<io::FileRegion> region{};
   bool operator==(const Append&) const = default;
 };
 struct Ack {

@@ -45,8 +45,8 @@ struct ReplicaTimes {
 
 struct ReplicaOptions {
   ReplicaTimes times;
-  std::uint64_t append_bytes_max = 1u << 20;  ///< of batches in one message
-  std::uint64_t window_bytes_max = 8u << 20;  ///< sent to a follower and not known to be durable
+  std::uint64_t append_bytes_max = 1u << 20;   ///< of batches in one message
+  std::uint64_t window_bytes_max = 16u << 20;  ///< sent to a follower and not known to be durable
 };
 
 /// What a replica asks of the node it runs on. None of these calls the replica back before it

@@ -60,14 +60,24 @@ void Replica::feed(Leading& leading, const Member& member, Peer& peer) {
   if (!peer.matched || !connected(member)) return;
   const BatchNo end = log_.end().end;
   while (peer.next < end && peer.window_bytes < options_.window_bytes_max) {
-    auto batches = log_.read(peer.next, options_.append_bytes_max);
-    if (!batches) return;  // removed by retention, or not readable: it stays behind
-    peer.next = batches->end;
-    peer.window_bytes += batches->bytes.size();
-    peer.sent.emplace_back(batches->end, batches->bytes.size());
+    Append append{leading.epoch, leading.round, committed_, leading.started, peer.next, {}, {}};
+    std::uint64_t bytes = 0;
+    if (auto region = log_.region(peer.next)) {
+      append.end = region->end;
+      bytes = region->file.length;
+      append.region = std::move(region->file);
+    } else {
+      auto batches = log_.read(peer.next, options_.append_bytes_max);
+      if (!batches) return;  // removed by retention, or not readable: it stays behind
+      append.end = batches->end;
+      bytes = batches->bytes.size();
+      append.batches = std::move(batches->bytes);
+    }
+    peer.next = append.end;
+    peer.window_bytes += bytes;
+    peer.sent.emplace_back(append.end, bytes);
     peer.commit_sent = committed_;
-    ports_.send(member, Append{leading.epoch, leading.round, committed_, leading.started,
-                               batches->first, batches->end, std::move(batches->bytes)});
+    ports_.send(member, std::move(append));
   }
   // While batches flow they carry the commit index; the last one goes by itself.
   if (peer.next == end && committed_ == end && peer.commit_sent < committed_) {
@@ -79,8 +89,9 @@ void Replica::feed(Leading& leading, const Member& member, Peer& peer) {
 void Replica::send_commit(Leading& leading, const Member& member, Peer& peer) {
   peer.commit_sent = committed_;
   const BatchNo next = peer.matched ? peer.next : BatchNo(0);
-  ports_.send(member,
-              Append{leading.epoch, leading.round, committed_, leading.started, next, next, {}});
+  ports_.send(
+      member,
+      Append{leading.epoch, leading.round, committed_, leading.started, next, next, {}});
 }
 
 void Replica::on(const Member& from, const Follow& follow, Moment now) {

@@ -9,6 +9,7 @@
 
 namespace keelson::replication {
 
+using log::BatchRegion;
 using log::EncodedBatches;
 
 /// Reading, from the partition's strand. What changes the log goes through `ReplicaPorts`, since it
@@ -29,6 +30,8 @@ class ReplicaLog {
   /// @error below_start  retention has removed them. @error io_error, corruption
   [[nodiscard]] virtual Result<EncodedBatches> read(BatchNo from,
                                                     std::uint64_t bytes_max) const = 0;
+  /// The same as a part of a file, where a follower is so far behind that it can be.
+  [[nodiscard]] virtual std::optional<BatchRegion> region(BatchNo) const { return std::nullopt; }
 };
 
 }  // namespace keelson::replication

@@ -8,17 +8,12 @@
 #include <string>
 
 #include "engine/base/result.h"
-#include "engine/io/file_system.h"
+#include "engine/io/file_region.h"
 #include "engine/replication/member.h"
 
 namespace keelson::replication {
 
-/// A part of a file that goes out as it lies on disk. It must not change until it is sent.
-struct FileRegion {
-  std::shared_ptr<const io::File> file;
-  std::uint64_t position = 0;
-  std::uint32_t length = 0;
-};
+using io::FileRegion;
 
 /// Carries whole messages in order while a connection lasts; loses what was under way when it
 /// breaks, and says so. A peer is a member: a node with another data folder is another peer.

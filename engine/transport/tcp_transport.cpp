@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/io/file_system.h"
 #include "engine/transport/asio.h"
 #include "engine/transport/frame.h"
 #include "engine/transport/handshake.h"

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/io/file_system.h"
 #include "engine/transport/tcp_transport.h"
 
 namespace keelson::transport {
