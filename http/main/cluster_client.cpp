@@ -1,9 +1,18 @@
 #include "http/main/cluster_client.h"
 
 #include <algorithm>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/beast/ssl.hpp>
 #include <chrono>
+#include <exception>
 #include <iterator>
 #include <utility>
 
@@ -13,6 +22,8 @@ namespace keelson::tools {
 
 namespace {
 
+namespace asio = boost::asio;
+namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using nlohmann::json;
 using replication::Member;
@@ -28,32 +39,66 @@ struct Answer {
   json body;
 };
 
-Result<Answer> ask_once(const std::string& address, http::request<http::string_body> request) {
-  KEELSON_TRY_ASSIGN(const ServerAddress server, ServerAddress::parse(address));
+using Request = http::request<http::string_body>;
+using Parser = http::response_parser<http::string_body>;
+
+template <class Stream>
+asio::awaitable<Answer> converse(Stream stream, Request request) {
+  Parser parser;
+  parser.body_limit(kAnswerBytesMax);
+  beast::flat_buffer buffer;
+  co_await http::async_write(stream, request, asio::use_awaitable);
+  co_await http::async_read(stream, buffer, parser, asio::use_awaitable);
+  const auto& message = parser.get();
+  co_return Answer{message.result_int(), std::string(message[http::field::location]),
+                   json::parse(message.body(), nullptr, false)};
+}
+
+/// @param tls  outlives it; nullptr: plain HTTP.
+asio::awaitable<Answer> ask(ServerAddress server, asio::ssl::context* tls, Request request) {
+  const auto executor = co_await asio::this_coro::executor;
+  asio::ip::tcp::resolver resolver(executor);
+  const auto found = co_await resolver.async_resolve(server.host, server.port, asio::use_awaitable);
+  beast::tcp_stream plain(executor);
+  plain.expires_after(kTimeout);
+  co_await plain.async_connect(found, asio::use_awaitable);
+  if (tls == nullptr) co_return co_await converse(std::move(plain), std::move(request));
+  beast::ssl_stream<beast::tcp_stream> stream(std::move(plain), *tls);
+  SSL_set_tlsext_host_name(stream.native_handle(), server.host.c_str());
+  stream.set_verify_callback(asio::ssl::host_name_verification(server.host));
+  co_await stream.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
+  co_return co_await converse(std::move(stream), std::move(request));
+}
+
+std::string reason_of(const std::exception_ptr& failed) {
+  try {
+    std::rethrow_exception(failed);
+  } catch (const boost::system::system_error& error) {
+    return error.code().message();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+Result<Answer> ask_once(const std::string& address, asio::ssl::context* tls, Request request) {
+  KEELSON_TRY_ASSIGN(ServerAddress server, ServerAddress::parse(address));
   request.set(http::field::host, address);
   request.set(http::field::connection, "close");
   request.prepare_payload();
-  boost::asio::ip::tcp::iostream stream;
-  stream.expires_after(kTimeout);
-  stream.connect(server.host, server.port);
-  if (!stream) return fail(Errc::io_error, address + ": " + stream.error().message());
-  stream << request << std::flush;
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(kAnswerBytesMax);
-  parser.eager(true);
-  boost::system::error_code error;
-  std::size_t read = 0;
-  while (read < text.size() && !parser.is_done() && !error) {
-    const std::size_t more =
-        parser.put(boost::asio::buffer(text.data() + read, text.size() - read), error);
-    if (more == 0) break;
-    read += more;
-  }
-  if (!parser.is_done()) return fail(Errc::timeout, address + " does not answer");
-  const auto& message = parser.get();
-  return Answer{message.result_int(), std::string(message[http::field::location]),
-                json::parse(message.body(), nullptr, false)};
+  asio::io_context context;
+  std::optional<Answer> answer;
+  std::string why = "no answer in time";
+  asio::co_spawn(context, ask(std::move(server), tls, std::move(request)),
+                 [&](const std::exception_ptr& failed, Answer given) {
+                   if (failed) {
+                     why = reason_of(failed);
+                   } else {
+                     answer = std::move(given);
+                   }
+                 });
+  context.run_for(kTimeout);
+  if (!answer) return fail(Errc::io_error, address + ": " + why);
+  return *std::move(answer);
 }
 
 Result<json> result_of(Answer answer) {
@@ -145,16 +190,36 @@ Result<ServerAddress> ServerAddress::parse(std::string_view text) {
   }
   const bool digits =
       !address.port.empty() && address.port.find_first_not_of("0123456789") == std::string::npos;
-  if (address.host.empty() || !digits || address.host.find_first_of("/ ?#@") != std::string::npos) {
+  if (!has_port || address.host.empty() || !digits ||
+      address.host.find_first_of("/ ?#@") != std::string::npos) {
     return fail(Errc::bad_request, "'" + std::string(text) + "' is not HOST:PORT");
   }
   return address;
 }
 
+Result<ClusterClient> ClusterClient::open(Options options) {
+  ClusterClient client;
+  client.token_ = std::move(options.token);
+  if (!options.tls) return client;
+  client.tls_ = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
+  client.tls_->set_verify_mode(asio::ssl::verify_peer);
+  boost::system::error_code error;
+  if (options.authority_file.empty()) {
+    client.tls_->set_default_verify_paths(error);
+  } else {
+    client.tls_->load_verify_file(options.authority_file, error);
+  }
+  if (error) {
+    return fail(Errc::bad_request, "certificates of '" + options.authority_file +
+                                       "' cannot be read: " + error.message());
+  }
+  return client;
+}
+
 Result<json> ClusterClient::get(const std::string& address, const std::string& path) {
   http::request<http::string_body> request(http::verb::get, path, 11);
   if (!token_.empty()) request.set(http::field::authorization, "Bearer " + token_);
-  KEELSON_TRY_ASSIGN(Answer answer, ask_once(address, std::move(request)));
+  KEELSON_TRY_ASSIGN(Answer answer, ask_once(address, tls_.get(), std::move(request)));
   return result_of(std::move(answer));
 }
 
@@ -164,7 +229,7 @@ Result<json> ClusterClient::post(std::string address, std::string path, const js
     request.set(http::field::content_type, "application/json");
     if (!token_.empty()) request.set(http::field::authorization, "Bearer " + token_);
     request.body() = body.dump();
-    KEELSON_TRY_ASSIGN(Answer answer, ask_once(address, std::move(request)));
+    KEELSON_TRY_ASSIGN(Answer answer, ask_once(address, tls_.get(), std::move(request)));
     if (answer.status != 307) return result_of(std::move(answer));
     // `//HOST:PORT/PATH`
     const std::size_t slash = answer.location.find('/', 2);

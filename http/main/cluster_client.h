@@ -1,8 +1,10 @@
 // Asks the nodes of a cluster, and tells them what to do.
 #pragma once
 
+#include <boost/asio/ssl/context.hpp>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -17,7 +19,7 @@ namespace keelson::tools {
 /// `HOST:PORT`, an IPv6 address in brackets.
 struct ServerAddress {
   std::string host;
-  std::string port = "80";
+  std::string port;
 
   /// @error bad_request  it is none.
   [[nodiscard]] static Result<ServerAddress> parse(std::string_view text);
@@ -26,19 +28,27 @@ struct ServerAddress {
 /// One request, one connection. Not thread-safe; blocks.
 class ClusterClient {
  public:
-  /// @param token  sent as `Authorization: Bearer`; empty: none.
-  explicit ClusterClient(std::string token) : token_(std::move(token)) {}
+  struct Options {
+    std::string token;           ///< sent as `Authorization: Bearer`; empty: none
+    bool tls = false;            ///< all nodes serve it, or none
+    std::string authority_file;  ///< whose certificates are believed, PEM; empty: the system's
+  };
+  /// @error bad_request  the certificates cannot be read.
+  [[nodiscard]] static Result<ClusterClient> open(Options options);
 
-  /// @error timeout, io_error  nobody answers there.
-  /// @error bad_request        refused for good; context is the problem's detail.
-  /// @error overloaded         refused, and worth repeating.
+  /// @error io_error     nobody answers there.
+  /// @error bad_request  refused for good; context is the problem's detail.
+  /// @error overloaded   refused, and worth repeating.
   [[nodiscard]] Result<nlohmann::json> get(const std::string& address, const std::string& path);
   /// Goes where it is sent.
   [[nodiscard]] Result<nlohmann::json> post(std::string address, std::string path,
                                             const nlohmann::json& body);
 
  private:
+  ClusterClient() = default;
+
   std::string token_;
+  std::shared_ptr<boost::asio::ssl::context> tls_;
 };
 
 using Node = std::uint32_t;

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from bank_cluster import BankCluster
-from bank_server import KEELSON, assert_no_sanitizer_report, free_port
+from bank_server import KEELSON, BankServer, assert_no_sanitizer_report, free_port
 from http_client import CONNECTION_ERRORS, Client
 
 OPEN = {"owner": "Ada", "currency": "EUR", "overdraft_limit": 0}
@@ -236,7 +236,7 @@ def test_what_is_wrong_is_said_in_one_line(start_cluster):
                               (["drain", 9], 1), (["drain", 1], 1)]:
         done = run(first, *arguments, status=status)
         assert done.stderr.startswith("keelson: ") and done.stderr.count("\n") == 1, done.stderr
-    for url in ["127.0.0.1:1", "http://127.0.0.1:1/x", "http://:1", "https://127.0.0.1:1"]:
+    for url in ["127.0.0.1:1", "http://127.0.0.1:1/x", "http://:1", "ftp://127.0.0.1:1"]:
         done = subprocess.run([KEELSON, "cluster", "status", "--server", url],
                               capture_output=True, text=True, timeout=60)
         assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
@@ -266,3 +266,32 @@ def test_a_bank_alone_has_no_cluster(start_bank):
     assert "keelson_replica" not in server.client().get("/metrics").body.decode()
     done = run(server, "status", status=1)
     assert done.stderr.count("\n") == 1
+
+
+def test_nodes_are_asked_by_tls(tmp_path):
+    """One that is alone will do: it says that it is in no cluster."""
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    server = BankServer(tmp_path / "bank", 1,
+                        ["--tls-cert", str(certificate), "--tls-key", str(key)])
+    server.start_without_waiting()
+
+    def status(host, *arguments):
+        done = subprocess.run([KEELSON, "cluster", "status", "--server",
+                               f"https://{host}:{server.port}", *arguments],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+        return done.stderr
+
+    try:
+        deadline = time.monotonic() + 30
+        while "refused" in status("localhost", "--ca", certificate):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert "route" in status("localhost", "--ca", certificate)
+        assert "certificate verify failed" in status("localhost")
+        assert "certificate verify failed" in status("127.0.0.1", "--ca", certificate)
+    finally:
+        server.close()
