@@ -100,8 +100,11 @@ LogPartition::LogPartition(Environment environment, std::unique_ptr<log::Partiti
   if (readable_) waiters_->advance(log_->end());
 }
 
+/// On the strand: a replica may lead, and step down, before anybody has come to listen.
 void LogPartition::set_discard_listener(std::function<void()> on_discard) {
-  on_discard_ = std::move(on_discard);
+  strand_->dispatch([self = shared_from_this(), on_discard = std::move(on_discard)]() mutable {
+    self->on_discard_ = std::move(on_discard);
+  });
 }
 
 void LogPartition::execute(std::optional<CommandStamp> stamp, Decide decide,

@@ -47,12 +47,16 @@ StagedBatch& StagingArea::gathering_batch(TimeUs time) {
   if (!gathering()) {
     // The writer may have taken the batch whose time this is, after `next_time` told it.
     if (!std::exchange(time_begun_, false)) times_.begin_again();
-    batches_.push_back(std::make_unique<StagedBatch>());
-    batches_.back()->base_offset = end_;
-    batches_.back()->time = time;
-    batches_.back()->body.reuse(std::move(spare_));
+    add_batch(time);
   }
   return *batches_.back();
+}
+
+void StagingArea::add_batch(TimeUs time) {
+  batches_.push_back(std::make_unique<StagedBatch>());
+  batches_.back()->base_offset = end_;
+  batches_.back()->time = time;
+  batches_.back()->body.reuse(std::move(spare_));
 }
 
 std::string StagingArea::command_key(const CommandStamp& stamp) {
@@ -90,10 +94,10 @@ StagedCommit& StagingArea::stage_group_offset(std::string_view group, Offset nex
 }
 
 void StagingArea::stage_mark(TimeUs now) {
-  if (!batches_.empty() && batches_.back()->time >= now) return;
-  const TimeUs time = next_time(now);
   const std::lock_guard lock(mutex_);
-  gathering_batch(time);
+  if (!batches_.empty() && batches_.back()->time >= now) return;
+  // A batch of its own, even where one gathers: that one has an earlier time.
+  add_batch(times_.begin(now, batches_.empty() ? last_time_ : batches_.back()->time));
 }
 
 StagedCommit& StagingArea::add(log::CommitHeader header, StagedCommit staged, TimeUs time) {

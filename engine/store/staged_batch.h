@@ -159,6 +159,7 @@ class StagingArea {
   // With the mutex held.
   [[nodiscard]] bool gathering() const;
   StagedBatch& gathering_batch(TimeUs time);
+  void add_batch(TimeUs time);
   void encode_events(StagedBatch& batch, StagedCommit& staged);
   void forget(const StagedBatch& newest);
 

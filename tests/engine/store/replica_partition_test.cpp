@@ -328,3 +328,18 @@ TEST_CASE("replica: a time is settled by a batch that is later, made when it is 
   node.partition->set_leader("elsewhere:1");
   CHECK(node.partition->end_at(TimeUs(8'000'000)).error().code == Errc::not_leader);
 }
+
+TEST_CASE("replica: a mark is later than what was gathered before, which has yet to be written") {
+  Node node;
+  node.lead(Epoch(1));
+  auto& now = node.environment.clock.time;
+  now = 2'000'000;
+  node.partition->pause_writing();
+  const Answer waiting = node.execute(write_to("a-1", {"1"}));
+  now = 5'000'000;
+  CHECK(node.partition->end_at(TimeUs(4'000'000)).error().code == Errc::timeout);
+  node.partition->start_epoch(Epoch(2));
+  node.commit_all();
+  REQUIRE(accepted(waiting));
+  CHECK(node.partition->end_at(TimeUs(4'000'000)) == Offset(1));
+}
