@@ -18,6 +18,8 @@ constexpr Moment kTick = std::chrono::milliseconds(10);
 /// How long a linearizable read may take.
 constexpr Moment kReadTime = std::chrono::seconds(2);
 constexpr std::size_t kReadsMax = 4096;
+/// Between two tries to store a promise.
+constexpr Moment kPromiseRetry = std::chrono::seconds(1);
 /// How long new members may take to be fed, after which a move is given up.
 constexpr Moment kMoveTime = std::chrono::hours(6);
 /// New members that lack no more than this are taken in: the rest comes while they are.
@@ -99,8 +101,8 @@ void PartitionReplica::end_late_reads(Moment now) {
 void PartitionReplica::stop(Task done) {
   partition_->strand()->post([self = shared_from_this(), done = std::move(done)]() mutable {
     if (!self->replica_) return done();
-    const bool writes = self->replica_->role() == Replica::Role::starting ||
-                        self->replica_->role() == Replica::Role::leading;
+    // One that takes over may have led before, and have what waits to be written.
+    const bool writes = self->replica_->role() != Replica::Role::following;
     self->replica_.reset();
     self->move_.reset();
     for (auto& [id, read] : std::exchange(self->reads_, {})) {
@@ -169,7 +171,7 @@ void PartitionReplica::input_done() {
   status_.appended = partition_->appended().next_batch;
   status_.committed = partition_->log().published();
   status_.readable = replica_->readable();
-  status_.halted = halted_;
+  status_.halted = halted_ ? halted_ : promise_failure_;
   if (status_.role == Replica::Role::following) failed_move_.reset();
   status_.move = move_ ? MoveStatus{move_->target, move_->begun, {}} : failed_move_;
   status_.durable.clear();
@@ -339,17 +341,28 @@ void PartitionReplica::send(const Member& to, replication::Message message) {
 }
 
 void PartitionReplica::store_promise(Epoch epoch) {
+  promise_wanted_ = epoch;
   disk_->post([self = shared_from_this(), epoch] {
-    if (auto stored = self->promises_.store(epoch); !stored) {
-      // Nothing is promised then: the others find a leader without this node, or ask again.
-      self->run([error = stored.error()](PartitionReplica& on) {
-        on.halted_ = error;
-        on.ports_.report("the promise cannot be stored: " + error.message());
-        on.replica_.reset();
-      });
-      return;
-    }
-    self->run([epoch](PartitionReplica& on) { on.replica_->on_promise_stored(epoch, on.now()); });
+    auto stored = self->promises_.store(epoch);
+    self->run([epoch, stored = std::move(stored)](PartitionReplica& on) {
+      if (!stored) return on.on_promise_failed(epoch, stored.error());
+      on.promise_failure_.reset();
+      on.replica_->on_promise_stored(epoch, on.now());
+    });
+  });
+}
+
+/// Nothing is promised then, and this node takes no part in that epoch before it is: the others
+/// find a leader without it. A full disk, say, is so for a while only.
+void PartitionReplica::on_promise_failed(Epoch epoch, const Error& error) {
+  if (!promise_failure_ || promise_failure_->code != error.code) {
+    ports_.report("the promise cannot be stored: " + error.message());
+  }
+  promise_failure_ = error;
+  partition_->strand()->post_after(kPromiseRetry, [weak = weak_from_this(), epoch] {
+    const auto self = weak.lock();
+    // A later one, if there is any, is on its way itself.
+    if (self && self->replica_ && self->promise_wanted_ == epoch) self->store_promise(epoch);
   });
 }
 
@@ -423,6 +436,7 @@ void PartitionReplica::read_failed(std::uint64_t id) {
 
 void PartitionReplica::halt(Error reason) {
   ports_.report("the replica halts: " + reason.message());
+  partition_->halt(reason);
   halted_ = std::move(reason);
 }
 

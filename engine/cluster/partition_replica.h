@@ -45,7 +45,7 @@ struct ReplicaStatus {
   BatchNo appended;   ///< end of the log here
   BatchNo committed;  ///< as known here
   bool readable = false;
-  std::optional<Error> halted;
+  std::optional<Error> halted;        ///< or cannot store its promise, and takes no part meanwhile
   std::map<Member, BatchNo> durable;  ///< of the others, new ones too; at the leader only
   std::optional<MoveStatus> move;
 };
@@ -143,6 +143,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
   [[nodiscard]] std::optional<Member> known_leader() const;
   [[nodiscard]] replication::Moment now() const;
   void on_swap_answer(Result<replication::Coordinator::Swapped> answer);
+  void on_promise_failed(Epoch epoch, const Error& error);
 
   // --- ReplicaPorts ---
   void send(const Member& to, replication::Message message) override;
@@ -193,7 +194,9 @@ class PartitionReplica final : public replication::ReplicaPorts,
   std::optional<Move> move_;
   std::optional<MoveStatus> failed_move_;  ///< the last one
   std::optional<Error> halted_;
-  std::optional<Error> log_failure_;  ///< reported, and not to be reported again
+  Epoch promise_wanted_;                  ///< the last one that was to be stored
+  std::optional<Error> promise_failure_;  ///< of the last try
+  std::optional<Error> log_failure_;      ///< reported, and not to be reported again
   replication::Moment preferred_since_{};
   replication::Moment retention_held_at_{};
   std::optional<Member> leader_told_;  ///< to the partition

@@ -68,7 +68,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
       std::shared_ptr<Strand> maintenance);
 
   [[nodiscard]] PartitionId id() const override { return options_.id; }
-  [[nodiscard]] Result<void> health() const override { return health_->now(); }
+  [[nodiscard]] Result<void> health() const override;
   [[nodiscard]] MaintenanceStatus maintenance(Maintenance work) const override {
     return upkeep_->status(work);
   }
@@ -129,6 +129,8 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   /// What is published is all that readers have ever seen here, or more.
   void set_readable();
   void set_leader(std::optional<std::string> address);
+  /// This replica takes part no more: nothing is shown from here on, and `health` says why.
+  void halt(const Error& reason);
 
   /// After the last batch appended: its epoch, and its number + 1.
   [[nodiscard]] const log::LogPoint& appended() const { return appended_; }
@@ -165,6 +167,8 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
 
   /// Returns when nothing can be committed with a time up to `time` any more, by whichever node.
   [[nodiscard]] Result<void> settle_committed(TimeUs time) const;
+
+  [[nodiscard]] Result<void> not_halted() const;
 
   // On the strand, of a replica.
   void mark_time();
@@ -219,6 +223,8 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   std::atomic<bool> readable_;
   mutable std::mutex leader_mutex_;  ///< of `leader_`
   std::optional<std::string> leader_;
+  mutable std::mutex halted_mutex_;  ///< of `halted_`
+  std::optional<Error> halted_;
   std::function<void()> ask_for_mark_;  ///< sees to it that a batch with a later time is committed
   mutable std::mutex marks_mutex_;
   mutable std::condition_variable marked_;                ///< `published_time_` has changed

@@ -37,13 +37,35 @@ std::shared_ptr<LogPartition> LogPartition::open_replica(Environment environment
 
 Error LogPartition::refusal() const {
   if (replication_ != nullptr) return replication_->refusal();
+  if (const auto good = not_halted(); !good) return good.error();
   return {Errc::not_enough_replicas, "this replica has not joined its cluster yet", {}};
 }
 
 Result<void> LogPartition::readable() const {
   if (readable_.load(std::memory_order_acquire)) return {};
+  KEELSON_TRY(not_halted());
   return fail(Errc::not_caught_up, "partition " + std::to_string(id().value) +
                                        " has not met its leader since this node was started");
+}
+
+Result<void> LogPartition::not_halted() const {
+  const std::lock_guard lock(halted_mutex_);
+  if (halted_) return std::unexpected(*halted_);
+  return {};
+}
+
+Result<void> LogPartition::health() const {
+  KEELSON_TRY(not_halted());
+  return health_->now();
+}
+
+void LogPartition::halt(const Error& reason) {
+  {
+    const std::lock_guard lock(halted_mutex_);
+    halted_ = reason;
+  }
+  readable_later_ = false;
+  readable_ = false;
 }
 
 void LogPartition::set_readable() {

@@ -1,0 +1,222 @@
+#include "engine/cluster/partition_replica.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/log/log_format.h"
+#include "engine/log/partition_log.h"
+#include "engine/replication/local_coordinator.h"
+#include "tests/engine/cluster/members.h"
+#include "tests/engine/cluster/stepped_scheduler.h"
+#include "tests/support/simulated_environment.h"
+#include "tests/support/test_store.h"
+
+using namespace keelson;
+using namespace keelson::cluster;
+using namespace keelson::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+using replication::PartitionRecord;
+using Role = replication::Replica::Role;
+using Answer = std::shared_ptr<std::optional<Result<CommitOutcome>>>;
+
+const std::string kKey = "partition";
+const Member kSelf = member(1);
+
+class MovedClock final : public Clock {
+ public:
+  [[nodiscard]] TimeUs now() const override { return TimeUs(1'000'000 + time / 1us); }
+  [[nodiscard]] std::chrono::nanoseconds monotonic() const override { return time; }
+  std::chrono::nanoseconds time{0};
+};
+
+/// A partition with its replica; what it says to other nodes goes nowhere.
+class Node {
+ public:
+  explicit Node(const MemberList& replicas = {kSelf}) {
+    log::LogOptions options;
+    options.segment_bytes = log::kSegmentBytesMin;
+    options.found_tail = log::FoundTail::held;
+    auto log = log::PartitionLog::open(disk, "p", Uuid{}, options);
+    REQUIRE(log);
+    partition = LogPartition::open_replica(environment(), *std::move(log), {},
+                                           scheduler.make_worker("maintain"));
+    PromiseStore promises(disk, "p", Uuid{});
+    const auto promise = promises.load();
+    REQUIRE(promise);
+    PartitionReplica::Options how;
+    how.self = kSelf;
+    how.record_key = kKey;
+    replica = std::make_shared<PartitionReplica>(
+        environment(), partition, std::move(promises), *promise, scheduler.make_worker("promises"),
+        how,
+        PartitionReplica::Ports{
+            coordinator, [](const Member&, const std::string&) {},
+            [](replication::NodeId node) { return "node-" + std::to_string(node.value); },
+            [this](const std::string& what) { reports.push_back(what); }});
+    replica->start();
+    coordinator.compare_and_set(
+        kKey, Revision(0),
+        replication::encode_partition_record({Epoch(0), std::nullopt, replicas, {}}),
+        [](const auto&) {});
+    watch = coordinator.watch(kKey, [this](const replication::Coordinator::Change& change) {
+      const auto record = replication::decode_partition_record(change.record->value);
+      replica->on_record(*record, change.record->revision);
+    });
+  }
+  ~Node() {
+    watch.reset();
+    if (!stopped) stop();
+    scheduler.run();
+  }
+
+  [[nodiscard]] Environment environment() {
+    return {disk, clock, random, scheduler, [this](const Error&) { ++ended; }};
+  }
+  void advance(std::chrono::milliseconds duration) {
+    for (auto passed = 0ms; passed < duration; passed += 10ms) {
+      clock.time += 10ms;
+      scheduler.advance(10ms);
+    }
+  }
+  Answer execute(Commit commit) {
+    auto answer = std::make_shared<std::optional<Result<CommitOutcome>>>();
+    partition->execute(
+        std::nullopt,
+        [commit = std::move(commit)](const Staging&) mutable { return std::move(commit); },
+        [answer](Result<CommitOutcome> outcome) { *answer = std::move(outcome); });
+    scheduler.run();
+    return answer;
+  }
+  void say(const Member& from, const replication::Message& message) {
+    replica->on_message(from, replication::encode_message(message));
+    scheduler.run();
+  }
+  /// As the store does it. Whether it came to an end.
+  bool stop() {
+    replica->stop([this] { stopped = true; });
+    scheduler.run();
+    if (stopped) partition->close([this] { closed = true; });
+    scheduler.run();
+    return closed;
+  }
+  /// No promise can be stored.
+  void fill_disk() {
+    disk.set_fault([](DiskCall, const std::string& path) {
+      return path.find("promise") != std::string::npos ? std::optional(Errc::disk_full)
+                                                       : std::nullopt;
+    });
+  }
+  void free_disk() { disk.set_fault(nullptr); }
+
+  SimulatedFileSystem disk{1};
+  MovedClock clock;
+  SeededRandom random{2};
+  SteppedScheduler scheduler;
+  replication::LocalCoordinator coordinator;
+  std::vector<std::string> reports;
+  int ended = 0;
+  bool stopped = false;
+  bool closed = false;
+  std::shared_ptr<LogPartition> partition;
+  std::shared_ptr<PartitionReplica> replica;
+  std::unique_ptr<replication::Coordinator::Watch> watch;
+};
+
+bool accepted(const Answer& answer) { return answer->has_value() && (*answer)->has_value(); }
+
+}  // namespace
+
+TEST_CASE("partition replica: a promise that cannot be stored is tried again, and seen meanwhile") {
+  Node node;
+  node.fill_disk();
+  node.advance(5s);
+  CHECK(node.replica->status().role == Role::following);
+  REQUIRE(node.replica->status().halted);
+  CHECK(node.replica->status().halted->code == Errc::disk_full);
+  CHECK(node.reports.size() == 1);
+
+  node.free_disk();
+  node.advance(5s);
+  CHECK(node.replica->status().role == Role::leading);
+  CHECK_FALSE(node.replica->status().halted);
+  CHECK(accepted(node.execute(write_to("a-1", {"1"}))));
+}
+
+TEST_CASE("partition replica: commands are answered when its promise cannot be stored") {
+  Node node;
+  node.advance(3s);
+  REQUIRE(node.replica->status().role == Role::leading);
+  node.fill_disk();
+  node.replica->move({kSelf}, [](const Result<void>&) {});
+  node.advance(1s);
+  const Answer answer = node.execute(write_to("a-1", {"1"}));
+  std::optional<Result<void>> read;
+  node.partition->linearize([&](Result<void> result) { read = result; });
+  node.advance(3s);
+  CHECK(answer->has_value());
+  CHECK(read.has_value());
+  node.free_disk();
+  node.advance(5s);
+  CHECK_FALSE(node.replica->status().move);
+  CHECK_FALSE(node.replica->status().record->changing());
+  CHECK(node.replica->status().role == Role::leading);
+  CHECK(accepted(node.execute(write_to("a-1", {"2"}))));
+}
+
+TEST_CASE("partition replica: it stops in the midst of a change of members") {
+  const Member other = member(2);
+  Node node;
+  node.advance(3s);
+  node.replica->on_connected(other);
+  node.replica->move({kSelf, other}, [](const Result<void>&) {});
+  node.scheduler.run();
+  const ReplicaStatus leading = node.replica->status();
+  REQUIRE(leading.role == Role::leading);
+  node.say(other, replication::Ack{leading.epoch, 1, leading.appended});
+  node.advance(20ms);
+  // It waits for the other one's promise.
+  REQUIRE(node.replica->status().role == Role::taking_over);
+  const Answer waiting = node.execute(write_to("a-1", {"1"}));
+  REQUIRE_FALSE(waiting->has_value());
+  CHECK(node.stop());
+  REQUIRE(waiting->has_value());
+  CHECK_FALSE((*waiting)->has_value());
+}
+
+TEST_CASE("partition replica: who has no replica sends commands to the leader of the record") {
+  const MemberList others{member(2), member(3), member(4)};
+  Node node(others);
+  node.replica->on_record({Epoch(4), others[1], others, {}}, Revision(9));
+  node.advance(100ms);
+  const Answer answer = node.execute(write_to("a-1", {"1"}));
+  REQUIRE(answer->has_value());
+  CHECK((*answer)->error().code == Errc::not_leader);
+  CHECK((*answer)->error().context == "node-3");
+  CHECK(node.partition->leader() == "node-3");
+}
+
+TEST_CASE("partition replica: one that halts shows nothing more, and says why") {
+  Node node;
+  node.advance(3s);
+  REQUIRE(accepted(node.execute(write_to("a-1", {"1"}))));
+  REQUIRE(node.partition->readable());
+  // The coordinator has been put back to an earlier state.
+  node.replica->on_record({Epoch(0), std::nullopt, {kSelf}, {}}, Revision(99));
+  node.scheduler.run();
+  REQUIRE(node.replica->status().halted);
+  CHECK(node.partition->readable().error().code == Errc::corruption);
+  CHECK(node.partition->health().error().code == Errc::corruption);
+  CHECK(node.partition->stream_version("a-1", Offset(UINT64_MAX)).error().code == Errc::corruption);
+  const Answer answer = node.execute(write_to("a-1", {"2"}));
+  REQUIRE(answer->has_value());
+  CHECK_FALSE((*answer)->has_value());
+}
