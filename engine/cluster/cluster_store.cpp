@@ -88,9 +88,13 @@ Result<void> ClusterStore::join(replication::Coordinator& coordinator, const std
                             },
                             [this](const Member& peer) { on_connection(peer, true); },
                             [this](const Member& peer) { on_connection(peer, false); }});
-  directory_ = std::make_unique<ClusterDirectory>(
-      DirectoryPorts{coordinator, environment_.scheduler, environment_.random}, keys_,
-      static_cast<DirectoryListener&>(*this));
+  {
+    // It may find topics before it is here to be asked about them.
+    const std::lock_guard lock(directory_mutex_);
+    directory_ = std::make_unique<ClusterDirectory>(
+        DirectoryPorts{coordinator, environment_.scheduler, environment_.random}, keys_,
+        static_cast<DirectoryListener&>(*this));
+  }
   NodeRecord self;
   self.member = self_;
   self.peer_address = address;
@@ -121,12 +125,21 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
     PromiseStore promises(environment_.files,
                           store_->partition_folder(topic.name(), partition->id()),
                           partition_identity(topic.id(), partition->id()));
-    KEELSON_TRY_ASSIGN(const Epoch promise, promises.load());
-    if (promise < partition->appended().last_epoch) {
-      return fail(Errc::corruption, store_->partition_folder(topic.name(), partition->id()) +
-                                        ": its promise is lost: the log has epoch " +
-                                        std::to_string(partition->appended().last_epoch.value));
+    auto loaded = promises.load();
+    if (loaded && *loaded < partition->appended().last_epoch) {
+      loaded = fail(Errc::corruption, store_->partition_folder(topic.name(), partition->id()) +
+                                          ": its promise is lost: the log has epoch " +
+                                          std::to_string(partition->appended().last_epoch.value));
     }
+    if (!loaded && is_damage(loaded.error().code)) {
+      // As a damaged log does, it stops itself and nothing else.
+      options_.report("topic " + topic.name() + " partition " +
+                      std::to_string(key.partition.value) +
+                      " takes no part: " + loaded.error().message());
+      partition->halt(loaded.error());
+      continue;
+    }
+    KEELSON_TRY_ASSIGN(const Epoch promise, std::move(loaded));
     PartitionReplica::Options options;
     options.self = self_;
     options.record_key = keys_.of(key);
@@ -145,17 +158,15 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
             [this](replication::NodeId node) { return http_address_of(node); },
             [this, where](const std::string& what) { options_.report(where + what); }});
     made->start();
-    std::vector<Member> connected;
     {
       const std::lock_guard lock(mutex_);
       replicas_.emplace(key, made);
-      connected = connected_;
+      for (const Member& peer : connected_) made->on_connected(peer);
     }
-    for (const Member& peer : connected) made->on_connected(peer);
-    if (directory_) {
-      if (const auto known = directory_->partition(key)) {
-        made->on_record(known->record, known->revision);
-      }
+    const std::lock_guard lock(directory_mutex_);
+    if (directory_ == nullptr) continue;  // it will tell, or the store closes
+    if (const auto known = directory_->partition(key)) {
+      made->on_record(known->record, known->revision);
     }
   }
   const std::lock_guard lock(mutex_);
@@ -214,7 +225,8 @@ std::vector<Damage> ClusterStore::damage() {
     for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
       const auto found = replica(topic->id(), PartitionId(p));
       if (!found) continue;
-      if (const auto halted = found->status().halted) {
+      const auto halted = found->status().halted;
+      if (halted && found->partition()->health()) {  // or it has been told of
         damage.push_back({topic->name(), PartitionId(p), *halted});
       }
     }
@@ -284,17 +296,19 @@ void ClusterStore::on_data_replaced(const ReplacedData& replaced) {
 
 /// A node that has gone stays known: it is as likely that the coordinator has.
 void ClusterStore::on_node(const NodeRecord& node) {
-  std::map<replication::NodeId, std::string> peers;
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     nodes_[node.member.node] = node;
-    for (const auto& [id, known] : nodes_) peers[id] = known.peer_address;
   }
-  if (auto set = transport_->set_peers(std::move(peers)); !set) {
-    options_.report("node " + std::to_string(node.member.node.value) + ": " +
-                    set.error().message());
+  auto peers = peers_;
+  peers[node.member.node] = node.peer_address;
+  if (auto set = transport_->set_peers(peers); !set) {
+    // The other nodes are to be reached all the same.
+    return options_.report("node " + std::to_string(node.member.node.value) + ": " +
+                           set.error().message());
   }
+  peers_ = std::move(peers);
 }
 
 std::optional<std::string> ClusterStore::http_address_of(replication::NodeId node) {
@@ -305,12 +319,11 @@ std::optional<std::string> ClusterStore::http_address_of(replication::NodeId nod
 }
 
 void ClusterStore::on_connection(const Member& peer, bool up) {
-  {
-    const std::lock_guard lock(mutex_);
-    std::erase(connected_, peer);
-    if (up) connected_.push_back(peer);
-  }
-  for (const auto& replica : replicas()) {
+  // A replica that is added meanwhile is told what is so, and not what was.
+  const std::lock_guard lock(mutex_);
+  std::erase(connected_, peer);
+  if (up) connected_.push_back(peer);
+  for (const auto& [key, replica] : replicas_) {
     up ? replica->on_connected(peer) : replica->on_disconnected(peer);
   }
 }
@@ -365,7 +378,10 @@ void ClusterStore::close() {
   }
   if (directory_) give_away_leads();
   // From here on nothing new comes: no record, no message, no topic.
-  directory_.reset();
+  {
+    const std::lock_guard lock(directory_mutex_);
+    directory_.reset();
+  }
   std::promise<void> idle;
   worker_->post([&idle] { idle.set_value(); });
   idle.get_future().wait();

@@ -53,7 +53,8 @@ class ClusterStore final : public Store, private DirectoryListener {
   /// Opens the data folder, takes its place in the cluster, and begins to follow and to lead.
   /// Nobody is waited for.
   /// @param coordinator  outlives it.
-  /// @error bad_request  the folder belongs to another node or cluster. As `Store::open` otherwise.
+  /// @error bad_request  the folder belongs to another node or cluster, or to a node that is alone.
+  /// As `Store::open` otherwise.
   [[nodiscard]] static Result<std::unique_ptr<ClusterStore>> open(
       Environment environment, StoreOptions options, ClusterStoreOptions cluster,
       replication::Coordinator& coordinator, const MakeTransport& make_transport);
@@ -131,6 +132,8 @@ class ClusterStore final : public Store, private DirectoryListener {
   const std::shared_ptr<Strand> worker_;    ///< opens topics
   const std::shared_ptr<Strand> promises_;  ///< stores promises
   std::unique_ptr<replication::Transport> transport_;
+  std::map<replication::NodeId, std::string> peers_;  ///< of the transport; the directory's
+  std::mutex directory_mutex_;  ///< of `directory_` being there, for the worker
   std::unique_ptr<ClusterDirectory> directory_;
 
   std::mutex mutex_;  ///< of all that follows
