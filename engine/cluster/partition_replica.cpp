@@ -344,6 +344,10 @@ void PartitionReplica::store_promise(Epoch epoch) {
   promise_wanted_ = epoch;
   disk_->post([self = shared_from_this(), epoch] {
     auto stored = self->promises_.store(epoch);
+    // What a failed sync has left cannot be known, now or after a restart of this process.
+    if (!stored && stored.error().code != Errc::disk_full) {
+      return self->environment_.end_process(stored.error());
+    }
     self->run([epoch, stored = std::move(stored)](PartitionReplica& on) {
       if (!stored) return on.on_promise_failed(epoch, stored.error());
       on.promise_failure_.reset();

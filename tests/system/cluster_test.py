@@ -214,7 +214,8 @@ def test_money_is_conserved_between_partitions_that_different_nodes_lead(start_c
 def test_retention_waits_for_a_node_that_is_away(start_cluster):
     cluster = start_cluster()
     client = cluster.client()
-    made = client.request("PUT", "/v1/topics/r", {"segment_bytes": 65536, "retention_bytes": 100000})
+    made = client.request("PUT", "/v1/topics/r",
+                          {"segment_bytes": 65536, "retention_bytes": 100000})
     assert made.status == 201, made.body
     leader = cluster.leader(topic="r")
     away = cluster.nodes[next(node for node in cluster.nodes if node != leader)]

@@ -60,6 +60,7 @@ class Node {
         how,
         PartitionReplica::Ports{
             coordinator, [](const Member&, const std::string&) {},
+            [](const Member&, const std::string&, const io::FileRegion&) {},
             [](replication::NodeId node) { return "node-" + std::to_string(node.value); },
             [this](const std::string& what) { reports.push_back(what); }});
     replica->start();
