@@ -7,6 +7,15 @@
 
 namespace keelson::aggregates {
 
+namespace {
+
+/// What is not there yet: at a node that follows it may have happened all the same.
+Errc beyond(const Partition& home) {
+  return home.may_lag() ? Errc::not_caught_up : Errc::beyond_end;
+}
+
+}  // namespace
+
 std::shared_ptr<CommandExecutor> CommandExecutor::make(
     Environment environment, Topic& topic, std::shared_ptr<const AggregateRegistry> registry,
     const HostOptions& options) {
@@ -94,7 +103,7 @@ Result<AggregateState> CommandExecutor::load(std::string_view type_name, std::st
                                      (limit.before < home.partition.end() ? " as of then" : ""));
   }
   if (as_of.version && folded.version != *as_of.version) {
-    return fail(Errc::beyond_end,
+    return fail(beyond(home.partition),
                 "'" + stream + "' is at version " + std::to_string(folded.version.value) +
                     ", version " + std::to_string(as_of.version->value) + " has not happened yet");
   }
@@ -111,8 +120,8 @@ Result<FoldLimit> CommandExecutor::limit_of(const Home& home, const std::string&
   }
   if (as_of.offset) {
     if (*as_of.offset >= end) {
-      return fail(Errc::beyond_end, "offset " + std::to_string(as_of.offset->value) +
-                                        " is past the end, " + std::to_string(end.value));
+      return fail(beyond(home.partition), "offset " + std::to_string(as_of.offset->value) +
+                                              " is past the end, " + std::to_string(end.value));
     }
     limit.before = *as_of.offset + 1;
   } else if (as_of.version) {

@@ -61,14 +61,33 @@ struct Read : std::enable_shared_from_this<Read> {
   void on_linearized(Partition& partition, Result<void> result) {
     {
       const std::lock_guard lock(mutex);
-      if (!result && !error) error = result.error();
-      ends.emplace_back(partition.id(), partition.end());
+      if (!result) note(result.error());
+      if (result) ends.emplace_back(partition.id(), partition.end());
       if (--waiting > 0) return;
     }
     services.work.post_ending([self = shared_from_this()] { self->go_on(); });
   }
 
+  /// With the mutex held. A redirect is worth following only if one node leads all of it.
+  void note(const Error& failed) {
+    if (!error) {
+      error = failed;
+    } else if (failed.code == Errc::not_leader && error->code == Errc::not_leader) {
+      leaders_differ = leaders_differ || failed.context != error->context;
+    } else if (error->code == Errc::not_leader) {
+      error = failed;
+    }
+  }
+
   void go_on() {
+    if (error && error->code == Errc::not_leader && (leaders_differ || !ends.empty())) {
+      return responder.send(
+          Error{Errc::bad_request,
+                "different nodes lead the partitions of this read model, and each knows what is "
+                "certain in "
+                "its own only: ask with 'min', the Keelson-Position of what must be in the answer",
+                {}});
+    }
     if (error) return responder.send(*error);
     if (projection == nullptr) return (*handler)(std::move(request), std::move(responder));
     const std::string name = request.path_parameter(projection);
@@ -103,6 +122,7 @@ struct Read : std::enable_shared_from_this<Read> {
   std::size_t waiting = 0;
   std::vector<std::pair<PartitionId, Offset>> ends;
   std::optional<Error> error;
+  bool leaders_differ = false;
 };
 
 }  // namespace

@@ -192,13 +192,6 @@ Result<void> Service::open_store() {
   if (options_.cluster.given()) {
     KEELSON_TRY(open_cluster(std::move(options)));
   } else {
-    KEELSON_TRY_ASSIGN(const bool of_cluster, cluster::has_node_identity(files_, options.folder));
-    if (of_cluster) {
-      return fail(Errc::bad_request,
-                  options.folder +
-                      " is of a node of a cluster, whose log others have as well: start "
-                      "it with --cluster, or serve a copy without its keelson.node");
-    }
     KEELSON_TRY_ASSIGN(store_, Store::open(environment(), std::move(options)));
   }
   for (const RecoveryReport& report : store_->recovered()) {

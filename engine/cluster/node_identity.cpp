@@ -3,6 +3,7 @@
 #include "engine/cluster/cluster_keys.h"
 #include "engine/io/checked_text.h"
 #include "engine/replication/record_text.h"
+#include "engine/store/store.h"
 
 namespace keelson::cluster {
 
@@ -14,8 +15,9 @@ namespace {
 
 constexpr std::string_view kTitle = "keelson node 1\n";
 
-std::string path_in(const std::string& folder) { return folder + "/keelson.node"; }
 constexpr std::uint64_t kBytesMax = 4096;
+
+std::string path_in(const std::string& folder) { return folder + "/" + std::string(kNodeFile); }
 
 std::unexpected<Error> damaged(std::string_view what) {
   return fail(Errc::corruption, "identity of a node: " + std::string(what));

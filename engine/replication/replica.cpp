@@ -60,6 +60,14 @@ void Replica::halt(Errc code, std::string why) {
   ports_.halt(Error{code, std::move(why), std::nullopt});
 }
 
+/// Its log cannot say what it holds: damage is for an operator, anything else may pass.
+void Replica::on_unreadable(const Error& error, Moment now) {
+  if (error.code == Errc::corruption || error.code == Errc::unsupported_format) {
+    return halt(error.code, error.context);
+  }
+  retry_log_at_ = now + options_.times.heartbeat;
+}
+
 // --- promises (rule 2) ---
 
 /// Whether a message of `from`, who leads `epoch`, may be acted on.

@@ -195,6 +195,7 @@ class Replica {
   /// @param patience  for how long not to stand.
   void step_down(Moment now, Moment patience);
   void halt(Errc code, std::string why);
+  void on_unreadable(const Error& error, Moment now);
   void halt_on(const PartitionRecord& record, Revision revision);
   void ask_log_to_cut(BatchNo to);
   void ask_log_to_append(BatchNo end, std::string batches);

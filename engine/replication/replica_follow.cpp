@@ -24,7 +24,7 @@ void Replica::ask_to_follow(Following& following, Moment now) {
   const bool waits = following.asked_at && now - *following.asked_at < options_.times.suspicion;
   if (waits || !log_at_rest() || now < retry_log_at_) return;
   auto tail = log_.tail(committed_);
-  if (!tail) return halt(tail.error().code, tail.error().context);
+  if (!tail) return on_unreadable(tail.error(), now);
   following.asked_at = now;
   following.asked = ++requests_;
   ports_.send(*following.leader, Follow{promise_, following.asked, *std::move(tail)});

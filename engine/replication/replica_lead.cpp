@@ -89,9 +89,8 @@ void Replica::feed(Leading& leading, const Member& member, Peer& peer) {
 void Replica::send_commit(Leading& leading, const Member& member, Peer& peer) {
   peer.commit_sent = committed_;
   const BatchNo next = peer.matched ? peer.next : BatchNo(0);
-  ports_.send(
-      member,
-      Append{leading.epoch, leading.round, committed_, leading.started, next, next, {}});
+  ports_.send(member,
+              Append{leading.epoch, leading.round, committed_, leading.started, next, next, {}});
 }
 
 void Replica::on(const Member& from, const Follow& follow, Moment now) {

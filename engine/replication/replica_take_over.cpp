@@ -81,7 +81,7 @@ void Replica::try_to_start(Moment now) {
 
 void Replica::pull(TakingOver& taking, Moment now) {
   auto tail = log_.tail(committed_);
-  if (!tail) return halt(tail.error().code, tail.error().context);
+  if (!tail) return on_unreadable(tail.error(), now);
   taking.pulled_at = now;
   taking.pulled = ++requests_;
   ports_.send(*taking.source, Pull{taking.epoch, taking.pulled, *std::move(tail)});

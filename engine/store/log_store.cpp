@@ -238,6 +238,17 @@ Result<std::unique_ptr<LogStore>> open_store(Environment environment, StoreOptio
                                              CommittedBy committed_by) {
   KEELSON_TRY(check_limits(options));
   KEELSON_TRY(environment.files.create_folders(options.folder));
+  if (committed_by == CommittedBy::this_node) {
+    const std::string node_file = options.folder + "/" + std::string(kNodeFile);
+    KEELSON_TRY_ASSIGN(const bool of_cluster, environment.files.exists(node_file));
+    if (of_cluster) {
+      return fail(Errc::bad_request,
+                  options.folder +
+                      " is of a node of a cluster, whose log others have as well: "
+                      "serve it as that node, or a copy of it without " +
+                      std::string(kNodeFile));
+    }
+  }
   KEELSON_TRY_ASSIGN(auto lock, environment.files.lock(options.folder, kLockName));
   auto store =
       std::make_unique<LogStore>(environment, std::move(options), committed_by, std::move(lock));

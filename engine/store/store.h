@@ -58,11 +58,15 @@ struct Damage {
   return code == Errc::corruption || code == Errc::unsupported_format;
 }
 
+/// In a data folder that a node of a cluster has used.
+inline constexpr std::string_view kNodeFile = "keelson.node";
+
 /// Thread-safe.
 class Store {
  public:
   /// Opens or makes the store in `options.folder`, recovering every partition.
   /// @error bad_request  a limit does not fit the log's format.
+  /// @error bad_request  or the folder is of a node of a cluster, whose log others have as well.
   /// @error locked  another process has the folder. @error io_error, disk_full
   /// Damage does not fail the store. A partition whose log is damaged or gone refuses every
   /// operation with that error; a topic whose record is damaged or gone is not found, and refused

@@ -184,6 +184,9 @@ def test_money_is_conserved_between_partitions_that_different_nodes_lead(start_c
     while len({cluster.leader(p) for p in range(3)}) < 3:
         assert time.monotonic() < deadline, "one node leads more than one partition"
         time.sleep(0.1)
+    answer = cluster.nodes[1].client().get("/v1/projections/bank/tables/balances",
+                                           consistency="linearizable")
+    assert answer.status == 400 and "different nodes lead" in answer.json()["detail"]
     client = cluster.client()
     open_accounts(client)
     transfers = random_transfers(dice, 200)

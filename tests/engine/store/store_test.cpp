@@ -61,6 +61,15 @@ TEST_CASE("store: making a topic twice gives the same one, unless the options di
   CHECK(store->create_topic("../t", {}).error().code == Errc::bad_request);
 }
 
+TEST_CASE("store: the folder of a node of a cluster is refused") {
+  RealEnvironment environment;
+  TemporaryFolder folder;
+  StoreOptions options;
+  options.folder = folder.path();
+  REQUIRE(io::replace_file(environment.get().files, folder.path() + "/keelson.node", "of a node"));
+  CHECK(Store::open(environment.get(), options).error().code == Errc::bad_request);
+}
+
 TEST_CASE("store: a folder in use is refused") {
   TestStore store;
   StoreOptions options;
