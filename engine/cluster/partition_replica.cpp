@@ -204,8 +204,10 @@ void PartitionReplica::move(MemberList target, std::function<void(Result<void>)>
       return done(std::unexpected(self->refusal()));
     }
     if (auto good = replication::check_members(target); !good) return done(std::move(good));
-    if (self->move_) return done(fail(Errc::overloaded, "another move is under way"));
     const auto& record = *self->replica_->record();
+    if (record.changing() || (self->move_ && self->move_->begun)) {
+      return done(fail(Errc::overloaded, "another move is under way"));
+    }
     const bool all_known =
         std::ranges::all_of(target, [&](const Member& member) { return record.has(member); });
     if (!all_known && self->partition_->start() > Offset(0)) {
@@ -213,9 +215,11 @@ void PartitionReplica::move(MemberList target, std::function<void(Result<void>)>
                        "retention has removed the beginning of the log, without which there can "
                        "be no new replica"));
     }
+    // Whoever an earlier one waits for may never come: that disk may be gone by now.
+    self->end_move(fail(Errc::not_enough_replicas,
+                        "the members had not been changed when another move was asked for"));
     MemberList learners = target;
-    std::erase_if(learners,
-                  [&](const Member& member) { return self->replica_->record()->has(member); });
+    std::erase_if(learners, [&](const Member& member) { return record.has(member); });
     self->replica_->catch_up(std::move(learners), self->now());
     self->move_ = Move{std::move(target), self->now() + kMoveTime};
     self->failed_move_.reset();

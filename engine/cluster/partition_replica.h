@@ -110,7 +110,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
   [[nodiscard]] ReplicaStatus status() const;
   /// Gives the partition other members: those that are new are fed first, then the lists change.
   /// `done` is called when that is accepted, or refused; `status` shows what becomes of it. It ends
-  /// with the lead of this node, unless the lists are being changed by then.
+  /// with the lead of this node, unless the lists are being changed by then; until then another one
+  /// takes its place.
   /// @error not_leader, bad_request, overloaded, not_enough_replicas
   void move(MemberList target, std::function<void(Result<void>)> done);
   /// Asks `successor` to lead. @error not_leader, not_enough_replicas
