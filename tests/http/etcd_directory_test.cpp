@@ -62,7 +62,7 @@ struct Node {
       : coordinator(EtcdCoordinator::open(etcd).value()),
         directory(std::make_unique<ClusterDirectory>(
             DirectoryPorts{*coordinator, scheduler, random}, kKeys, bell,
-            DirectoryOptions{.time_to_live = 1s, .patience = kPatience})) {
+            DirectoryOptions{.time_to_live = 5s, .patience = kPatience})) {
     REQUIRE(directory->announce({member(id), "127.0.0.1:" + std::to_string(7000 + id),
                                  "127.0.0.1:" + std::to_string(8000 + id), "0.1.0"}));
   }
@@ -100,7 +100,7 @@ TEST_CASE("etcd directory: nodes find each other, make a topic and see who has l
   for (auto& answer : answers) {
     REQUIRE(answer.wait_for(kPatience) == std::future_status::ready);
     const auto topic = answer.get();
-    REQUIRE(topic);
+    REQUIRE_MESSAGE(topic.has_value(), (topic ? "" : topic.error().message()));
     CHECK(topic->partitions.size() == 8);
     if (!placement) placement = topic->placement;
     CHECK(topic->placement == *placement);

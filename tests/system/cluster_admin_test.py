@@ -129,7 +129,9 @@ def test_a_wiped_node_is_seen_and_given_its_place_again(start_cluster):
     while partitions_of(cluster.nodes[1])[0]["problems"] != [f"node {wiped} has a new data folder"]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert "NEW DATA FOLDER" in run(cluster.nodes[1], "status").stdout
+    while "NEW DATA FOLDER" not in run(cluster.nodes[1], "status").stdout:  # before it answers
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     run(cluster.nodes[1], "move", "bank", 0, "1,2,3")
     wait_well(cluster.nodes[1])
     # It counts: one of the others may go.
