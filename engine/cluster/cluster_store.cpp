@@ -196,9 +196,8 @@ Result<Topic*> ClusterStore::create_topic(const std::string& name, const TopicOp
     lock.lock();
     if (ready) return topic;
     if (environment_.clock.monotonic() >= until) {
-      return fail(
-          Errc::timeout,
-          "the topic '" + name + "' is made, but not all of its partitions " + "have a leader yet");
+      return fail(Errc::timeout, "the topic '" + name +
+                                     "' is made, but not all of its partitions have a leader yet");
     }
     changed_.wait_for(lock, std::chrono::milliseconds(20));
   }

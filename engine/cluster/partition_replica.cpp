@@ -294,16 +294,17 @@ void PartitionReplica::end_move(const Result<void>& result) {
 
 /// The first of the list leads when it can: so leaders are spread as replicas are.
 void PartitionReplica::prefer_leader(Moment now) {
-  const bool leads = replica_->role() == Replica::Role::leading;
   const auto& record = replica_->record();
-  if (!leads || move_ || record->changing() || record->replicas.front() == options_.self ||
-      replica_->durable_at(record->replicas.front()) < partition_->appended().next_batch) {
-    if (!leads || record->replicas.front() == options_.self) preferred_since_ = now;
+  if (replica_->role() != Replica::Role::leading || record->replicas.front() == options_.self) {
+    preferred_since_ = now;
     return;
   }
-  if (now - preferred_since_ < options_.prefer_after) return;
+  const Member& preferred = record->replicas.front();
+  const bool ready = !move_ && !record->changing() &&
+                     replica_->durable_at(preferred) >= partition_->appended().next_batch;
+  if (!ready || now - preferred_since_ < options_.prefer_after) return;
   preferred_since_ = now;
-  [[maybe_unused]] const auto asked = replica_->hand_over(record->replicas.front(), now);
+  [[maybe_unused]] const auto asked = replica_->hand_over(preferred, now);
 }
 
 void PartitionReplica::hold_retention(Moment now) {

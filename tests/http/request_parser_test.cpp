@@ -13,18 +13,19 @@ namespace {
 constexpr std::string_view kRequest =
     "\r\n\r\nPOST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
 
+void receive(boost::beast::flat_buffer& buffer, std::string_view part) {
+  buffer.commit(boost::asio::buffer_copy(buffer.prepare(part.size()),
+                                         boost::asio::buffer(part.data(), part.size())));
+}
+
 /// Parses `bytes`, which arrive in two parts, the first of them `split` bytes long.
 Request parse_in_two(std::string_view bytes, std::size_t split) {
   RequestParser parser(8192);
   boost::beast::flat_buffer buffer;
-  const auto arrive = [&](std::string_view part) {
-    buffer.commit(boost::asio::buffer_copy(buffer.prepare(part.size()),
-                                           boost::asio::buffer(part.data(), part.size())));
-  };
   bool head = false;
   RequestParser::Status status = RequestParser::Status::need_more;
   for (const std::string_view part : {bytes.substr(0, split), bytes.substr(split)}) {
-    arrive(part);
+    receive(buffer, part);
     if (!head) {
       status = parser.parse_head(buffer);
       REQUIRE(status != RequestParser::Status::failed);
@@ -55,8 +56,7 @@ TEST_CASE("request parser: a head is over the limit or not, however it arrives")
       boost::beast::flat_buffer buffer;
       auto status = RequestParser::Status::need_more;
       for (const std::string& part : {head.substr(0, split), head.substr(split)}) {
-        buffer.commit(boost::asio::buffer_copy(buffer.prepare(part.size()),
-                                               boost::asio::buffer(part.data(), part.size())));
+        receive(buffer, part);
         if (status == RequestParser::Status::need_more) status = parser.parse_head(buffer);
       }
       CHECK((status == RequestParser::Status::done) == (size <= kLimit));
@@ -76,16 +76,12 @@ TEST_CASE("request parser: a chunked body may arrive in any pieces") {
       RequestParser parser(1024);
       parser.set_body_limit(1024);
       boost::beast::flat_buffer buffer;
-      const auto receive = [&](std::string_view part) {
-        buffer.commit(boost::asio::buffer_copy(buffer.prepare(part.size()),
-                                               boost::asio::buffer(part.data(), part.size())));
-      };
-      receive(kHead);
+      receive(buffer, kHead);
       REQUIRE(parser.parse_head(buffer) == RequestParser::Status::done);
       auto status = parser.parse_body(buffer);
       for (std::size_t at = 0; at < body.size(); at += size) {
         REQUIRE(status == RequestParser::Status::need_more);
-        receive(body.substr(at, size));
+        receive(buffer, body.substr(at, size));
         status = parser.parse_body(buffer);
       }
       REQUIRE(status == RequestParser::Status::done);
@@ -103,16 +99,12 @@ TEST_CASE("request parser: the head of a chunk and a trailer have a limit") {
     RequestParser parser(128);
     parser.set_body_limit(1024);
     boost::beast::flat_buffer buffer;
-    const auto receive = [&](std::string_view part) {
-      buffer.commit(boost::asio::buffer_copy(buffer.prepare(part.size()),
-                                             boost::asio::buffer(part.data(), part.size())));
-    };
-    receive("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+    receive(buffer, "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
     REQUIRE(parser.parse_head(buffer) == RequestParser::Status::done);
-    receive(begun);
+    receive(buffer, begun);
     auto status = parser.parse_body(buffer);
     for (int i = 0; i < 200 && status == RequestParser::Status::need_more; ++i) {
-      receive("x");
+      receive(buffer, "x");
       status = parser.parse_body(buffer);
     }
     REQUIRE(status == RequestParser::Status::failed);

@@ -141,7 +141,7 @@ class BankCluster:
         for server in self.nodes.values():
             server.start_without_waiting()
         for server in self.nodes.values():
-            server._wait_ready(time.monotonic())
+            server.wait_ready(time.monotonic())
         return self
 
     def client(self, timeout=10):

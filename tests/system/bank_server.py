@@ -71,7 +71,7 @@ class BankServer:
     def start(self):
         started = time.monotonic()
         self.start_without_waiting()
-        self._wait_ready(started)
+        self.wait_ready(started)
         return self
 
     def start_without_waiting(self, binary=BINARY):
@@ -83,14 +83,15 @@ class BankServer:
     def make_topic(self, segment_bytes):
         """The bank's topic, in a fresh folder, with segments of this size; then it is stopped."""
         self.start_without_waiting(KEELSON)
-        self._wait_ready(time.monotonic())
+        self.wait_ready(time.monotonic())
         made = self.client().request("PUT", "/v1/topics/bank", {
             "partitions": self.partitions, "segment_bytes": segment_bytes})
         assert made.status == 201, made.body
         assert self.stop() == 0, self.log()
         return self
 
-    def _wait_ready(self, started):
+    def wait_ready(self, started):
+        """Until it answers; `started` is when it was, on the monotonic clock."""
         client = Client(self.port, timeout=5, host=self.host)
         while time.monotonic() < started + READY_SECONDS_MAX:
             assert self._process.poll() is None, f"the server ended:\n{self.log()}"

@@ -6,27 +6,10 @@ import json
 import subprocess
 import time
 
-import pytest
-from bank_cluster import BankCluster
 from bank_server import KEELSON, BankServer, assert_no_sanitizer_report, free_port
 from http_client import CONNECTION_ERRORS, Client
 
 OPEN = {"owner": "Ada", "currency": "EUR", "overdraft_limit": 0}
-
-
-@pytest.fixture
-def start_cluster(tmp_path):
-    clusters = []
-
-    def start(**options):
-        cluster = BankCluster(tmp_path / f"cluster{len(clusters)}", **options)
-        clusters.append(cluster)
-        return cluster.start()
-
-    yield start
-    for cluster in clusters:
-        cluster.close()
-        print(cluster.logs())
 
 
 def run(server, *arguments, status=0):

@@ -4,24 +4,24 @@ import contextlib
 import time
 
 import pytest
-from bank_cluster import BankCluster
-from cluster_test import assert_all_there
+from cluster_checks import assert_all_there
 from load import Load
 from node_networks import NodeNetworks
 
 
 @pytest.fixture
-def cluster(tmp_path):
+def networks():
+    """Asked for before `start_cluster`, so that nodes end before it."""
     why_not = NodeNetworks.why_not()
     if why_not:
         pytest.skip(why_not)
-    with contextlib.ExitStack() as ending:
-        networks = NodeNetworks([1, 2, 3])
-        ending.callback(networks.close)
-        made = BankCluster(tmp_path / "cluster", networks=networks, arguments=["--insecure"])
-        ending.callback(made.close)
-        ending.callback(lambda: print(made.logs()))
-        yield made.start()
+    with contextlib.closing(NodeNetworks([1, 2, 3])) as made:
+        yield made
+
+
+@pytest.fixture
+def cluster(networks, start_cluster):
+    return start_cluster(networks=networks, arguments=["--insecure"])
 
 
 def others(node):

@@ -1,51 +1,14 @@
 """Three banks that are one: nothing acknowledged is lost or doubled, whoever dies."""
 
-import contextlib
-import json
 import signal
 import threading
 import time
 
-import pytest
-from bank_cluster import BankCluster
+from cluster_checks import assert_all_there, assert_same_files, wait_same
 from history import History, Recorder
 from load import Load, assert_log_holds
-from transfers_test import (check_events, check_money, open_accounts, random_transfers, request_all,
-                            wait_until_ended)
-
-
-@pytest.fixture
-def start_cluster(tmp_path, request):
-    clusters = []
-
-    def start(**options):
-        cluster = BankCluster(tmp_path / f"cluster{len(clusters)}", **options)
-        clusters.append(cluster)
-        return cluster.start()
-
-    yield start
-    with contextlib.ExitStack() as ending:
-        for cluster in clusters:
-            ending.callback(cluster.close)
-            ending.callback(lambda cluster=cluster: print(cluster.logs()))
-
-
-def wait_same(cluster, timeout=30, topic="bank"):
-    """Until all nodes that run show the same log; returns its events."""
-    deadline = time.monotonic() + timeout
-    logs = {}
-    while True:
-        for node, server in cluster.nodes.items():
-            # A node that was started anew shows nothing before it has met the leader.
-            client = server.client()
-            if server.is_alive() and all(
-                    client.get(f"/v1/topics/{topic}/partitions/{p}/events").status == 200
-                    for p in client.ends(topic)):
-                logs[node] = client.all_events(topic)
-        if len(logs) == len(cluster.nodes) and all(log == logs[1] for log in logs.values()):
-            return logs[1]
-        assert time.monotonic() < deadline, {node: len(log) for node, log in logs.items()}
-        time.sleep(0.1)
+from transfers import (check_events, check_money, open_accounts, random_transfers, request_all,
+                       wait_until_ended)
 
 
 def test_any_node_takes_a_command_and_every_node_shows_it(start_cluster):
@@ -88,47 +51,8 @@ def test_the_leader_is_killed_under_load(start_cluster, transactions, dice):
         leader = cluster.leader()
         cluster.nodes[leader].kill()
         time.sleep(dice.uniform(0.5, 3))
-        cluster.nodes[leader].start_without_waiting()
-        cluster.nodes[leader]._wait_ready(time.monotonic())
+        cluster.nodes[leader].restart()
     assert_all_there(cluster, load, some)
-
-
-def assert_all_there(cluster, load, some):
-    acknowledged = load.join(timeout=300)
-    events = wait_same(cluster)
-    assert assert_log_holds(cluster.nodes[1].client(), acknowledged) == events
-    assert len(events) == len(some.rows) + len(some.accounts)
-    balances = some.balances()
-    for server in cluster.nodes.values():
-        server.wait_applied()
-        rows = server.client().query("bank", "SELECT account_id, balance FROM balances")["rows"]
-        assert dict(rows) == balances
-    assert_same_files(cluster)
-
-
-def assert_same_files(cluster):
-    """Stops the cluster. Byte for byte the logs are the same, but that one may have a batch more at
-    its end; and what `verify` says of them is."""
-    for server in cluster.nodes.values():
-        server.signal_stop()
-    for server in cluster.nodes.values():
-        assert server.wait() == 0, server.log()
-    folders = [server.folder / "data/log/topics" for server in cluster.nodes.values()]
-    names = {path.relative_to(folder) for folder in folders for path in folder.glob("*/*/*.seg")}
-    assert names
-    for name in names:
-        contents = [(folder / name).read_bytes().rstrip(b"\0") for folder in folders
-                    if (folder / name).exists()]
-        longest = max(contents, key=len)
-        for content in contents:
-            assert longest.startswith(content), f"{name} differs"
-    roots = {}
-    for server in cluster.nodes.values():
-        verified = server.verify("--json")
-        assert verified.returncode == 0, verified.stdout
-        for partition in json.loads(verified.stdout)["partitions"]:
-            place = (partition["topic"], partition["partition"], partition["events"])
-            assert roots.setdefault(place, partition["tree_root"]) == partition["tree_root"]
 
 
 def test_a_leader_that_sleeps_does_no_harm_when_it_wakes(start_cluster, transactions, dice):
@@ -166,8 +90,7 @@ def test_without_etcd_commands_go_on_and_leaders_do_not_change(start_cluster, tr
     leader = cluster.leader()
     cluster.nodes[leader].kill()
     time.sleep(2)
-    cluster.nodes[leader].start_without_waiting()
-    cluster.nodes[leader]._wait_ready(time.monotonic())
+    cluster.nodes[leader].restart()
     for node in (1, 2):
         cluster.etcd.kill(node)
     acknowledged = len(load.acknowledged)
@@ -201,8 +124,7 @@ def test_money_is_conserved_between_partitions_that_different_nodes_lead(start_c
         server = dice.choice(list(cluster.nodes.values()))
         server.kill()
         time.sleep(dice.uniform(0.2, 1.5))
-        server.start_without_waiting()
-        server._wait_ready(time.monotonic())
+        server.restart()
     for thread in threads:
         thread.join(120)
     assert acknowledged.keys() == transfers.keys()
@@ -235,8 +157,7 @@ def test_retention_waits_for_a_node_that_is_away(start_cluster):
 
     time.sleep(3)
     assert starts() == [0, 0]
-    away.start_without_waiting()
-    away._wait_ready(time.monotonic())
+    away.restart()
     deadline = time.monotonic() + 30
     while min(starts()) == 0:
         assert time.monotonic() < deadline, starts()
@@ -260,8 +181,7 @@ def test_what_clients_see_is_one_log(start_cluster, dice):
         if dice.random() < 0.5:
             server.kill()
             time.sleep(dice.uniform(0.2, 1))
-            server.start_without_waiting()
-            server._wait_ready(time.monotonic())
+            server.restart()
         else:
             server.send_signal(signal.SIGSTOP)
             time.sleep(dice.uniform(1, 3))

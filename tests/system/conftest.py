@@ -5,6 +5,7 @@ import os
 import random
 
 import pytest
+from bank_cluster import BankCluster
 from bank_server import BINARY, BankServer
 from power_cut_disk import PowerCutDisk
 from small_disk import SmallDisk
@@ -75,6 +76,30 @@ def start_bank(tmp_path, request):
     with contextlib.ExitStack() as ending:
         for server in servers:
             ending.callback(end, server)
+
+
+@pytest.fixture
+def start_cluster(tmp_path, request):
+    """start_cluster(nodes=…): running nodes and their etcd; stopped after the test."""
+    clusters = []
+
+    def start(**options):
+        cluster = BankCluster(tmp_path / f"cluster{len(clusters)}", **options)
+        clusters.append(cluster)
+        return cluster.start()
+
+    yield start
+
+    def end(cluster):
+        try:
+            cluster.close()
+        finally:
+            if request.node.stash.get(FAILED, False):
+                print(cluster.logs())
+
+    with contextlib.ExitStack() as ending:
+        for cluster in clusters:
+            ending.callback(end, cluster)
 
 
 ALL_SKIPPED = 77  # ctest's SKIP_RETURN_CODE in CMakeLists.txt

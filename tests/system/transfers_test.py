@@ -3,98 +3,10 @@ killed in between: each ends one way, and no money appears or vanishes."""
 
 import threading
 import time
-from collections import defaultdict
 
-from http_client import CONNECTION_ERRORS, Client
-from load import TRANSIENT, Acknowledged, assert_log_holds
-
-OPEN = [f"open{i}" for i in range(12)]
-CLOSED, UNKNOWN, FOREIGN = "closed", "unknown", "foreign"
-EACH = 10_000
-ENDED = {"completed", "failed", "refunded"}
-
-
-def open_accounts(client):
-    for account in OPEN + [CLOSED, FOREIGN]:
-        body = {"owner": account, "currency": "USD" if account == FOREIGN else "EUR",
-                "overdraft_limit": 0}
-        assert client.command("account", account, "open", body).status == 200
-        if account != CLOSED:
-            answer = client.command("account", account, "deposit", {"amount": EACH})
-            assert answer.status == 200, answer.body
-    assert client.command("account", CLOSED, "close", {}).status == 200
-
-
-def random_transfers(dice, count):
-    """From whom, to whom, how much; by the transfer's id."""
-    transfers = {}
-    for i in range(count):
-        source = dice.choice(OPEN + ([CLOSED, UNKNOWN] if i % 10 == 0 else []))
-        target = dice.choice([a for a in OPEN if a != source] +
-                             ([CLOSED, UNKNOWN, FOREIGN] if i % 4 == 0 else []))
-        if target != source:
-            transfers[f"t{i}"] = (source, target, dice.randint(1, EACH))
-    return transfers
-
-
-def request_all(connect, transfers, acknowledged):
-    """One client's share, each until it is answered."""
-    client = connect()
-    for id, (source, target, amount) in transfers:
-        while id not in acknowledged:
-            try:
-                answer = client.command("transfer", id, "request", {
-                    "from": source, "to": target, "amount": amount}, f"request-{id}")
-            except CONNECTION_ERRORS:
-                time.sleep(0.02)
-                continue
-            if answer.status in TRANSIENT:
-                time.sleep(0.05)
-                continue
-            assert answer.status == 200, answer.body
-            acknowledged[id] = Acknowledged(f"request-{id}", answer.json(), answer.replayed)
-    client.close()
-
-
-def wait_until_ended(client, transfers, timeout=60):
-    """State by transfer."""
-    deadline = time.monotonic() + timeout
-    states = {}
-    while time.monotonic() < deadline:
-        for id in transfers.keys() - states.keys():
-            state = client.get_json(f"/v1/aggregates/transfer/{id}")["state"]
-            if state["status"] in ENDED:
-                states[id] = state
-        if len(states) == len(transfers):
-            return states
-        time.sleep(0.05)
-    raise AssertionError(f"{len(transfers) - len(states)} transfers did not end")
-
-
-def check_money(client, states, transfers):
-    """Balances are what the transfers' ends say, and nothing is held any more."""
-    balances = dict.fromkeys(OPEN + [FOREIGN], EACH)
-    for id, state in states.items():
-        source, target, amount = transfers[id]
-        if state["status"] == "completed":
-            balances[source] -= amount
-            balances[target] += amount
-    for account, balance in balances.items():
-        state = client.get_json(f"/v1/aggregates/account/{account}")["state"]
-        assert state["balance"] == balance >= 0 and not state["held"], (account, state)
-    assert sum(balances.values()) == EACH * (len(OPEN) + 1)
-
-
-def check_events(events, states):
-    """Each transfer took its steps once."""
-    steps = defaultdict(list)
-    for event in events:
-        if event["type"].startswith("transfer_"):
-            steps[event["data"]["transfer"]].append(event["type"])
-    wanted = {"completed": ["transfer_received", "transfer_sent", "transfer_settled"],
-              "refunded": ["transfer_returned", "transfer_sent"], "failed": []}
-    for id, state in states.items():
-        assert sorted(steps[id]) == wanted[state["status"]], (id, state, steps[id])
+from load import assert_log_holds
+from transfers import (CLOSED, EACH, ENDED, FOREIGN, OPEN, UNKNOWN, check_events, check_money,
+                       open_accounts, random_transfers, request_all, wait_until_ended)
 
 
 def test_money_is_conserved(start_bank, dice, is_long):

@@ -58,8 +58,7 @@ def main():
                 server.kill()
                 seconds.append(client.deposit())
                 time.sleep(random.uniform(0, 1))
-                server.start_without_waiting()
-                server._wait_ready(time.monotonic())
+                server.restart()
                 time.sleep(random.uniform(0.5, 1.5))
         finally:
             cluster.close()

@@ -133,17 +133,7 @@ class Follower {
   /// After a crash: what a call has returned success for is there, and nothing that nobody sent.
   void find() {
     paused = true;
-    const std::uint64_t end = log.end().value;
-    CAPTURE(step_);
-    CAPTURE(end);
-    CAPTURE(least_);
-    CAPTURE(most_);
-    const bool whole_cut = or_ && end == *or_;
-    const bool expected = whole_cut || (end >= least_ && end <= most_);
-    REQUIRE(expected);
-    const std::string found = log.read(0, end);
-    // What is sent anew may have taken the place of what was cut; nothing else.
-    if (end > 0) REQUIRE((found == joined(*of_, 0, end)));
+    const std::uint64_t end = check_found();
     REQUIRE(log->published().value <= published_);
     least_ = most_ = end;
     or_.reset();
@@ -154,17 +144,9 @@ class Follower {
   void after_error() {
     if (!log.is_open()) return;
     paused = true;
-    const std::uint64_t end = log.end().value;
-    CAPTURE(step_);
-    CAPTURE(end);
-    CAPTURE(least_);
-    CAPTURE(most_);
-    const bool whole_cut = or_ && end == *or_;
-    const bool expected = whole_cut || (end >= least_ && end <= most_);
-    REQUIRE(expected);
-    if (end > 0) REQUIRE((log.read(0, end) == joined(*of_, 0, end)));
+    const std::uint64_t end = check_found();
     least_ = end;
-    if (whole_cut) most_ = end;
+    if (or_ && end == *or_) most_ = end;
     or_.reset();
     paused = false;
   }
@@ -202,6 +184,21 @@ class Follower {
   bool paused = false;  ///< what is done is not part of the story: no faults
 
  private:
+  /// What may be in the log is, and nothing else. @return its end.
+  [[nodiscard]] std::uint64_t check_found() {
+    const std::uint64_t end = log.end().value;
+    CAPTURE(step_);
+    CAPTURE(end);
+    CAPTURE(least_);
+    CAPTURE(most_);
+    const bool whole_cut = or_ && end == *or_;
+    const bool expected = whole_cut || (end >= least_ && end <= most_);
+    REQUIRE(expected);
+    // What is sent anew may have taken the place of what was cut.
+    if (end > 0) REQUIRE((log.read(0, end) == joined(*of_, 0, end)));
+    return end;
+  }
+
   void end_process(bool power) {
     if (power) {
       log.disk.cut_power();
