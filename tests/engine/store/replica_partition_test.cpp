@@ -273,6 +273,28 @@ TEST_CASE("replica: what no majority has is cut, and what was decided on it is g
   CHECK_FALSE((*again)->value().replayed);
 }
 
+TEST_CASE("replica: nothing is published beside a cut") {
+  Node leader(1);
+  leader.lead(Epoch(1));
+  for (int i = 0; i < 3; ++i) {
+    leader.execute(write_to("a-1", {std::to_string(i)}));
+    leader.commit_all();
+  }
+  Node follower(2);
+  follower.partition->append_batches(1, batches_for(follower, leader));
+  const BatchNo to = leader.appended - 1;
+  follower.environment.scheduler.hold();
+  follower.partition->cut(2, to);
+  follower.partition->publish(to);
+  follower.partition->set_readable();
+  CHECK(follower.partition->end() == Offset(0));
+  CHECK_FALSE(follower.partition->readable());
+  follower.environment.scheduler.release();
+  CHECK(follower.done == std::vector<std::uint64_t>{1, 2});
+  CHECK(follower.partition->end() == Offset(2));
+  CHECK(follower.partition->readable());
+}
+
 TEST_CASE("replica: after a restart nothing is shown before the leader has been met") {
   Node node;
   node.lead(Epoch(1));
