@@ -69,11 +69,10 @@ class Connection {
     }
   }
 
-  /// Ends a head that is not complete. When Beast has seen the beginning of a line it looks at the
-  /// rest no sooner than the head is complete: what is wrong with a head is found sooner or later.
-  void end_head() {
-    if (!head_) receive("\r\n\r\n");
-  }
+  /// Ends what is not complete. Of a line whose beginning it has seen, and of a chunked body that
+  /// may end with these few bytes, the parser looks at the rest no sooner than there is more: what
+  /// is wrong with them is found sooner or later.
+  void end() { receive("\r\n\r\n\r\n"); }
 
   /// Asserts that `other` has read the same requests, and found the same wrong with the next one. A
   /// head that is both wrong and too large is refused for either.
@@ -134,17 +133,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   Connection at_once(bounds);
   at_once.receive(bytes);
-  at_once.end_head();
+  at_once.end();
   Connection in_pieces(bounds);
   for (const std::size_t piece : pieces) in_pieces.receive(input.bytes(piece));
   in_pieces.receive(input.rest());
-  in_pieces.end_head();
+  in_pieces.end();
   in_pieces.require_same(at_once);
   Connection byte_by_byte(bounds);
   for (std::size_t i = 0; i < bytes.size() && i < 512; ++i)
     byte_by_byte.receive(bytes.substr(i, 1));
   byte_by_byte.receive(bytes.substr(std::min<std::size_t>(bytes.size(), 512)));
-  byte_by_byte.end_head();
+  byte_by_byte.end();
   byte_by_byte.require_same(at_once);
   return 0;
 }
