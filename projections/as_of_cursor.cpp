@@ -22,8 +22,7 @@ bool is_number(int type) { return type == SQLITE_INTEGER || type == SQLITE_FLOAT
 
 /// Makes `value` what a comparison with a column makes of it, and tells whether SQL on a partition
 /// then finds all rows for which SQLite may find the comparison true:
-/// - A number column makes a number of a text that reads as one. Said here, because a `+` before
-///   the column in the SQL takes that away.
+/// - A number column makes a number of a text that reads as one.
 /// - TEXT against a number compares numbers if the number came from a numeric column, texts if it
 ///   came from a literal, and a value alone does not tell.
 /// - REAL against a large integer is compared exactly, but looked up in an index after rounding.
@@ -138,6 +137,7 @@ int AsOfCursor::open(const PartitionSnapshot& partition, Input& input) {
   if (!statement) return SQLITE_INTERNAL;
   input.partition = partition.partition;
   input.statement = std::move(*statement);
+  input.as_of = mode == ScanMode::as_of;
   sqlite3_stmt* const handle = input.statement.handle();
   if (mode != ScanMode::live) {
     sqlite3_bind_int64(handle, 1, partition.live ? kAllEvents : partition.last);
@@ -148,7 +148,25 @@ int AsOfCursor::open(const PartitionSnapshot& partition, Input& input) {
     const int code = sqlite3_bind_value(handle, static_cast<int>(i) + 2, value.get());
     if (code != SQLITE_OK) return code;
   }
-  return sqlite3_step(handle);
+  return step(input);
+}
+
+int AsOfCursor::step(Input& input) const {
+  sqlite3_stmt* const row = input.statement.handle();
+  const auto version = static_cast<int>(plan_->scan.columns.size());
+  int code = sqlite3_step(row);
+  if (!input.as_of) return code;
+  while (code == SQLITE_ROW && sqlite3_column_type(row, version) == SQLITE_NULL) {
+    code = sqlite3_step(row);
+  }
+  if (code != SQLITE_ROW) return code;
+  input.changed = sqlite3_column_type(row, version) == SQLITE_BLOB;
+  if (input.changed) {
+    const auto* const bytes = static_cast<const char*>(sqlite3_column_blob(row, version));
+    const auto size = static_cast<std::size_t>(sqlite3_column_bytes(row, version));
+    input.version.read({bytes, size}, static_cast<std::size_t>(plan_->packed_count));
+  }
+  return code;
 }
 
 int AsOfCursor::open_next() {
@@ -195,7 +213,7 @@ int AsOfCursor::take_least() {
 
 int AsOfCursor::next() {
   Input& input = inputs_.back();
-  const int code = sqlite3_step(input.statement.handle());
+  const int code = step(input);
   if (code != SQLITE_ROW && code != SQLITE_DONE) return code;
   if (plan_->scan.order.empty()) return code == SQLITE_ROW ? SQLITE_OK : open_next();
   if (code == SQLITE_DONE) {
@@ -232,6 +250,11 @@ void AsOfCursor::column(sqlite3_context* context, int ordinal) const {
   }
   const int place = plan_->place[index];
   if (place < 0) return;  // NULL: not asked for when the scan was planned
+  const int packed = plan_->packed[static_cast<std::size_t>(place)];
+  if (current_->changed && packed >= 0) {
+    current_->version.result(context, static_cast<std::size_t>(packed));
+    return;
+  }
   sqlite3_result_value(context, sqlite3_column_value(current_->statement.handle(), place));
 }
 

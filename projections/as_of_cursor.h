@@ -10,6 +10,7 @@
 
 #include "projections/as_of_planner.h"
 #include "projections/as_of_table.h"
+#include "projections/packed_values.h"
 #include "projections/sqlite_database.h"
 
 struct sqlite3_context;
@@ -37,6 +38,9 @@ class AsOfCursor {
   struct Input {
     PartitionId partition;
     Statement statement;
+    bool as_of = false;
+    bool changed = false;  ///< since: the row's version then is in `version`, valid until a step
+    PackedValues version;
   };
 
   struct FreeValue {
@@ -49,6 +53,8 @@ class AsOfCursor {
   /// Opens the scan of one partition and goes to its first row; SQLITE_ROW, SQLITE_DONE or an
   /// error.
   int open(const PartitionSnapshot& partition, Input& input);
+  /// Goes to the next row that is one; SQLITE_ROW, SQLITE_DONE or an error.
+  int step(Input& input) const;
   const std::string& sql_of(ScanMode mode);
   int open_next();
   int open_all();

@@ -143,6 +143,8 @@ void take_columns(const Table& table, bool versions, const sqlite3_index_info& i
     if (!used && !ordered && !is_key(table, versions, i)) continue;
     plan.place[i] = static_cast<int>(plan.scan.columns.size());
     plan.scan.columns.push_back(static_cast<int>(i));
+    const bool key = i < table.columns.size() && table.columns[i].key;
+    plan.packed.push_back(key ? -1 : plan.packed_count++);
   }
 }
 

@@ -20,6 +20,9 @@ inline constexpr std::size_t kScanConstraintsMax = 24;
 struct PlannedScan {
   Scan scan;
   std::vector<int> place;  ///< of each column of the virtual table in `scan.columns`, or -1
+  /// Of each of `scan.columns` in a packed version of a row, or -1: it is of the key.
+  std::vector<int> packed;
+  int packed_count = 0;
 
   /// SQL by mode and by constraints left out; see AsOfCursor.
   std::unordered_map<std::uint64_t, std::string> sql;

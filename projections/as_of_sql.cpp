@@ -4,25 +4,33 @@
 
 #include "projections/capture_names.h"
 #include "projections/capture_sql.h"
+#include "projections/packed_values.h"
 #include "projections/sqlite_database.h"
 
 namespace keelson::projections {
 
 namespace {
 
-/// Where the columns of one arm of a query come from: the key's from `key`, the others from `rest`.
+/// Where the columns of one arm of a query come from: the key's from `key`, the others from `rest`,
+/// or from nowhere if that is empty.
 struct Source {
   std::string_view key;
   std::string_view rest;
   std::string_view to = "NULL";  ///< the expression of `_to`
 };
 
+bool is_key(const Table& table, int ordinal) {
+  return ordinal < static_cast<int>(table.columns.size()) &&
+         table.columns[static_cast<std::size_t>(ordinal)].key;
+}
+
 std::string column_sql(const Table& table, int ordinal, const Source& source) {
   const auto count = static_cast<int>(table.columns.size());
-  if (ordinal == count) return std::string(source.rest) + "._from";
   if (ordinal > count) return std::string(source.to);
-  const Column& column = table.columns[static_cast<std::size_t>(ordinal)];
-  return std::string(column.key ? source.key : source.rest) + "." + quoted(column.name);
+  const std::string_view from = is_key(table, ordinal) ? source.key : source.rest;
+  if (from.empty()) return "NULL";
+  if (ordinal == count) return std::string(from) + "." + std::string(kFromColumn);
+  return std::string(from) + "." + quoted(table.columns[static_cast<std::size_t>(ordinal)].name);
 }
 
 std::string select_list(const Table& table, const Scan& scan, const Source& source) {
@@ -31,22 +39,21 @@ std::string select_list(const Table& table, const Scan& scan, const Source& sour
     if (!list.empty()) list += ", ";
     list += column_sql(table, ordinal, source);
   }
-  return list.empty() ? "1" : list;
+  return list;
 }
 
-/// ` AND column op ?` for each constraint. A `+` before a column keeps SQLite from using an index
-/// on it: where rows are found by key, the other columns only sift. It takes the column's affinity
-/// away as well, which the values have had applied (AsOfCursor).
+enum class Of { all, key, others };
+
+/// ` AND column op ?` for each constraint on such columns.
 std::string conditions(const Table& table, const Scan& scan, const Source& source,
-                       bool sift_only = false) {
+                       Of which = Of::all) {
   std::string sql;
   for (std::size_t i = 0; i < scan.constraints.size(); ++i) {
     const ScanConstraint& constraint = scan.constraints[i];
     if (constraint.op.empty()) continue;
-    const bool key = table.columns[static_cast<std::size_t>(constraint.column)].key;
-    sql += std::string(" AND ") + (sift_only && !key ? "+" : "") +
-           column_sql(table, constraint.column, source) + " " + std::string(constraint.op) + " ?" +
-           std::to_string(i + 2);
+    if (which != Of::all && is_key(table, constraint.column) != (which == Of::key)) continue;
+    sql += " AND " + column_sql(table, constraint.column, source) + " " +
+           std::string(constraint.op) + " ?" + std::to_string(i + 2);
   }
   return sql;
 }
@@ -68,11 +75,18 @@ std::string unchanged(const Table& table, const Scan& scan) {
          " AS t WHERE t._from <= ?1" + conditions(table, scan, source);
 }
 
-/// The version of the key in `keys` that held at the offset, if one did.
-std::string version_then(const Table& table, std::string_view keys) {
-  const std::string history = quoted(history_table(table.name));
-  return same_key(table, "h", keys) + " AND h._to = (SELECT min(v._to) FROM " + history +
-         " AS v WHERE " + same_key(table, "v", keys) + " AND v._to > ?1) AND h._from <= ?1";
+/// The version of the key in `keys` that held at the offset: the one that ended first after it, if
+/// it had begun. NULL if there is none, or none that the constraints let through. ORDER BY says
+/// which row the subquery's value is of; the first is all that SQLite reads.
+std::string version_then(const Table& table, const Scan& scan, std::string_view keys) {
+  const Source source{"v", "v"};
+  std::vector<std::string> values;
+  for (const int ordinal : scan.columns) {
+    if (!is_key(table, ordinal)) values.push_back(column_sql(table, ordinal, source));
+  }
+  return "(SELECT CASE WHEN v._from <= ?1" + conditions(table, scan, source, Of::others) +
+         " THEN " + pack_sql(values) + " END FROM " + quoted(history_table(table.name)) +
+         " AS v WHERE " + same_key(table, "v", keys) + " AND v._to > ?1 ORDER BY v._to)";
 }
 
 /// ` AND source."column" = ?` for the constraint by which keys are found.
@@ -84,28 +98,29 @@ std::string found_by(const Table& table, const Scan& scan, std::optional<std::si
          std::to_string(*indexed + 2);
 }
 
-/// Earlier versions of rows that have changed since. CROSS JOIN fixes the order: keys first.
-std::string changed(const Table& table, const Scan& scan, std::optional<std::size_t> indexed) {
-  const Source source{"t", "h"};
-  return "SELECT " + select_list(table, scan, source) + " FROM " + quoted(table.name) +
-         " AS t CROSS JOIN " + quoted(history_table(table.name)) + " AS h WHERE t._from > ?1" +
-         found_by(table, scan, indexed, "t") + " AND " + version_then(table, "t") +
-         conditions(table, scan, source, true);
+/// Rows whose keys there are now, as they are or as they were.
+std::string present(const Table& table, const Scan& scan, std::optional<std::size_t> indexed) {
+  const Source source{"t", "t"};
+  const std::string others = conditions(table, scan, source, Of::others);
+  return "SELECT " + select_list(table, scan, source) + ", CASE WHEN t._from > ?1 THEN " +
+         version_then(table, scan, "t") + " ELSE 0 END FROM " + quoted(table.name) +
+         " AS t WHERE TRUE" + found_by(table, scan, indexed, "t") +
+         conditions(table, scan, source, Of::key) +
+         (others.empty() ? "" : " AND (t._from > ?1 OR (TRUE" + others + "))");
 }
 
 /// Versions of keys that no row has now, or, asked by an index, that no row with this value has. A
 /// key whose row has not changed since, or has the value now, is found above.
 std::string ended(const Table& table, const Scan& scan, std::optional<std::size_t> indexed) {
-  const Source source{"d", "h"};
+  const Source source{"d", ""};
   const std::string keys = indexed ? former_table(table.name, scan.constraints[*indexed].column)
                                    : dead_table(table.name);
   const std::string found_above =
       indexed ? " AND (t._from <= ?1 OR (TRUE" + found_by(table, scan, indexed, "t") + "))" : "";
-  return "SELECT " + select_list(table, scan, source) + " FROM " + quoted(keys) +
-         " AS d CROSS JOIN " + quoted(history_table(table.name)) +
-         " AS h WHERE NOT EXISTS (SELECT 1 FROM " + quoted(table.name) + " AS t WHERE " +
-         same_key(table, "t", "d") + found_above + ")" + found_by(table, scan, indexed, "d") +
-         " AND " + version_then(table, "d") + conditions(table, scan, source, true);
+  return "SELECT " + select_list(table, scan, source) + ", " + version_then(table, scan, "d") +
+         " FROM " + quoted(keys) + " AS d WHERE NOT EXISTS (SELECT 1 FROM " + quoted(table.name) +
+         " AS t WHERE " + same_key(table, "t", "d") + found_above + ")" +
+         found_by(table, scan, indexed, "d") + conditions(table, scan, source, Of::key);
 }
 
 std::string live_sql(const Table& table, const Scan& scan) {
@@ -143,8 +158,8 @@ std::string scan_sql(const Table& table, const Scan& scan, ScanMode mode) {
   if (mode == ScanMode::live) return live_sql(table, scan);
   if (mode == ScanMode::versions) return versions_sql(table, scan);
   const auto indexed = indexed_constraint(table, scan.constraints);
-  return unchanged(table, scan) + " UNION ALL " + changed(table, scan, indexed) + " UNION ALL " +
-         ended(table, scan, indexed) + order_by(scan);
+  return present(table, scan, indexed) + " UNION ALL " + ended(table, scan, indexed) +
+         order_by(scan);
 }
 
 }  // namespace keelson::projections

@@ -48,6 +48,12 @@ enum class ScanMode {
 
 /// Every way is one look-up in an index for each key that comes into question, so its time depends
 /// on the number of keys and not on the length of their history.
+///
+/// As of an offset there is one column more, the last. 0: the row has not changed since. A BLOB: it
+/// has, and this is the version that held, its columns that are not of the key in the order of
+/// `scan.columns`, packed (`packed_values.h`). NULL: there was no such row, and this is to be left
+/// out. SQL has no other way to the first row of a range for each row of another table with one
+/// look-up: a subquery finds it, but gives one value.
 [[nodiscard]] std::string scan_sql(const Table& table, const Scan& scan, ScanMode mode);
 
 }  // namespace keelson::projections

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "projections/packed_values.h"
 #include "projections/read_model.h"
 
 namespace keelson::projections {
@@ -39,6 +40,7 @@ Result<void> Reader::connect(const std::string& file, std::size_t partitions) {
   const std::size_t cache = std::max(kCacheKiB / partitions, kCacheKiBMin);
   KEELSON_TRY(database.execute("PRAGMA cache_size = -" + std::to_string(cache)));
   KEELSON_TRY(register_offset_function(database, partition->unused_offset));
+  KEELSON_TRY(register_pack_function(database));
   deadline_.watch(database, kStepsBetweenLooks);
   partition->statements = std::make_unique<StatementCache>(database, kStatementsKept);
   KEELSON_TRY_ASSIGN(partition->begin, database.prepare("BEGIN"));

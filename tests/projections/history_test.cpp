@@ -99,3 +99,34 @@ TEST_CASE("history: of a row that matches a filter, and in SQL, where it can be 
   CHECK(fixture.query("SELECT k, _from, _partition FROM t ORDER BY k", 1) ==
         R"([["a",1,0],["b",1,0]])");
 }
+
+TEST_CASE("history: a row with as many columns as a table may have is found as it was") {
+  constexpr int kColumns = 256;
+  std::string columns;
+  std::string row;
+  std::string changes;
+  for (int i = 0; i + 1 < kColumns; ++i) {
+    const std::string name = "c" + std::to_string(i);
+    columns += ", " + name + (i % 2 == 0 ? " INTEGER" : " TEXT");
+    row += i % 2 == 0 ? ", " + std::to_string(i) : ", 'text " + std::to_string(i) + "'";
+    changes += (i == 0 ? "" : ", ") + name + " = NULL";
+  }
+  HostFixture fixture;
+  fixture.topic.append("s-1", "made", "{}");
+  fixture.topic.append("s-1", "emptied", "{}");
+  Projection wide("test", 1);
+  wide.schema("CREATE TABLE t (k INTEGER PRIMARY KEY" + columns + ") STRICT");
+  wide.on("s", "made", "INSERT INTO t VALUES (1" + row + ")");
+  wide.on("s", "emptied", "UPDATE t SET " + changes);
+  fixture.open({wide});
+  auto then = nlohmann::json::parse(fixture.query("SELECT * FROM t", 0)).at(0);
+  REQUIRE(then.size() == kColumns);
+  CHECK(then[0] == 1);
+  for (int i = 0; i + 1 < kColumns; ++i) {
+    CAPTURE(i);
+    const auto& value = then[static_cast<std::size_t>(i) + 1];
+    if (i % 2 == 0) CHECK(value == i);
+    if (i % 2 == 1) CHECK(value == "text " + std::to_string(i));
+  }
+  CHECK(fixture.query("SELECT c0, c254 FROM t") == "[[null,null]]");
+}
