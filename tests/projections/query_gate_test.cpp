@@ -1,4 +1,6 @@
 // What a query from outside can do, and what it is kept from.
+#include <sqlite3.h>
+
 #include "tests/projections/support/host_fixture.h"
 
 using namespace keelson;
@@ -203,6 +205,8 @@ TEST_CASE("query gate: work is bounded in memory") {
              "too_large: the query takes more than 4194304 bytes of memory"));
   // What was refused once leaves nothing behind.
   CHECK(fixture.query("SELECT count(*) FROM t") == "[[3]]");
+  // Nor does SQLite count besides, which would take one lock for all threads at each allocation.
+  CHECK(sqlite3_memory_used() == 0);
 }
 
 TEST_CASE("query gate: a value may be as large as the limit, in an answer as well") {
