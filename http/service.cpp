@@ -105,7 +105,7 @@ std::vector<Metrics::Sample> damage_of(Store& store) {
 
 /// Nobody is answered when it fails, so there are lines in the log, one for each change.
 void log_change(const MaintenanceChange& change) {
-  const std::string_view work = change.work == Maintenance::segments    ? "preparing segments"
+  const std::string_view work = change.work == Maintenance::segments    ? "sealing segments"
                                 : change.work == Maintenance::retention ? "removing old segments"
                                                                         : "compressing segments";
   if (change.failing) {

@@ -34,12 +34,20 @@ class File {
   /// range may have been written. Not durable before `sync`.
   [[nodiscard]] virtual Result<void> write_at(std::uint64_t position, std::string_view bytes) = 0;
 
-  /// Makes [position, position + length) allocated on disk and written with zeros, growing the
-  /// file. `disk_full` when there is no room; the file may have grown by a part of it.
+  /// Writes zeros to [position, position + length). As `write_at`.
   [[nodiscard]] virtual Result<void> write_zeros(std::uint64_t position, std::uint64_t length) = 0;
+
+  /// Makes the file at least `length` bytes long, all of them with room on disk. What is added
+  /// reads as zeros, and where the file system can it is not written. `disk_full` when there is no
+  /// room; the file may have grown by a part of it.
+  [[nodiscard]] virtual Result<void> allocate(std::uint64_t length) = 0;
 
   /// Cuts or extends the file to `length`.
   [[nodiscard]] virtual Result<void> truncate(std::uint64_t length) = 0;
+
+  /// Has the disk begin with what was written to [position, position + length), and does not wait:
+  /// the `sync` that must follow has less left to do. A hint; nothing is durable by it.
+  virtual void begin_sync(std::uint64_t position, std::uint64_t length) = 0;
 
   /// fdatasync: on return everything written before is durable. A failure is never retried: the
   /// caller must end the process (the kernel may have dropped the dirty pages).

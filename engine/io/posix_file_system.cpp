@@ -112,13 +112,6 @@ class PosixFile final : public File {
   }
 
   Result<void> write_zeros(std::uint64_t position, std::uint64_t length) override {
-    // Allocation first: a full disk shows here, before anything is written.
-    int error = 0;
-    do {
-      error = ::posix_fallocate(descriptor_.get(), static_cast<off_t>(position),
-                                static_cast<off_t>(length));
-    } while (error == EINTR);
-    if (error != 0) return failed("posix_fallocate", path_, error);
     static const std::string zeros(kZeroBytes, '\0');
     while (length > 0) {
       const auto part = std::min<std::uint64_t>(length, zeros.size());
@@ -129,11 +122,26 @@ class PosixFile final : public File {
     return {};
   }
 
+  Result<void> allocate(std::uint64_t length) override {
+    int error = 0;
+    do {
+      error = ::posix_fallocate(descriptor_.get(), 0, static_cast<off_t>(length));
+    } while (error == EINTR);
+    if (error != 0) return failed("posix_fallocate", path_, error);
+    return {};
+  }
+
   Result<void> truncate(std::uint64_t length) override {
     if (::ftruncate(descriptor_.get(), static_cast<off_t>(length)) != 0) {
       return failed("ftruncate", path_);
     }
     return {};
+  }
+
+  void begin_sync(std::uint64_t position, std::uint64_t length) override {
+    // Whatever goes wrong with the bytes themselves, `sync` says.
+    ::sync_file_range(descriptor_.get(), static_cast<off_t>(position), static_cast<off_t>(length),
+                      SYNC_FILE_RANGE_WRITE);
   }
 
   Result<void> sync() override {

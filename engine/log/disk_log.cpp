@@ -27,7 +27,6 @@ DiskLog::DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity
       options_(options),
       log_({files, identity,
             options.open_segments ? options.open_segments : std::make_shared<OpenSegments>()}),
-      supply_(files, folder_),
       retention_(options.retention) {
   log_.repair_indexes = [this](std::uint64_t before) { return repair_indexes(before); };
 }
@@ -110,12 +109,9 @@ Result<Offset> DiskLog::end_at(TimeUs time) const {
   return repairing(log_, [&] { return log::end_at(log_, time); });
 }
 
-bool DiskLog::maintenance_due() const {
-  return sealable_ > 0 || groupable_ || (writer_->wants_next() && !supply_.ready());
-}
+bool DiskLog::maintenance_due() const { return sealable_ > 0 || groupable_; }
 
 Result<void> DiskLog::maintain() {
-  if (writer_->wants_next()) KEELSON_TRY(supply_.prepare(writer_->next_segment_bytes()));
   KEELSON_TRY(seal_full());
   return group_sealed();
 }

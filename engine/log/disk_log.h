@@ -13,16 +13,16 @@
 #include "engine/log/partition_log.h"
 #include "engine/log/published_log.h"
 #include "engine/log/segment_files.h"
-#include "engine/log/segment_supply.h"
+#include "engine/log/segment_header.h"
 
 namespace keelson::log {
 
 struct Past;
 
 /// Ties the parts together: `LogWriter` writes the last segment, `publish` lets readers see it,
-/// `DiskCursor` and the look-ups read what is published, `SegmentSupply` makes files ahead.
+/// `DiskCursor` and the look-ups read what is published.
 ///
-/// Crash: see `LogWriter`, `SegmentSupply`, `seal_segment`, disk_log_retention.cpp and
+/// Crash: see `LogWriter`, `create_segment`, `seal_segment`, disk_log_retention.cpp and
 /// disk_log_compression.cpp; the repair is in disk_log_open.cpp and disk_log_replica.cpp.
 class DiskLog final : public PartitionLog {
  public:
@@ -153,7 +153,6 @@ class DiskLog final : public PartitionLog {
   const Uuid identity_;
   const LogOptions options_;
   PublishedLog log_;
-  SegmentSupply supply_;
   std::unique_ptr<LogWriter> writer_;
   Publishing publishing_;
   mutable ReadPlace read_on_;     ///< where `read_batches` has come; of the thread that calls it

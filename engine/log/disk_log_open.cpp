@@ -7,6 +7,7 @@
 #include "engine/log/index_feed.h"
 #include "engine/log/log_format.h"
 #include "engine/log/past_segments.h"
+#include "engine/log/segment_creation.h"
 #include "engine/log/segment_fill.h"
 #include "engine/log/segment_grouping.h"
 #include "engine/log/segment_scan.h"
@@ -39,7 +40,7 @@ Result<void> DiskLog::open() {
   KEELSON_TRY_ASSIGN(const Past past, check_not_lost());
   KEELSON_TRY_ASSIGN(const auto mark, read_mark(files_, folder_, identity_));
   KEELSON_TRY(files_.create_folders(folder_));
-  KEELSON_TRY(supply_.clean());
+  KEELSON_TRY(remove_unfinished_segment(files_, folder_));
   KEELSON_TRY(clean_mark(files_, folder_));
   // A segment whose name a killed process left in the kernel's cache only must not vanish later.
   KEELSON_TRY(files_.sync_folder(folder_));
@@ -110,7 +111,7 @@ Result<DiskLog::Opened> DiskLog::make_first_segment() {
   SegmentHeader header;
   header.identity = identity_;
   header.capacity = first_segment_bytes(options_.segment_bytes);
-  KEELSON_TRY_ASSIGN(auto file, supply_.take(header));
+  KEELSON_TRY_ASSIGN(auto file, create_segment(files_, folder_, header));
   KEELSON_TRY(files_.sync_folder(folder_));
   log_.segments.add(std::make_shared<Segment>(log_.context, LogPoint{}, file));
   return Opened{LogState{}, {std::move(file), kSegmentHeaderBytes, 0}, std::nullopt};
@@ -288,7 +289,7 @@ void DiskLog::continue_from(Opened opened, std::size_t held) {
   torn_tail_ = std::move(opened.torn_tail);
   writer_ = std::make_unique<LogWriter>(
       log_.context, folder_, LogWriter::Options{options_.segment_bytes, options_.codec},
-      log_.segments, supply_, std::move(opened.state), std::move(opened.place), floor.next_batch);
+      log_.segments, std::move(opened.state), std::move(opened.place), floor.next_batch);
 }
 
 }  // namespace keelson::log

@@ -5,6 +5,7 @@
 #include "engine/base/check.h"
 #include "engine/log/disk_log.h"
 #include "engine/log/log_format.h"
+#include "engine/log/segment_creation.h"
 #include "engine/log/segment_fill.h"
 #include "engine/log/segment_scan.h"
 #include "engine/log/segment_sealer.h"
@@ -61,7 +62,7 @@ Result<void> DiskLog::obey_mark(BatchNo end) {
   const std::uint64_t usual = first_segment_bytes(options_.segment_bytes);
   if (end == BatchNo(0) && header.capacity != usual) {
     header.capacity = usual;
-    KEELSON_TRY(supply_.take(header));
+    KEELSON_TRY(create_segment(files_, folder_, header));
   } else {
     KEELSON_TRY(zero_rest(*file->file, file->bytes, place->position));
     KEELSON_TRY(file->file->sync());

@@ -29,7 +29,7 @@ inline constexpr std::string_view kIndexSuffix = ".idx";
 /// The index of a segment that retention has removed: its index file, renamed.
 inline constexpr std::string_view kPastSuffix = ".past";
 inline constexpr std::size_t kSegmentNameDigits = 20;
-/// The segment made ahead of need, before it has a name of its own.
+/// The segment that is being made, before it has a name of its own.
 inline constexpr std::string_view kNextSegmentName = "next.tmp";
 
 // --- mark ---

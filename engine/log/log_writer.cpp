@@ -4,10 +4,21 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/log/segment_creation.h"
 
 namespace keelson::log {
 
 namespace {
+
+/// What is written of zeros ahead of small batches, at a time: so much that few batches in a
+/// hundred do, so little that it holds up the one that does by less than a sync takes.
+constexpr std::uint64_t kZerosAheadBytes = 256u << 10;
+static_assert(LogWriter::kLargeWriteBytes <= kZerosAheadBytes);
+
+/// Where the zeros end that are written ahead of what ends at `position`.
+constexpr std::uint64_t zeros_end(std::uint64_t position) {
+  return (position / kZerosAheadBytes + 1) * kZerosAheadBytes;
+}
 
 /// Checks the frames and counts of `body`.
 Result<void> check_frames(const BatchBody& body) {
@@ -25,14 +36,12 @@ Result<void> check_frames(const BatchBody& body) {
 }  // namespace
 
 LogWriter::LogWriter(const SegmentContext& context, std::string folder, Options options,
-                     SegmentList& segments, SegmentSupply& supply, LogState state, Place place,
-                     BatchNo floor)
+                     SegmentList& segments, LogState state, Place place, BatchNo floor)
     : context_(context),
       folder_(std::move(folder)),
       seed_(checksum_seed(context.identity)),
       options_(options),
       segments_(segments),
-      supply_(supply),
       floor_(floor),
       state_(std::move(state)),
       durable_batches_(state_.point.next_batch),
@@ -45,8 +54,9 @@ LogWriter::LogWriter(const SegmentContext& context, std::string folder, Options 
 void LogWriter::enter(std::shared_ptr<const SegmentFile> file, const SegmentFill& fill) {
   file_ = std::move(file);
   fill_ = fill;
-  wants_next_ = false;
-  next_segment_bytes_ = fill_.next_capacity(options_.segment_bytes);
+  // Of a segment that was written before, as it would be had small batches been written last; if
+  // they were not, some syncs take longer.
+  zeroed_end_ = fill_.empty() ? fill_.position : zeros_end(fill_.position);
 }
 
 Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
@@ -58,23 +68,34 @@ Result<BatchNo> LogWriter::append(const BatchDraft& draft) {
     return fail(Errc::too_large,
                 "a batch of " + std::to_string(draft.body.bytes.size()) + " bytes");
   }
-  KEELSON_TRY_ASSIGN(LogState next, encode(draft));
-  const std::uint64_t entries = std::uint64_t{draft.body.event_count()} + draft.body.commit_count;
+  if (auto checked = check_frames(draft.body); !checked) {
+    return fail(Errc::internal,
+                "a malformed batch was about to be written: " + checked.error().context);
+  }
+  BatchHeader header = lay_out(draft);
+  const std::uint64_t entries = std::uint64_t{header.event_count} + header.commit_count;
   KEELSON_TRY(tidy());
   KEELSON_TRY(make_room(buffer_.size(), entries));
-  KEELSON_TRY(write(buffer_));
-  const BatchNo batch = state_.point.next_batch;
+  KEELSON_TRY(zero_ahead(buffer_.size()));
+  // The disk writes a large body while it is hashed. Without its header it is a torn batch.
+  const bool large = buffer_.size() >= kLargeWriteBytes;
+  if (large) {
+    KEELSON_TRY(write(buffer_, kBatchHeaderBytes, buffer_.size()));
+    file_->file->begin_sync(fill_.position + kBatchHeaderBytes, buffer_.size() - kBatchHeaderBytes);
+  }
+  LogState next = complete(header, draft.body.leaves);
+  KEELSON_TRY(write(buffer_, 0, large ? kBatchHeaderBytes : buffer_.size()));
   fill_.add(buffer_.size(), entries);
   accept(std::move(next));
-  return batch;
+  return header.batch_no;
 }
 
-/// Writes `bytes` where the segment's batches end. After an error nothing of them is there, or the
-/// error says that it may be.
-Result<void> LogWriter::write(std::string_view bytes) {
-  auto written = file_->file->write_at(fill_.position, bytes);
+/// Writes [first, end) of `batches`, which belong where the segment's batches end. After an error
+/// nothing of them is there, or the error says that it may be.
+Result<void> LogWriter::write(std::string_view batches, std::size_t first, std::size_t end) {
+  auto written = file_->file->write_at(fill_.position + first, batches.substr(first, end - first));
   if (written) return {};
-  dirty_end_ = fill_.position + bytes.size();
+  dirty_end_ = fill_.position + batches.size();
   // At once, so that a crash does not find a batch whole after its writer was told otherwise.
   if (auto cleaned = clean_rest(); !cleaned) {
     return fail(Errc::outcome_unknown,
@@ -83,34 +104,46 @@ Result<void> LogWriter::write(std::string_view bytes) {
   return written;
 }
 
-/// Fills `buffer_` with the batch. Changes nothing else: the batch may yet fail to be written.
-Result<LogState> LogWriter::encode(const BatchDraft& draft) {
-  if (auto checked = check_frames(draft.body); !checked) {
-    return fail(Errc::internal,
-                "a malformed batch was about to be written: " + checked.error().context);
-  }
+/// Before `bytes` are written where the segment's batches end.
+Result<void> LogWriter::zero_ahead(std::uint64_t bytes) {
+  const std::uint64_t end = fill_.position + bytes;
+  if (end <= zeroed_end_ || bytes >= kLargeWriteBytes) return {};
+  const std::uint64_t zeros = std::min(zeros_end(end), fill_.capacity);
+  KEELSON_TRY(file_->file->write_zeros(end, zeros - end));
+  zeroed_end_ = zeros;
+  return {};
+}
+
+/// Fills `buffer_` with the batch, but for its header. Changes nothing else: the batch may yet fail
+/// to be written.
+/// @return of the header what is known so far.
+BatchHeader LogWriter::lay_out(const BatchDraft& draft) {
   std::optional<std::string_view> compressed;
   if (options_.codec == Codec::zstd) compressed = compressor_.compress(draft.body.bytes);
   buffer_.assign(kBatchHeaderBytes, '\0');
   buffer_ += compressed ? *compressed : draft.body.bytes;
-  const std::size_t length = buffer_.size();
-  buffer_.resize(align_batch(length), '\0');
-  const auto padded_body = std::string_view(buffer_).substr(kBatchHeaderBytes);
-  LogState next = state_;
-  for (const Hash& leaf : draft.body.leaves) next.tree.add_hash(leaf);
   BatchHeader header;
   header.kind = draft.kind;
   header.codec = compressed ? Codec::zstd : Codec::none;
-  header.length = static_cast<std::uint32_t>(length);
+  header.length = static_cast<std::uint32_t>(buffer_.size());
   header.event_count = draft.body.event_count();
   header.commit_count = draft.body.commit_count;
   header.batch_no = state_.point.next_batch;
   header.epoch = draft.epoch;
   header.base_offset = draft.base_offset;
   header.time = draft.time;
+  buffer_.resize(header.padded_bytes(), '\0');
+  return header;
+}
+
+/// Puts the header into `buffer_`.
+/// @return the log after the batch.
+LogState LogWriter::complete(BatchHeader& header, std::span<const Hash> leaves) {
+  LogState next = state_;
+  for (const Hash& leaf : leaves) next.tree.add_hash(leaf);
   header.durable_batches = durable_batches_;
   header.tree_root = next.tree.root();
-  header.body_checksum = checksum(padded_body, seed_);
+  header.body_checksum = checksum(std::string_view(buffer_).substr(kBatchHeaderBytes), seed_);
   const auto encoded = encode_batch_header(header, seed_);
   std::copy(encoded.begin(), encoded.end(), buffer_.begin());
   next.point.advance(header);
@@ -124,8 +157,7 @@ Result<void> LogWriter::make_room(std::uint64_t bytes, std::uint64_t entries) {
 /// Turns what a failed write may have left back into zeros, durably: it must never be taken for a
 /// batch, neither by the next start nor behind a later batch.
 Result<void> LogWriter::clean_rest() {
-  KEELSON_TRY(
-      file_->file->write_at(fill_.position, std::string(dirty_end_ - fill_.position, '\0')));
+  KEELSON_TRY(file_->file->write_zeros(fill_.position, dirty_end_ - fill_.position));
   KEELSON_TRY(sync());
   dirty_end_ = 0;
   return {};
@@ -139,7 +171,7 @@ Result<void> LogWriter::roll(std::uint64_t bytes) {
   header.identity = context_.identity;
   header.capacity = fill.capacity;
   header.start = state_;
-  KEELSON_TRY_ASSIGN(auto next, supply_.take(header));
+  KEELSON_TRY_ASSIGN(auto next, create_segment(context_.files, folder_, header));
   // Its name is there now, durable or not: writing on in the old segment could contradict it.
   KEELSON_TRY(sync_folder());
   auto segment = std::make_shared<Segment>(context_, state_.point, next);
@@ -167,7 +199,6 @@ void LogWriter::accept(LogState state) {
   state_ = std::move(state);
   last_time_ = state_.point.last_time.value;
   last_epoch_ = state_.point.last_epoch.value;
-  wants_next_ = fill_.half_full();
 }
 
 }  // namespace keelson::log

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +15,6 @@
 #include "engine/log/partition_log.h"
 #include "engine/log/segment.h"
 #include "engine/log/segment_fill.h"
-#include "engine/log/segment_supply.h"
 
 namespace keelson::log {
 
@@ -22,9 +22,13 @@ namespace keelson::log {
 /// on to the next segment when one is full, and back when batches are cut. Owned by one thread; the
 /// functions marked so may be called from others.
 ///
-/// Invariants: bytes of the segment at and after its fill are zero on disk or about to be made so
+/// Invariants: bytes of the segment at and after its fill read as zeros or are about to be made so
 /// before anything else is written (`dirty_end_`, `cut_unfinished_`). All segments but the last are
 /// durable. Where a batch lies is a function of the batches before it (`SegmentFill`).
+///
+/// A segment has its room on disk from the start, and no more than that: the first write to a block
+/// makes the file system note that it is written, which the next sync has to make durable as well.
+/// So that not every small batch pays for this, zeros are written ahead of them, many at a time.
 ///
 /// Crash: what `durable_batches` of a batch says is true whenever there is no mark in the folder.
 /// With one, the next start removes all from there on: see `append_batches` and `cut`.
@@ -36,6 +40,10 @@ class LogWriter {
     std::uint64_t entries = 0;                ///< events and commits in it
   };
 
+  /// No zeros are written ahead of what is as large as this: it would take the disk longer than
+  /// the note does that the blocks are written.
+  static constexpr std::uint64_t kLargeWriteBytes = 128u << 10;
+
   /// What the log's options say of writing.
   struct Options {
     std::uint64_t segment_bytes = 0;
@@ -44,8 +52,7 @@ class LogWriter {
 
   /// @param floor  where the first segment begins that can be cut: those before are sealed.
   LogWriter(const SegmentContext& context, std::string folder, Options options,
-            SegmentList& segments, SegmentSupply& supply, LogState state, Place place,
-            BatchNo floor);
+            SegmentList& segments, LogState state, Place place, BatchNo floor);
 
   /// As `PartitionLog` says.
   [[nodiscard]] Result<BatchNo> append(const BatchDraft& draft);
@@ -58,10 +65,6 @@ class LogWriter {
   /// From any thread.
   [[nodiscard]] TimeUs last_time() const { return TimeUs(last_time_.load()); }
   [[nodiscard]] Epoch last_epoch() const { return Epoch(last_epoch_.load()); }
-  /// Whether the segment is so full, by half, that the next one should be made. From any thread.
-  [[nodiscard]] bool wants_next() const { return wants_next_.load(); }
-  /// What the next segment should hold. From any thread.
-  [[nodiscard]] std::uint64_t next_segment_bytes() const { return next_segment_bytes_.load(); }
   /// How often batches have been removed. From any thread.
   [[nodiscard]] std::uint64_t cuts() const { return cuts_.load(std::memory_order_acquire); }
 
@@ -79,10 +82,12 @@ class LogWriter {
     std::size_t syncs = 0;  ///< runs to be synced before
   };
 
-  [[nodiscard]] Result<LogState> encode(const BatchDraft& draft);
+  [[nodiscard]] BatchHeader lay_out(const BatchDraft& draft);
+  [[nodiscard]] LogState complete(BatchHeader& header, std::span<const Hash> leaves);
   [[nodiscard]] Result<void> make_room(std::uint64_t bytes, std::uint64_t entries);
   [[nodiscard]] Result<void> roll(std::uint64_t bytes);
-  [[nodiscard]] Result<void> write(std::string_view bytes);
+  [[nodiscard]] Result<void> write(std::string_view batches, std::size_t first, std::size_t end);
+  [[nodiscard]] Result<void> zero_ahead(std::uint64_t bytes);
   [[nodiscard]] Result<void> clean_rest();
   [[nodiscard]] Result<void> sync_folder();
   /// `synced` is what a sync gave: its failure is for good.
@@ -106,12 +111,12 @@ class LogWriter {
   const ChecksumSeed seed_;
   const Options options_;
   SegmentList& segments_;
-  SegmentSupply& supply_;
   const BatchNo floor_;
 
   LogState state_;  ///< after the last appended batch
   std::shared_ptr<const SegmentFile> file_;
-  SegmentFill fill_;  ///< of it
+  SegmentFill fill_;              ///< of it
+  std::uint64_t zeroed_end_ = 0;  ///< up to here it has been written to, with zeros at least
   BatchNo durable_batches_;
   /// A failed write may have left bytes up to here; 0: none.
   std::uint64_t dirty_end_ = 0;
@@ -126,8 +131,6 @@ class LogWriter {
 
   std::atomic<std::int64_t> last_time_;
   std::atomic<std::uint64_t> last_epoch_;
-  std::atomic<bool> wants_next_ = false;
-  std::atomic<std::uint64_t> next_segment_bytes_;
   std::atomic<std::uint64_t> cuts_ = 0;
 };
 

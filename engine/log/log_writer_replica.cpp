@@ -9,6 +9,7 @@
 
 #include "engine/base/check.h"
 #include "engine/log/log_writer.h"
+#include "engine/log/segment_creation.h"
 #include "engine/log/segment_header.h"
 #include "engine/log/segment_scan.h"
 #include "engine/log/tail_cut.h"
@@ -117,7 +118,8 @@ Result<void> LogWriter::write_runs(const Plan& plan, bool marked) {
   for (const Run& run : plan.runs) {
     if (run.sync_before && !marked) KEELSON_TRY(sync());
     if (run.roll_for != 0) KEELSON_TRY(roll(run.roll_for));
-    KEELSON_TRY(write(run.bytes));
+    KEELSON_TRY(zero_ahead(run.bytes.size()));
+    KEELSON_TRY(write(run.bytes, 0, run.bytes.size()));
     fill_.add(run.bytes.size(), run.entries);
     accept(run.after);
   }
@@ -210,7 +212,7 @@ Result<void> LogWriter::remake_first() {
   SegmentHeader header;
   header.identity = context_.identity;
   header.capacity = first_segment_bytes(options_.segment_bytes);
-  KEELSON_TRY_ASSIGN(auto file, supply_.take(header));
+  KEELSON_TRY_ASSIGN(auto file, create_segment(context_.files, folder_, header));
   // Who publishes goes on to the new one.
   segments_.all()->back()->fix_end(kSegmentHeaderBytes);
   segments_.add(std::make_shared<Segment>(context_, LogPoint{}, file));

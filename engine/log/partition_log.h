@@ -36,8 +36,8 @@ enum class Opening {
 };
 
 struct LogOptions {
-  /// Preallocated and pre-zeroed ahead of the writer; a batch that does not fit gets a segment of
-  /// its own size. 64 KiB…1 GiB. A log grows into it from smaller ones.
+  /// Allocated as a whole, so that there is room for what is acknowledged; a batch that does not
+  /// fit gets a segment of its own size. 64 KiB…1 GiB. A log grows into it from smaller ones.
   std::uint64_t segment_bytes = 64u << 20;
   Opening opening = Opening::make_if_missing;
   FoundTail found_tail = FoundTail::published;
@@ -171,10 +171,9 @@ class PartitionLog {
   // --- housekeeping ---
   /// Whether `maintain` has something to do. Cheap; from any thread.
   [[nodiscard]] virtual bool maintenance_due() const = 0;
-  /// Does ahead of need, and beside the writer, what would otherwise make an append wait: makes a
-  /// slice of the next segment when the current one is half full, and seals full ones (index,
-  /// unused rest). To be called until `maintenance_due` is false, with pauses, as the writer shares
-  /// the disk with it.
+  /// Does beside the writer what would otherwise make an append wait: seals full segments (index,
+  /// unused rest), and makes filters over groups of them. To be called until `maintenance_due` is
+  /// false, with pauses, as the writer shares the disk with it.
   /// @error disk_full, io_error  nothing is lost; append tries again itself when it must.
   [[nodiscard]] virtual Result<void> maintain() = 0;
   /// Whether `compress` has something to do. Cheap; from any thread.

@@ -32,9 +32,6 @@ struct SegmentFill {
     entries += batch_entries;
   }
   [[nodiscard]] bool empty() const { return position == kSegmentHeaderBytes; }
-  [[nodiscard]] bool half_full() const {
-    return position > capacity / 2 || entries > entries_max() / 2;
-  }
   /// Of the segment after this one, unless a larger batch asks for more.
   [[nodiscard]] std::uint64_t next_capacity(std::uint64_t segment_bytes) const {
     return std::min(segment_bytes, capacity * kSegmentGrowth);

@@ -14,6 +14,9 @@ namespace keelson {
 
 namespace {
 
+/// A batch of this part of the largest is worth a write of its own.
+constexpr std::uint32_t kLargeBatchShare = 4;
+
 /// A control batch to follow all that `log` has; all of it must be published.
 log::BatchDraft control_batch(const log::PartitionLog& log, Epoch epoch, TimeUs now) {
   log::BatchDraft draft;
@@ -207,9 +210,16 @@ void LogPartition::write_batches(std::uint64_t term) {
     Result<BatchNo> written = write(term, *draft);
     body = std::move(draft->body);
     const bool failed = !written;
-    strand_->dispatch([self = shared_from_this(), term, written = std::move(written)]() mutable {
+    Task answers = [self = shared_from_this(), term, written = std::move(written)]() mutable {
       self->on_written(term, std::move(written));
-    });
+    };
+    // What answers take, and the commits they make callers come back with, a large batch does not
+    // wait for; small ones are better gathered into one.
+    if (staging_.waiting_bytes() >= options_.batch_bytes_max / kLargeBatchShare) {
+      strand_->post(std::move(answers));
+    } else {
+      strand_->dispatch(std::move(answers));
+    }
     if (failed) return;
   }
 }

@@ -41,8 +41,8 @@ struct LogPartitionOptions {
 /// batch after another, as long as something is staged; the strand gathers the next meanwhile. When
 /// a batch is durable the strand publishes it and answers callers: on the worker's thread when
 /// nobody else is on the strand, so that a lone caller waits for no further thread, and the commits
-/// with which those callers come back are all in the next batch. Reads go to the log from any
-/// thread.
+/// with which those callers come back are all in the next batch. When a large batch waits already
+/// the worker leaves that to others and goes on writing. Reads go to the log from any thread.
 ///
 /// Crash: before the sync returns, the batch may or may not be found whole at the next start and
 /// nobody has been answered; afterwards it is there. A batch that is written last and rots looks as
@@ -54,8 +54,8 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
  public:
   /// Starts a new epoch in `log`, durably, and serves it. When the disk is full, the first batch
   /// that there is room for starts the epoch.
-  /// @param maintenance  a worker that makes segments ahead of need and seals full ones, beside the
-  ///                     writer; partitions may share it.
+  /// @param maintenance  a worker that seals full segments and removes old ones, beside the writer;
+  ///                     partitions may share it.
   [[nodiscard]] static Result<std::shared_ptr<LogPartition>> open(
       Environment environment, std::unique_ptr<log::PartitionLog> log, LogPartitionOptions options,
       std::shared_ptr<Strand> maintenance);

@@ -14,7 +14,7 @@ namespace keelson {
 
 /// The kinds of that work.
 enum class Maintenance {
-  segments,     ///< makes the next segment ahead, indexes full ones, makes filters over groups
+  segments,     ///< indexes full ones, makes filters over groups
   retention,    ///< removes the oldest segments
   compression,  ///< compresses full ones
 };

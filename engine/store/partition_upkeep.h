@@ -14,8 +14,8 @@
 
 namespace keelson {
 
-/// Makes segments ahead of need, seals full ones, removes old ones, compresses the rest: beside the
-/// writer, in small steps with pauses, as they share the disk.
+/// Seals full segments, removes old ones, compresses the rest: beside the writer, in small steps
+/// with pauses, as they share the disk.
 ///
 /// Threads: belongs to the partition's strand, but for what is marked; the work runs on the workers
 /// it was given. What fails is tried again later, and shows in `status`.

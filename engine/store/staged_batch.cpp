@@ -204,6 +204,11 @@ std::optional<log::BatchDraft> StagingArea::next_to_write(log::BatchBody done) {
   return draft;
 }
 
+std::uint64_t StagingArea::waiting_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return taken_ < batches_.size() ? batches_[taken_]->bytes : 0;
+}
+
 std::unique_ptr<StagedBatch> StagingArea::finish_writing() {
   std::unique_ptr<StagedBatch> batch;
   {

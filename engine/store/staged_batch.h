@@ -50,9 +50,9 @@ struct StagedBatch {
 /// that were staged after it are lost together (`discard`), since later commits may have been
 /// decided on earlier ones.
 ///
-/// Threads: belongs to the strand, but for `next_to_write`, which is for the writer. So the writer
-/// goes on to the next batch without waiting for the strand, and a batch is not closed before the
-/// disk is free for it.
+/// Threads: belongs to the strand, but for `next_to_write` and `waiting_bytes`, which are for the
+/// writer. So the writer goes on to the next batch without waiting for the strand, and a batch is
+/// not closed before the disk is free for it.
 class StagingArea {
  public:
   struct Options {
@@ -104,6 +104,8 @@ class StagingArea {
   /// Whether there is something to write and no writer at it. It is regarded as at it from now on,
   /// until `next_to_write` has nothing for it.
   [[nodiscard]] bool wants_writer();
+  /// Bytes of the batch that `next_to_write` would hand out. On the writer's thread.
+  [[nodiscard]] std::uint64_t waiting_bytes() const;
   /// Closes the oldest batch that the writer has not taken, and hands it out; nothing when there is
   /// none. On the writer's thread.
   /// @param done  the body of the batch written before, if any: its memory is used again.

@@ -745,7 +745,7 @@ void RealCluster::check_equal_logs() {
     }
     for (auto& [path, bytes] : node.disk.image()) {
       if (!path.ends_with(".seg")) continue;
-      // What was made ahead of need may be longer.
+      // The rest of one that is sealed has been cut off.
       std::string written = bytes.substr(0, bytes.find_last_not_of('\0') + 1);
       const auto [other, first] = files.try_emplace(path, std::move(written));
       if (!first && other->second != bytes.substr(0, bytes.find_last_not_of('\0') + 1)) {

@@ -146,13 +146,19 @@ class SimulatedFileSystem::OpenFile final : public io::File {
   }
 
   Result<void> write_zeros(std::uint64_t position, std::uint64_t length) override {
+    return write_at(position, std::string(length, '\0'));
+  }
+
+  Result<void> allocate(std::uint64_t length) override {
     const std::lock_guard lock(disk_.mutex_);
     KEELSON_TRY(alive());
+    const std::uint64_t size = inode_->size();
+    const std::uint64_t missing = length > size ? length - size : 0;
     if (auto good = disk_.check(DiskCall::allocate, path_); !good) {
-      [[maybe_unused]] const auto part = fill(position, disk_.random_() % (length + 1));
+      [[maybe_unused]] const auto part = grow(disk_.random_() % (missing + 1));
       return good;
     }
-    return fill(position, length);
+    return grow(missing);
   }
 
   Result<void> truncate(std::uint64_t length) override {
@@ -162,6 +168,8 @@ class SimulatedFileSystem::OpenFile final : public io::File {
     inode_->truncate(length);
     return {};
   }
+
+  void begin_sync(std::uint64_t /*position*/, std::uint64_t /*length*/) override {}
 
   Result<void> sync() override {
     const std::lock_guard lock(disk_.mutex_);
@@ -186,12 +194,10 @@ class SimulatedFileSystem::OpenFile final : public io::File {
     return disk_.running(path_);
   }
 
-  Result<void> fill(std::uint64_t position, std::uint64_t length) {
-    const std::uint64_t grown =
-        position + length > inode_->size() ? position + length - inode_->size() : 0;
-    if (grown > disk_.room_) return fail(Errc::disk_full, "allocate " + path_);
-    disk_.room_ -= grown;
-    inode_->write(position, std::string(length, '\0'));
+  Result<void> grow(std::uint64_t bytes) {
+    if (bytes > disk_.room_) return fail(Errc::disk_full, "allocate " + path_);
+    disk_.room_ -= bytes;
+    inode_->truncate(inode_->size() + bytes);
     return {};
   }
 

@@ -138,44 +138,124 @@ TEST_CASE("partition log: reading past the end is an error, at the end it is not
   CHECK(log->read(Offset(1)).error().code == Errc::beyond_end);
 }
 
-TEST_CASE("partition log: the next segment is made slice by slice, each with a sync of its own") {
+TEST_CASE("partition log: zeros are written ahead of small batches, and of few of them") {
   SimulatedFileSystem disk(15);
   LogModel model(15);
-  int syncs = 0;
-  disk.set_fault([&syncs](DiskCall call, const std::string& path) -> std::optional<Errc> {
-    if (call == DiskCall::sync && path.ends_with("next.tmp")) ++syncs;
+  log::LogOptions options;
+  options.segment_bytes = 16u << 20;
+  auto log = PartitionLog::open(disk, "log", kIdentity, options).value();
+  std::size_t writes = 0;
+  disk.set_fault([&writes](DiskCall call, const std::string&) -> std::optional<Errc> {
+    if (call == DiskCall::write) ++writes;
     return {};
   });
-  const log::LogOptions options{.segment_bytes = 1u << 20};
-  auto log = PartitionLog::open(disk, "log", kIdentity, options).value();
-  const auto size_of_newest = [&disk] {
-    std::string newest;
-    const auto names = disk.list("log").value();
-    for (const auto& name : names) {
-      if (name.ends_with(".seg")) newest = "log/" + name;
+  constexpr std::size_t kAhead = 256u << 10;
+  SUBCASE("once for each 256 KiB, a start between or not") {
+    std::size_t batches = 0;
+    std::size_t bytes = log::kSegmentHeaderBytes;
+    while (bytes < 3 * kAhead - 10'000) {
+      ModelBatch batch = model.make_batch(1000);
+      bytes += log::align_batch(log::kBatchHeaderBytes + batch.draft().body.bytes.size());
+      append(*log, model, std::move(batch));
+      ++batches;
+      if (batches == 50) log = PartitionLog::open(disk, "log", kIdentity, options).value();
     }
-    return disk.open(newest, io::OpenMode::read).value()->size().value();
-  };
-  // Segments grow to the size asked for; from then on each is made in four slices of 256 KiB.
-  while (size_of_newest() < options.segment_bytes) append(*log, model, model.make_batch());
-  while (log->maintenance_due()) REQUIRE(log->maintain());
-  while (!log->maintenance_due()) append(*log, model, model.make_batch());
-  syncs = 0;
-  SUBCASE("before it is needed, when there is time") {
-    for (int slice = 1; log->maintenance_due(); ++slice) {
-      REQUIRE(log->maintain());
-      CHECK(syncs == slice);
+    CHECK(batches > 100);
+    CHECK(writes == batches + 3);
+  }
+  SUBCASE("never of large ones") {
+    std::size_t batches = 0;
+    while (batches < 3) {  // so few that the first segment, of 1 MiB, holds them
+      ModelBatch batch = model.make_batch(300'000);
+      const std::size_t bytes = batch.draft().body.bytes.size();
+      if (bytes < kAhead / 2 || bytes > 330'000) continue;
+      append(*log, model, std::move(batch));
+      ++batches;
     }
-    CHECK(syncs == 4);
+    CHECK(writes == 2 * batches);  // the body of each, then its header
   }
-  SUBCASE("what is missing of it by the append that needs it") {
-    REQUIRE(log->maintain());
-    const Offset before = log->end();
-    // The slice that is there, all that is missing, and the header that makes it a segment.
-    while (syncs < 3) append(*log, model, model.make_batch());
-    CHECK(log->end() > before);
-    CHECK(size_of_newest() == options.segment_bytes);
+  model.check_equal(*log);
+}
+
+TEST_CASE("partition log: a large batch, whose body is written first, is there or is not") {
+  std::size_t there = 0;
+  std::size_t torn = 0;
+  for (std::uint64_t seed = 1; seed <= 120; ++seed) {
+    CAPTURE(seed);
+    SimulatedFileSystem disk(seed);
+    LogModel model(seed);
+    auto log = open(disk);
+    append(*log, model, model.make_batch());
+    const auto make_large = [&] {
+      ModelBatch batch = model.make_batch(30'000);
+      while (batch.draft().body.bytes.size() < 150'000) batch = model.make_batch(30'000);
+      return batch;
+    };
+    ModelBatch large = make_large();
+    // The process ends in one of the calls that make a segment, write the body, write the header
+    // and sync, or after them.
+    disk.halt_after(1 + seed % 15);
+    const auto appended = log->append(large.draft());
+    const bool synced = appended && log->sync();
+    REQUIRE(synced == !disk.halted());
+    seed % 2 == 0 ? disk.cut_power() : disk.kill();
+    log = open(disk);
+    torn += log->torn_tail() ? 1 : 0;
+    const bool found = log->end() > model.end();
+    CHECK((found || !synced));
+    if (found) {
+      model.take(std::move(large));
+      ++there;
+    }
+    model.check_equal(*log);
+    append(*log, model, make_large());
+    model.check_equal(*log);
   }
+  CHECK(there > 5);
+  CHECK(torn > 5);
+}
+
+TEST_CASE("partition log: a large batch of which a write fails leaves nothing behind") {
+  for (std::uint64_t failing = 1; failing <= 3; ++failing) {
+    CAPTURE(failing);
+    SimulatedFileSystem disk(failing);
+    LogModel model(failing);
+    auto log = open(disk);
+    append(*log, model, model.make_batch());
+    const auto make_large = [&] {
+      ModelBatch batch = model.make_batch(30'000);
+      while (batch.draft().body.bytes.size() < 150'000) batch = model.make_batch(30'000);
+      return batch;
+    };
+    std::uint64_t writes = 0;  // of the segment's header, the body, the batch's header
+    disk.set_fault([&](DiskCall call, const std::string&) -> std::optional<Errc> {
+      const bool fails = call == DiskCall::write && ++writes == failing;
+      return fails ? std::optional(Errc::disk_full) : std::nullopt;
+    });
+    const auto appended = log->append(make_large().draft());
+    REQUIRE_FALSE(appended.has_value());
+    CHECK(appended.error().code == Errc::disk_full);
+    disk.kill();
+    log = open(disk);
+    CHECK_FALSE(log->torn_tail());
+    append(*log, model, make_large());
+    model.check_equal(*log);
+  }
+}
+
+TEST_CASE("partition log: when zeros cannot be written ahead nothing changes") {
+  SimulatedFileSystem disk(16);
+  LogModel model(16);
+  const auto log = open(disk);
+  int failures = 1;
+  disk.set_fault([&failures](DiskCall call, const std::string&) -> std::optional<Errc> {
+    if (call != DiskCall::write || failures == 0) return {};
+    --failures;
+    return Errc::disk_full;
+  });
+  CHECK(log->append(model.make_batch().draft()).error().code == Errc::disk_full);
+  CHECK(failures == 0);
+  for (int i = 0; i < 10; ++i) append(*log, model, model.make_batch());
   model.check_equal(*log);
 }
 

@@ -107,12 +107,7 @@ class ReplicaLog {
     }
     return found;
   }
-  /// All there is but what is made ahead.
-  [[nodiscard]] SimulatedFileSystem::Image image() const {
-    auto image = disk.image();
-    image.erase("log/" + std::string(log::kNextSegmentName));
-    return image;
-  }
+  [[nodiscard]] SimulatedFileSystem::Image image() const { return disk.image(); }
 
   log::PartitionLog& operator*() { return *log_; }
   log::PartitionLog* operator->() { return log_.get(); }

@@ -174,7 +174,7 @@ TEST_CASE("clean shutdown: one that cannot write its witness ends all the same a
 
 TEST_CASE("clean shutdown: a full disk with no room in the segment does not hold it up") {
   Written store;
-  store.environment.disk.set_room(0);  // so that no segment is made ahead, either
+  store.environment.disk.set_room(0);
   // To the end of the segment: the witness would need another one.
   const std::uint64_t left = log::kSegmentBytesMin - store.batches.back().end();
   store.write(

@@ -2,13 +2,16 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <future>
 #include <map>
 #include <memory>
 #include <thread>
+#include <utility>
 
+#include "tests/engine/store/simulated_store.h"
 #include "tests/support/simulated_file_system.h"
 #include "tests/support/test_store.h"
 
@@ -388,4 +391,56 @@ TEST_CASE("partition: a question about a time does not wait for a decision that 
   const auto later = commit(partition, write_to("a-1", {"3"}));
   REQUIRE(later);
   CHECK(partition.end_at(later->time).value() == Offset(2));  // hangs if it waits
+}
+
+TEST_CASE(
+    "partition: a large batch is written before the one before it is answered, a small one not") {
+  for (const bool large : {true, false}) {
+    CAPTURE(large);
+    const std::string data(large ? 300'000 : 100'000, 'b');
+    int before = 0;
+    int after = 0;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+      SimulatedStore store(seed);
+      REQUIRE(store.open());
+      SimulatedFileSystem& disk = store.environment.disk;
+      const auto written = [&] {
+        const auto image = disk.image();
+        return std::ranges::any_of(
+            image, [&](const auto& file) { return file.second.find(data) != std::string::npos; });
+      };
+      // While the first batch, which is full, is being written the second comes.
+      bool came = false;
+      bool staged = false;
+      bool staged_in_time = false;
+      disk.set_fault([&](DiskCall call, const std::string&) -> std::optional<Errc> {
+        if (call != DiskCall::write || std::exchange(came, true)) return std::nullopt;
+        store.partition().execute(
+            std::nullopt,
+            [&](const Staging&) -> Result<Commit> {
+              staged = true;
+              return write_to("b-1", {data});
+            },
+            [](const Result<CommitOutcome>& outcome) { REQUIRE(outcome); });
+        staged_in_time = staged;
+        return std::nullopt;
+      });
+      bool answered = false;
+      store.partition().execute(
+          std::nullopt,
+          [](const Staging&) -> Result<Commit> {
+            return write_to("a-1", {std::string(600'000, 'a'), std::string(600'000, 'a')});
+          },
+          [&](const Result<CommitOutcome>& outcome) {
+            REQUIRE(outcome);
+            answered = true;
+            if (staged_in_time) ++(written() ? before : after);
+          });
+      CHECK(answered);
+      CHECK(written());
+      disk.set_fault({});
+    }
+    CHECK(before > 5);
+    CHECK((large ? after == 0 : after > 5));
+  }
 }

@@ -47,7 +47,9 @@ class ShortFile final : public io::File {
   }
   Result<void> write_at(std::uint64_t, std::string_view) override { return {}; }
   Result<void> write_zeros(std::uint64_t, std::uint64_t) override { return {}; }
+  Result<void> allocate(std::uint64_t) override { return {}; }
   Result<void> truncate(std::uint64_t) override { return {}; }
+  void begin_sync(std::uint64_t, std::uint64_t) override {}
   Result<void> sync() override { return {}; }
   Result<std::string_view> view() override { return std::string_view(); }
 };
