@@ -133,7 +133,7 @@ void PartitionReplica::on_message(const Member& from, std::string message, std::
       if (append == nullptr || !append->batches.empty()) return;
       append->batches = std::move(batches);
     }
-    self.replica_->on_message(from, *decoded, self.now());
+    self.replica_->on_message(from, *std::move(decoded), self.now());
   });
 }
 

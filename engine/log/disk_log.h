@@ -6,7 +6,9 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/log/log_writer.h"
@@ -38,7 +40,12 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Result<void> sync() override;
   void publish(BatchNo through) override;
 
-  [[nodiscard]] Result<void> append_batches(std::string_view batches) override;
+  using PartitionLog::append_batches;
+  [[nodiscard]] Result<Incoming> verify_batches(std::string batches,
+                                                const IncomingBatches* before) const override {
+    return writer_->verify_batches(std::move(batches), before);
+  }
+  [[nodiscard]] Result<void> append_batches(std::span<const Incoming> batches) override;
   [[nodiscard]] Result<void> cut(BatchNo to) override;
   [[nodiscard]] LogPoint appended() const override { return writer_->point(); }
   [[nodiscard]] BatchNo published() const override { return publishing_.next_batch; }

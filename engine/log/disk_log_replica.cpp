@@ -13,7 +13,12 @@
 
 namespace keelson::log {
 
-Result<void> DiskLog::append_batches(std::string_view batches) {
+Result<void> PartitionLog::append_batches(std::string_view batches) {
+  KEELSON_TRY_ASSIGN(const Incoming verified, verify_batches(std::string(batches), nullptr));
+  return append_batches(std::span(&verified, 1));
+}
+
+Result<void> DiskLog::append_batches(std::span<const Incoming> batches) {
   seal_overdue();
   return writer_->append_batches(batches);
 }

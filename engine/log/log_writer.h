@@ -8,9 +8,9 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "engine/base/result.h"
+#include "engine/log/incoming_batches.h"
 #include "engine/log/log_state.h"
 #include "engine/log/partition_log.h"
 #include "engine/log/segment.h"
@@ -57,7 +57,9 @@ class LogWriter {
   /// As `PartitionLog` says.
   [[nodiscard]] Result<BatchNo> append(const BatchDraft& draft);
   [[nodiscard]] Result<void> sync();
-  [[nodiscard]] Result<void> append_batches(std::string_view batches);
+  [[nodiscard]] Result<Incoming> verify_batches(std::string batches,
+                                                const IncomingBatches* before) const;
+  [[nodiscard]] Result<void> append_batches(std::span<const Incoming> batches);
   /// @param to  not before the floor.
   [[nodiscard]] Result<void> cut(BatchNo to);
   [[nodiscard]] const LogPoint& point() const { return state_.point; }
@@ -69,19 +71,6 @@ class LogWriter {
   [[nodiscard]] std::uint64_t cuts() const { return cuts_.load(std::memory_order_acquire); }
 
  private:
-  /// Batches of another replica that are written at once, into one segment.
-  struct Run {
-    std::string_view bytes;
-    std::uint64_t entries = 0;
-    LogState after;
-    std::uint64_t roll_for = 0;  ///< bytes of the first batch when it needs a new segment
-    bool sync_before = false;    ///< one of them knows what is before to be durable
-  };
-  struct Plan {
-    std::vector<Run> runs;
-    std::size_t syncs = 0;  ///< runs to be synced before
-  };
-
   [[nodiscard]] BatchHeader lay_out(const BatchDraft& draft);
   [[nodiscard]] LogState complete(BatchHeader& header, std::span<const Hash> leaves);
   [[nodiscard]] Result<void> make_room(std::uint64_t bytes, std::uint64_t entries);
@@ -98,8 +87,9 @@ class LogWriter {
   // In log_writer_replica.cpp.
   [[nodiscard]] Result<void> tidy();
   [[nodiscard]] bool has_needless_segment() const;
-  [[nodiscard]] Result<Plan> plan(std::string_view batches) const;
-  [[nodiscard]] Result<void> write_runs(const Plan& plan, bool marked);
+  [[nodiscard]] Result<void> verify(IncomingBatches& batches) const;
+  [[nodiscard]] Result<void> write_batches(std::span<const Incoming> batches);
+  [[nodiscard]] Result<void> write_runs(std::span<const Incoming> batches, bool marked);
   [[nodiscard]] Result<void> mark(BatchNo end);
   [[nodiscard]] Result<void> unmark();
   [[nodiscard]] Result<void> go_back(BatchNo to);

@@ -6,6 +6,7 @@
 // in a log without a mark, whoever made the batch.
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "engine/base/check.h"
 #include "engine/log/log_writer.h"
@@ -21,6 +22,20 @@ namespace {
 /// More syncs than this between the batches of one call cost more than a mark, which takes three
 /// of its own.
 constexpr std::size_t kSyncsMax = 3;
+
+/// How many syncs make true what the batches say of each other. All before `durable` is durable.
+std::size_t syncs_between(std::span<const Incoming> batches, BatchNo durable) {
+  std::size_t syncs = 0;
+  for (const Incoming& one : batches) {
+    for (const IncomingBatches::Run& run : one->runs) {
+      const bool rolls = run.roll_for != 0;
+      const bool sync = !rolls && run.claims > durable;
+      if (sync) ++syncs;
+      if (rolls || sync) durable = run.first;
+    }
+  }
+  return syncs;
+}
 
 }  // namespace
 
@@ -44,15 +59,89 @@ bool LogWriter::has_needless_segment() const {
                              : first > floor_;
 }
 
-Result<void> LogWriter::append_batches(std::string_view batches) {
+Result<Incoming> LogWriter::verify_batches(std::string batches,
+                                           const IncomingBatches* before) const {
+  auto verified = std::make_shared<IncomingBatches>();
+  verified->bytes = std::move(batches);
+  // What is appended is made durable before anything of it is written.
+  verified->before =
+      before != nullptr ? before->after : LogPlace{state_, fill_, state_.point.next_batch};
+  KEELSON_TRY(verify(*verified));
+  return verified;
+}
+
+/// Verifies the bytes of `batches` and says how they are written. Reads nothing of the writer that
+/// changes.
+Result<void> LogWriter::verify(IncomingBatches& batches) const {
+  const std::string_view bytes = batches.bytes;
+  BatchScan scan(bytes, batches.before.state, seed_, 0);
+  SegmentFill fill = batches.before.fill;
+  BatchNo durable = batches.before.durable;
+  std::size_t run_begin = 0;
+  const auto end_run = [&] {
+    if (batches.runs.empty()) return;
+    IncomingBatches::Run& run = batches.runs.back();
+    run.bytes = bytes.substr(run_begin, scan.position() - run_begin);
+    run.after = scan.state();
+    run_begin = scan.position();
+  };
+  while (scan.position() < bytes.size()) {
+    KEELSON_TRY_ASSIGN(const FoundBatch found, scan.look());
+    if (found != FoundBatch::whole) {
+      return fail(Errc::corruption, "batch " + std::to_string(scan.state().point.next_batch.value) +
+                                        " at byte " + std::to_string(scan.position()) +
+                                        " of what was sent fails its checksum");
+    }
+    const BatchHeader& header = scan.batch().header;
+    const std::uint64_t padded = header.padded_bytes();
+    const std::uint64_t entries = std::uint64_t{header.event_count} + header.commit_count;
+    const bool rolls = !fill.takes(padded, entries);
+    const bool claims_more = header.durable_batches > durable;
+    if (batches.runs.empty() || rolls || claims_more) {
+      end_run();
+      batches.runs.emplace_back().first = header.batch_no;
+    }
+    IncomingBatches::Run& run = batches.runs.back();
+    if (rolls) fill = fill.next(options_.segment_bytes, padded);
+    if (rolls) run.roll_for = padded;
+    if (rolls || claims_more) durable = header.batch_no;
+    run.claims = std::max(run.claims, header.durable_batches);
+    run.entries += entries;
+    fill.add(padded, entries);
+    KEELSON_TRY(scan.take());
+  }
+  end_run();
+  batches.after = {std::move(scan.state()), fill, durable};
+  return {};
+}
+
+Result<void> LogWriter::append_batches(std::span<const Incoming> batches) {
   KEELSON_TRY(tidy());
-  KEELSON_TRY_ASSIGN(const Plan plan, this->plan(batches));
-  if (plan.runs.empty()) return {};
+  if (batches.empty()) return {};
+  if (batches.front()->before.state.point != state_.point) {
+    return fail(Errc::corruption,
+                "what was verified follows batch " +
+                    std::to_string(batches.front()->before.state.point.next_batch.value) +
+                    ", and the log ends with " + std::to_string(state_.point.next_batch.value));
+  }
+  if (batches.front()->before.fill == fill_) return write_batches(batches);
+  // A segment that was made in vain has been removed since: they go elsewhere.
+  std::vector<Incoming> anew;
+  for (const Incoming& one : batches) {
+    KEELSON_TRY_ASSIGN(Incoming verified,
+                       verify_batches(one->bytes, anew.empty() ? nullptr : anew.back().get()));
+    anew.push_back(std::move(verified));
+  }
+  return write_batches(anew);
+}
+
+Result<void> LogWriter::write_batches(std::span<const Incoming> batches) {
   const BatchNo before = state_.point.next_batch;
+  if (batches.back()->after.state.point.next_batch == before) return {};
   if (durable_batches_ != before) KEELSON_TRY(sync());
-  const bool marked = plan.syncs > kSyncsMax;
+  const bool marked = syncs_between(batches, before) > kSyncsMax;
   if (marked) KEELSON_TRY(mark(before));
-  auto written = write_runs(plan, marked);
+  auto written = write_runs(batches, marked);
   if (written && marked) written = unmark();
   if (written || failed_) return written;
   if (!marked) {
@@ -70,58 +159,24 @@ Result<void> LogWriter::append_batches(std::string_view batches) {
   return failed_ ? std::unexpected(*failed_) : written;
 }
 
-/// Verifies `batches` and says how they are written. Changes nothing.
-Result<LogWriter::Plan> LogWriter::plan(std::string_view batches) const {
-  Plan plan;
-  BatchScan scan(batches, state_, seed_, 0);
-  SegmentFill fill = fill_;
-  BatchNo durable = state_.point.next_batch;
-  std::size_t run_begin = 0;
-  const auto end_run = [&] {
-    if (plan.runs.empty()) return;
-    Run& run = plan.runs.back();
-    run.bytes = batches.substr(run_begin, scan.position() - run_begin);
-    run.after = scan.state();
-    run_begin = scan.position();
-  };
-  while (scan.position() < batches.size()) {
-    KEELSON_TRY_ASSIGN(const FoundBatch found, scan.look());
-    if (found != FoundBatch::whole) {
-      return fail(Errc::corruption, "batch " + std::to_string(scan.state().point.next_batch.value) +
-                                        " at byte " + std::to_string(scan.position()) +
-                                        " of what was sent fails its checksum");
-    }
-    const BatchHeader& header = scan.batch().header;
-    const std::uint64_t bytes = header.padded_bytes();
-    const std::uint64_t entries = std::uint64_t{header.event_count} + header.commit_count;
-    const bool rolls = !fill.takes(bytes, entries);
-    const bool syncs = !rolls && header.durable_batches > durable;
-    if (plan.runs.empty() || rolls || syncs) {
-      end_run();
-      plan.runs.emplace_back();
-    }
-    if (rolls) fill = fill.next(options_.segment_bytes, bytes);
-    if (rolls) plan.runs.back().roll_for = bytes;
-    if (syncs) plan.runs.back().sync_before = true;
-    if (syncs) ++plan.syncs;
-    if (rolls || syncs) durable = header.batch_no;
-    fill.add(bytes, entries);
-    plan.runs.back().entries += entries;
-    KEELSON_TRY(scan.take());
-  }
-  end_run();
-  return plan;
-}
-
 /// @param marked  a crash removes all of them, so nothing is synced on the way.
-Result<void> LogWriter::write_runs(const Plan& plan, bool marked) {
-  for (const Run& run : plan.runs) {
-    if (run.sync_before && !marked) KEELSON_TRY(sync());
-    if (run.roll_for != 0) KEELSON_TRY(roll(run.roll_for));
-    KEELSON_TRY(zero_ahead(run.bytes.size()));
-    KEELSON_TRY(write(run.bytes, 0, run.bytes.size()));
-    fill_.add(run.bytes.size(), run.entries);
-    accept(run.after);
+Result<void> LogWriter::write_runs(std::span<const Incoming> batches, bool marked) {
+  for (const Incoming& one : batches) {
+    for (const IncomingBatches::Run& run : one->runs) {
+      if (run.roll_for != 0) {
+        KEELSON_TRY(roll(run.roll_for));
+      } else if (!marked && run.claims > durable_batches_) {
+        KEELSON_TRY(sync());
+      }
+      KEELSON_TRY(zero_ahead(run.bytes.size()));
+      KEELSON_TRY(write(run.bytes, 0, run.bytes.size()));
+      // The disk need not wait until all of it is there.
+      if (run.bytes.size() >= kLargeWriteBytes) {
+        file_->file->begin_sync(fill_.position, run.bytes.size());
+      }
+      fill_.add(run.bytes.size(), run.entries);
+      accept(run.after);
+    }
   }
   return sync();
 }

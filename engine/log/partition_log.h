@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,9 @@
 namespace keelson::log {
 
 class OpenSegments;
+struct IncomingBatches;
+/// Batches of another replica that have been verified: see `PartitionLog::verify_batches`.
+using Incoming = std::shared_ptr<const IncomingBatches>;
 
 /// What becomes of the batches that opening finds in the segments that are not sealed.
 enum class FoundTail {
@@ -129,15 +133,23 @@ class PartitionLog {
   virtual void publish(BatchNo through) = 0;
 
   // --- writer of a replica: batches that another node has made ---
-  /// Appends whole batches as `read_batches` of another replica gave them, after verifying all of
-  /// each: that it follows, its checksums, its frames and its Merkle root. Where each lies is a
-  /// function of the batches before it alone, so that replicas have equal files. Durable on
-  /// return, each or none: a crash before leaves none of them, or some from the first on.
+  /// Verifies all of each of these whole batches, as `read_batches` of another replica gave them:
+  /// that it follows, its checksums, its frames and its Merkle root.
+  /// @param before  what they follow; it may be being appended meanwhile. nullptr: what has been
+  ///                appended; then while the writer rests.
   /// @error corruption, unsupported_format  they are not what a replica of this log has: context
-  ///                                        names the first that is not. Nothing has been appended.
-  /// @error disk_full, io_error             as `append`; some from the first on may be there, and
-  ///                                        durable: `appended` tells.
-  [[nodiscard]] virtual Result<void> append_batches(std::string_view batches) = 0;
+  ///                                        names the first that is not.
+  [[nodiscard]] virtual Result<Incoming> verify_batches(std::string batches,
+                                                        const IncomingBatches* before) const = 0;
+  /// Appends what was verified, in order; the first of it follows what has been appended. Where
+  /// each batch lies is a function of the batches before it alone, so that replicas have equal
+  /// files. Durable on return, each or none: a crash before leaves none of them, or some from the
+  /// first on.
+  /// @error disk_full, io_error  as `append`; some from the first on may be there, and durable:
+  ///                             `appended` tells.
+  [[nodiscard]] virtual Result<void> append_batches(std::span<const Incoming> batches) = 0;
+  /// Both. When they are not verified nothing has been appended.
+  [[nodiscard]] Result<void> append_batches(std::string_view batches);
   /// Removes all batches from `to` on, which are not published. Durable on return. Crash: all of
   /// them are there, or none. While nothing is being published.
   /// @error io_error, disk_full  they are there or not, as `appended` tells. What is left of the

@@ -15,6 +15,7 @@ struct SegmentFill {
   std::uint64_t capacity = 0;                    ///< bytes of the file
   std::uint64_t position = kSegmentHeaderBytes;  ///< where the next batch goes
   std::uint64_t entries = 0;                     ///< events and commits
+  bool operator==(const SegmentFill&) const = default;
 
   /// A segment holds no more of them than if they were not compressed, so that the memory of its
   /// index is bounded by its size in any case.

@@ -329,9 +329,9 @@ void Replica::on_tick(Moment now) {
   }
 }
 
-void Replica::on_message(const Member& from, const Message& message, Moment now) {
+void Replica::on_message(const Member& from, Message message, Moment now) {
   if (halted_) return;
-  std::visit([&](const auto& content) { on(from, content, now); }, message);
+  std::visit([&](auto& content) { on(from, std::move(content), now); }, message);
 }
 
 }  // namespace keelson::replication

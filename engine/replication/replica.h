@@ -123,7 +123,7 @@ class Replica {
   // --- inputs ---
   /// To be called every few milliseconds.
   void on_tick(Moment now);
-  void on_message(const Member& from, const Message& message, Moment now);
+  void on_message(const Member& from, Message message, Moment now);
   /// Nothing sent on an older connection arrives any more.
   void on_connected(const Member& peer, Moment now);
   void on_disconnected(const Member& peer, Moment now);
@@ -239,7 +239,7 @@ class Replica {
   void acknowledge(const Following& following);
   void publish_known(Following& following);
   void on(const Member& from, const Matched& matched, Moment now);
-  void on(const Member& from, const Append& append, Moment now);
+  void on(const Member& from, Append append, Moment now);
 
   // replica_lead.cpp: feeding followers, and committing.
   void lead(Epoch epoch, Moment now);

@@ -63,7 +63,7 @@ void Replica::on(const Member& from, const Matched& matched, Moment now) {
   acknowledge(*following);
 }
 
-void Replica::on(const Member& from, const Append& append, Moment now) {
+void Replica::on(const Member& from, Append append, Moment now) {
   if (!admit(from, append.epoch, now)) return;
   if (!std::holds_alternative<Following>(state_)) return;
   hear(from, now);
@@ -93,7 +93,7 @@ void Replica::on(const Member& from, const Append& append, Moment now) {
   if (append.batches.empty()) return acknowledge(following);
   if (append.first < following.expected) return;
   following.expected = append.end;
-  ask_log_to_append(append.end, append.batches);
+  ask_log_to_append(append.end, std::move(append.batches));
 }
 
 }  // namespace keelson::replication

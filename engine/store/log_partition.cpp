@@ -324,8 +324,15 @@ void LogPartition::close(Task done) {
 }
 
 void LogPartition::when_idle(Task done) {
-  writer_->post(
-      [upkeep = upkeep_, done = std::move(done)]() mutable { upkeep->when_idle(std::move(done)); });
+  strand_->dispatch([self = shared_from_this(), done = std::move(done)]() mutable {
+    Task others = [writer = self->writer_, upkeep = self->upkeep_,
+                   done = std::move(done)]() mutable {
+      writer->post([upkeep = std::move(upkeep), done = std::move(done)]() mutable {
+        upkeep->when_idle(std::move(done));
+      });
+    };
+    self->verifier_ ? self->verifier_->post(std::move(others)) : others();
+  });
 }
 
 void LogPartition::maybe_closed() {

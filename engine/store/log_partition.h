@@ -33,6 +33,8 @@ struct LogPartitionOptions {
   std::uint32_t batch_bytes_max = 1u << 20;
   MaintenanceHealth::Changed on_maintenance_change{};
   bool replica = false;  ///< one of several: see `LogPartition::open_replica`
+  /// From so much on it is worth another thread to verify what a leader sends.
+  std::size_t verify_ahead_bytes = 256u << 10;
 };
 
 /// Owns a `PartitionLog` and the staged difference to it.
@@ -143,8 +145,9 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   /// What a follower is to do to its log, in order.
   struct FollowerWork {
     std::uint64_t operation = 0;
-    std::string batches;            ///< to be appended …
-    std::optional<BatchNo> cut_to;  ///< … unless this is set
+    std::string batches;                      ///< to be appended …
+    std::optional<BatchNo> cut_to;            ///< … unless this is set
+    Result<log::Incoming> verified{nullptr};  ///< the batches, once they are
   };
 
   LogPartition(Environment environment, std::unique_ptr<log::PartitionLog> log,
@@ -175,6 +178,10 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   void on_appended(std::uint64_t term, const log::LogPoint& appended, bool staged);
   void stop_writer();
   void follow();
+  [[nodiscard]] std::vector<FollowerWork> take_work();
+  void give_writer(std::vector<FollowerWork> work);
+  void verify_ahead();
+  void on_verified(std::uint64_t pass, Result<log::Incoming> verified);
   void on_followed(const std::vector<FollowerWork>& work, const Result<void>& result,
                    const log::LogPoint& appended);
 
@@ -187,6 +194,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   [[nodiscard]] Result<BatchNo> write_witness(TimeUs now);
   void write_epoch_start(std::uint64_t term, log::BatchDraft draft);
   [[nodiscard]] Result<void> follow(std::vector<FollowerWork>& work);
+  [[nodiscard]] Result<void> append_followed(std::vector<FollowerWork>& work);
 
   Environment environment_;
   LogPartitionOptions options_;
@@ -214,9 +222,14 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   std::uint64_t term_ = 0;             ///< counts the times that this node has stopped leading
   log::LogPoint appended_;
   std::deque<BatchNo> uncommitted_;  ///< numbers of the staged batches that have been appended
-  std::deque<FollowerWork> follower_work_;
-  bool following_ = false;  ///< the worker is at it
-  bool cutting_ = false;    ///< at a cut, beside which nothing may be published
+  std::deque<FollowerWork> follower_work_;  ///< what the worker has not been given
+  std::size_t verified_ = 0;                ///< how many at the front of it are verified
+  bool verifying_ = false;                  ///< the verifier is at the next
+  std::uint64_t verifying_pass_ = 0;        ///< counts failures: what was verified before is void
+  log::Incoming last_verified_;             ///< what it follows; null: what is appended
+  std::shared_ptr<Strand> verifier_;        ///< a worker, made when there is much to verify
+  bool following_ = false;                  ///< the worker is at it
+  bool cutting_ = false;                    ///< at a cut, beside which nothing may be published
   std::optional<BatchNo> publish_later_;
   bool readable_later_ = false;  ///< when that has been published
   // Of a replica, read from any thread.

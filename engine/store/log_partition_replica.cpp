@@ -5,6 +5,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/clock.h"
+#include "engine/log/incoming_batches.h"
 #include "engine/store/log_partition.h"
 
 namespace keelson {
@@ -226,22 +227,44 @@ void LogPartition::cut(std::uint64_t operation, BatchNo to) {
   follow();
 }
 
-/// Gives the worker a cut, or as many batches as have come meanwhile: they are synced together.
+/// While the worker writes what has been verified, the verifier hashes what comes next: both take a
+/// processor about as long. What is little goes to the worker as it is: it is there sooner.
 void LogPartition::follow() {
-  if (following_ || follower_work_.empty()) return;
-  following_ = true;
-  cutting_ = follower_work_.front().cut_to.has_value();
+  if (!following_) give_writer(take_work());
+  verify_ahead();
+}
+
+/// A cut, or as many batches as have come meanwhile: they are synced together. Nothing when there
+/// is something to be verified first.
+std::vector<LogPartition::FollowerWork> LogPartition::take_work() {
   std::vector<FollowerWork> work;
-  std::size_t bytes = 0;
-  while (!follower_work_.empty()) {
-    FollowerWork& next = follower_work_.front();
-    bytes += next.batches.size();
-    if (!work.empty() && (next.cut_to || bytes > kFollowBytesMax)) break;
-    const bool alone = next.cut_to.has_value();
-    work.push_back(std::move(next));
+  const auto take = [&] {
+    work.push_back(std::move(follower_work_.front()));
     follower_work_.pop_front();
-    if (alone) break;
+  };
+  if (verified_ > 0) {
+    for (std::size_t bytes = 0; verified_ > 0; --verified_) {
+      const auto& verified = follower_work_.front().verified;
+      if (verified) bytes += (*verified)->bytes.size();
+      if (!work.empty() && (!verified || bytes > kFollowBytesMax)) break;
+      take();
+    }
+  } else if (!verifying_ && !follower_work_.empty()) {
+    const auto cut = std::ranges::find_if(
+        follower_work_, [](const FollowerWork& one) { return one.cut_to.has_value(); });
+    std::size_t bytes = 0;
+    for (auto one = follower_work_.begin(); one != cut; ++one) bytes += one->batches.size();
+    if (bytes >= options_.verify_ahead_bytes) return work;
+    const auto count = std::max<std::ptrdiff_t>(1, cut - follower_work_.begin());
+    for (std::ptrdiff_t i = 0; i < count; ++i) take();
   }
+  return work;
+}
+
+void LogPartition::give_writer(std::vector<FollowerWork> work) {
+  if (work.empty()) return;
+  following_ = true;
+  cutting_ = work.front().cut_to.has_value();
   writer_->post([self = shared_from_this(), work = std::move(work)]() mutable {
     auto result = self->follow(work);
     self->strand_->dispatch(
@@ -250,18 +273,54 @@ void LogPartition::follow() {
   });
 }
 
-Result<void> LogPartition::follow(std::vector<FollowerWork>& work) {
-  Result<void> result;
-  if (work.front().cut_to) {
-    result = log_->cut(*work.front().cut_to);
-  } else {
-    std::string batches = std::move(work.front().batches);
-    for (std::size_t i = 1; i < work.size(); ++i) batches += work[i].batches;
-    result = log_->append_batches(batches);
+void LogPartition::verify_ahead() {
+  if (verifying_ || verified_ == follower_work_.size()) return;
+  if (following_ && last_verified_ == nullptr) return;  // it is not known yet what comes before
+  if (verified_ > 0 && !follower_work_[verified_ - 1].verified) return;
+  FollowerWork& next = follower_work_[verified_];
+  if (next.cut_to) return;
+  if (verifier_ == nullptr) {
+    verifier_ = environment_.scheduler.make_worker("verify-" + std::to_string(id().value));
   }
+  verifying_ = true;
+  verifier_->post([self = shared_from_this(), pass = verifying_pass_,
+                   batches = std::move(next.batches), before = last_verified_]() mutable {
+    auto verified = self->log_->verify_batches(std::move(batches), before.get());
+    self->strand_->dispatch([self, pass, verified = std::move(verified)]() mutable {
+      self->on_verified(pass, std::move(verified));
+    });
+  });
+}
+
+void LogPartition::on_verified(std::uint64_t pass, Result<log::Incoming> verified) {
+  verifying_ = false;
+  if (pass == verifying_pass_) {
+    if (verified) last_verified_ = *verified;
+    follower_work_[verified_++].verified = std::move(verified);
+  }
+  if (replication_ != nullptr) follow();
+}
+
+Result<void> LogPartition::follow(std::vector<FollowerWork>& work) {
+  const auto& cut_to = work.front().cut_to;
+  auto result = cut_to ? log_->cut(*cut_to) : append_followed(work);
   // It may have been a sync that failed; and what is left must be durable before it counts.
   if (!result) KEELSON_TRY(make_durable());
   return result;
+}
+
+Result<void> LogPartition::append_followed(std::vector<FollowerWork>& work) {
+  std::vector<log::Incoming> batches;
+  for (FollowerWork& one : work) {
+    KEELSON_TRY_ASSIGN(log::Incoming verified, one.verified);
+    if (verified == nullptr) {
+      KEELSON_TRY_ASSIGN(verified,
+                         log_->verify_batches(std::move(one.batches),
+                                              batches.empty() ? nullptr : batches.back().get()));
+    }
+    batches.push_back(std::move(verified));
+  }
+  return log_->append_batches(batches);
 }
 
 void LogPartition::on_followed(const std::vector<FollowerWork>& work, const Result<void>& result,
@@ -270,7 +329,13 @@ void LogPartition::on_followed(const std::vector<FollowerWork>& work, const Resu
   appended_ = appended;
   if (const auto end = std::exchange(publish_later_, std::nullopt)) publish(*end);
   if (std::exchange(readable_later_, false)) set_readable();
-  if (!result) follower_work_.clear();
+  if (!result) {
+    follower_work_.clear();
+    verified_ = 0;
+    ++verifying_pass_;
+  }
+  // What comes next follows what is appended, unless something that is verified waits.
+  if (verified_ == 0 && (!verifying_ || !result)) last_verified_ = nullptr;
   if (replication_ == nullptr) return;
   if (!result) return replication_->on_log_failed(work.front().operation, result.error());
   for (const FollowerWork& one : work) replication_->on_log_done(one.operation);

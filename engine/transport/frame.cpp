@@ -109,6 +109,7 @@ Result<void> FrameParser::read_header() {
   if (region_length_ != 0 && frame_.kind != FrameKind::file) {
     return fail(Errc::corruption, "a region in a frame that has none");
   }
+  frame_.region.reserve(region_length_);
   return {};
 }
 

@@ -76,7 +76,9 @@ Result<void> RealNode::open(replication::Coordinator& coordinator) {
                                       std::to_string(published_ever.value) + " is lost from " +
                                       std::to_string(log->appended().next_batch.value) + " on");
   }
-  partition = LogPartition::open_replica(environment, std::move(log), {},
+  LogPartitionOptions of_partition;
+  of_partition.verify_ahead_bytes = 2u << 10;  // there is little here
+  partition = LogPartition::open_replica(environment, std::move(log), of_partition,
                                          scheduler_->make_worker("maintain"));
   cluster::PartitionReplica::Options of;
   of.self = self;

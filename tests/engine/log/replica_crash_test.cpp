@@ -246,12 +246,31 @@ class Follower {
         bytes += batches[end++];
       }
       most_ = end;
-      KEELSON_TRY(log->append_batches(bytes));
+      KEELSON_TRY(append(std::move(bytes)));
       REQUIRE(log.end().value == end);
       REQUIRE_FALSE(log.disk.image().contains("log/tail.cut"));
       least_ = end;
     }
     return {};
+  }
+
+  /// As one that comes, or as several of which each is verified before the one before is written.
+  Result<void> append(std::string bytes) {
+    if (log.end().value % 2 == 0) return log->append_batches(std::move(bytes));
+    std::vector<log::Incoming> verified;
+    for (std::string_view rest = bytes; !rest.empty();) {
+      std::string piece;
+      for (std::uint64_t i = 0; i <= verified.size() && !rest.empty(); ++i) {
+        const std::string_view batch = log::batch_bytes(rest);
+        piece += batch;
+        rest.remove_prefix(batch.size());
+      }
+      KEELSON_TRY_ASSIGN(log::Incoming next,
+                         log->verify_batches(std::move(piece),
+                                             verified.empty() ? nullptr : verified.back().get()));
+      verified.push_back(std::move(next));
+    }
+    return log->append_batches(verified);
   }
 
   const Story& story_;

@@ -3,8 +3,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "engine/io/posix_file_system.h"
+#include "engine/log/incoming_batches.h"
 #include "engine/log/log_inspector.h"
 #include "engine/log/log_verifier.h"
 #include "tests/engine/log/replica_logs.h"
@@ -345,6 +349,91 @@ TEST_CASE("replica log: segments grow as they do without a cut") {
   while (leader.segments().size() < 5) leader.append(model, 40'000, false);
   feed(leader, follower, leader.end().value, 1u << 20);
   CHECK((leader.image() == follower.image()));
+}
+
+TEST_CASE("replica log: batches that were verified ahead, in any pieces, make the same files") {
+  ReplicaLog leader(1);
+  LogModel model(3);
+  leader.open();
+  while (leader.segments().size() < 12) lead(leader, model, 100);
+  const Batches batches = leader.batches();
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    CAPTURE(seed);
+    LogModel random(seed);
+    ReplicaLog follower(seed);
+    follower.open();
+    std::vector<log::Incoming> ahead;
+    log::Incoming last;  // nullptr: nothing but what is appended
+    for (std::size_t sent = 0; follower.end() < leader.end();) {
+      if (sent < batches.size() && (ahead.empty() || random.random(2) == 0)) {
+        const std::size_t end = std::min(batches.size(), sent + 1 + random.random(30));
+        auto verified = follower->verify_batches(joined(batches, sent, end), last.get());
+        REQUIRE(verified.has_value());
+        ahead.push_back(last = *std::move(verified));
+        sent = end;
+        continue;
+      }
+      const std::size_t count = 1 + random.random(ahead.size());
+      const auto written = std::span(ahead).first(count);
+      REQUIRE(follower->append_batches(written));
+      ahead.erase(ahead.begin(), ahead.begin() + static_cast<std::ptrdiff_t>(count));
+      if (ahead.empty() && random.random(2) == 0) last = nullptr;
+    }
+    check_equal_files(leader, follower);
+  }
+}
+
+TEST_CASE("replica log: what follows something that does not is refused") {
+  ReplicaLog leader(1);
+  LogModel model(3);
+  leader.open();
+  for (int i = 0; i < 9; ++i) leader.append(model, 100, true);
+  const Batches batches = leader.batches();
+  ReplicaLog follower(2);
+  follower.open();
+  const auto first = follower->verify_batches(joined(batches, 0, 3), nullptr);
+  REQUIRE(first.has_value());
+  CHECK_FALSE(follower->verify_batches(joined(batches, 0, 3), first->get()));
+  CHECK_FALSE(follower->verify_batches(joined(batches, 4, 9), first->get()));
+  CHECK_FALSE(follower->verify_batches(joined(batches, 3, 9), nullptr));
+  CHECK(follower.end() == BatchNo(0));
+  const auto rest = follower->verify_batches(joined(batches, 3, 9), first->get());
+  REQUIRE(rest.has_value());
+  REQUIRE(follower->append_batches(std::vector{*first, *rest}));
+  check_equal_files(leader, follower);
+}
+
+TEST_CASE("replica log: a segment made in vain does not stay for what was verified meanwhile") {
+  ReplicaLog leader(1);
+  LogModel model(3);
+  leader.open();
+  lead(leader, model, 100);
+  const std::size_t before = leader.end().value;
+  const std::size_t segments = leader.segments().size();
+  while (leader.segments().size() == segments) leader.append(model, 9'000, true);
+  const std::size_t rolls = leader.end().value - 1;
+  REQUIRE(rolls >= before);
+  lead(leader, model, 30);
+  const Batches batches = leader.batches();
+  ReplicaLog follower(2);
+  follower.open();
+  REQUIRE(follower->append_batches(joined(batches, 0, rolls)));
+  bool named = false;
+  follower.disk.set_fault([&](DiskCall call, const std::string&) -> std::optional<Errc> {
+    if (call == DiskCall::rename) named = true;
+    return named && call == DiskCall::write ? std::optional(Errc::io_error) : std::nullopt;
+  });
+  // The segment is there, the batch it was made for is not.
+  REQUIRE_FALSE(follower->append_batches(batches[rolls]));
+  follower.disk.set_fault({});
+  REQUIRE(follower.end() == BatchNo(rolls));
+  const auto first = follower->verify_batches(batches[rolls], nullptr);
+  REQUIRE(first.has_value());
+  const auto rest =
+      follower->verify_batches(joined(batches, rolls + 1, batches.size()), first->get());
+  REQUIRE(rest.has_value());
+  REQUIRE(follower->append_batches(std::vector{*first, *rest}));
+  check_equal_files(leader, follower);
 }
 
 TEST_CASE("replica log: small events that are compressed fill a segment by their number") {

@@ -273,6 +273,108 @@ TEST_CASE("replica: what no majority has is cut, and what was decided on it is g
   CHECK_FALSE((*again)->value().replayed);
 }
 
+namespace {
+
+/// A leader that has `commits` batches of 300 KB and more, and each of its batches by itself.
+struct LargeBatches {
+  explicit LargeBatches(int commits) {
+    leader.lead(Epoch(1));
+    for (int i = 0; i < commits; ++i) {
+      const Answer answer = leader.execute(write_to("a-1", {std::string(300'000, 'x')}));
+      leader.commit_all();
+      REQUIRE(accepted(answer));
+    }
+    for (std::uint64_t i = 0; i < leader.appended.value; ++i) {
+      auto one = leader.partition->log().read_batches(BatchNo(i), BatchNo(i + 1), 1);
+      REQUIRE(one);
+      batches.push_back(std::move(one->bytes));
+    }
+  }
+  Node leader;
+  std::vector<std::string> batches;
+};
+
+}  // namespace
+
+TEST_CASE("replica: what is verified while others are written is written in order, and once") {
+  LargeBatches of(9);
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    CAPTURE(seed);
+    Node follower(seed);
+    follower.environment.scheduler.hold();
+    std::vector<std::uint64_t> all;
+    for (std::uint64_t i = 0; i < of.batches.size(); ++i) {
+      all.push_back(i + 1);
+      follower.partition->append_batches(i + 1, of.batches[i]);
+      // Some come while others are being verified or written, and small ones go on their own.
+      for (std::uint64_t steps = (seed + i) % 4; steps > 0; --steps) {
+        follower.environment.scheduler.step();
+      }
+    }
+    follower.environment.scheduler.release();
+    CHECK(follower.done == all);
+    CHECK(follower.failed.empty());
+    CHECK(follower.partition->appended() == of.leader.partition->appended());
+    const auto written =
+        follower.partition->log().read_batches(BatchNo(0), of.leader.appended, UINT64_MAX);
+    REQUIRE(written);
+    std::string sent;
+    for (const auto& batch : of.batches) sent += batch;
+    CHECK((written->bytes == sent));
+  }
+}
+
+TEST_CASE("replica: what cannot be verified, and what follows it, is not written; the rest is") {
+  LargeBatches of(6);
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    CAPTURE(seed);
+    Node follower(seed);
+    follower.environment.scheduler.hold();
+    for (std::uint64_t i = 0; i < of.batches.size(); ++i) {
+      std::string sent = of.batches[i];
+      if (i == 4) sent[200'000] = static_cast<char>(sent[200'000] ^ 1);
+      follower.partition->append_batches(i, sent);
+      if (seed % 2 == 0) follower.environment.scheduler.step();
+    }
+    follower.environment.scheduler.release();
+    CHECK(follower.done == std::vector<std::uint64_t>{0, 1, 2, 3});
+    CHECK(follower.failed == std::vector<std::pair<std::uint64_t, Errc>>{{4, Errc::corruption}});
+    CHECK(follower.partition->appended().next_batch == BatchNo(4));
+    // Sent anew it is taken.
+    follower.partition->append_batches(9, of.batches[4]);
+    follower.partition->append_batches(10, batches_for(follower, of.leader));
+    CHECK(follower.done == std::vector<std::uint64_t>{0, 1, 2, 3, 9, 10});
+    CHECK(follower.partition->appended() == of.leader.partition->appended());
+  }
+}
+
+TEST_CASE("replica: what was verified on a write that has failed is not written") {
+  LargeBatches of(6);
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    Node follower(seed);
+    std::uint64_t writes = 0;
+    follower.environment.disk.set_fault([&](DiskCall call, const std::string&) {
+      const bool fails = call == DiskCall::write && ++writes == 2 + seed % 12;
+      return fails ? std::optional(Errc::disk_full) : std::nullopt;
+    });
+    follower.environment.scheduler.hold();
+    for (std::uint64_t i = 0; i < of.batches.size(); ++i) {
+      if (!follower.failed.empty()) break;
+      follower.partition->append_batches(i, of.batches[i]);
+      if (seed % 3 == 0) follower.environment.scheduler.step();
+    }
+    follower.environment.scheduler.release();
+    const std::uint64_t end = follower.partition->appended().next_batch.value;
+    REQUIRE(follower.failed.size() == 1);
+    CHECK(follower.failed.front().second == Errc::disk_full);
+    CHECK(follower.done.size() <= end);
+    follower.partition->append_batches(9, batches_for(follower, of.leader));
+    CHECK(follower.done.back() == 9);
+    CHECK(follower.partition->appended() == of.leader.partition->appended());
+  }
+}
+
 TEST_CASE("replica: nothing is published beside a cut") {
   Node leader(1);
   leader.lead(Epoch(1));
