@@ -7,13 +7,12 @@
 #include "aggregates/reaction.h"
 #include "aggregates/reaction_runner.h"
 #include "aggregates/registry.h"
+#include "aggregates/step_message.h"
+#include "aggregates/step_taker.h"
 
 namespace keelson::aggregates {
 
 namespace {
-
-/// Commands of reactions come as nobody else: a caller of this name could take their outcomes.
-constexpr std::string_view kReactionPrefix = "$reaction/";
 
 Result<void> check_registries(const AggregateRegistry& registry,
                               const ReactionRegistry& reactions) {
@@ -45,12 +44,15 @@ class Host final : public AggregateHost {
       : topic_(topic),
         registry_(registry),
         executor_(CommandExecutor::make(environment, topic, registry, options)),
-        reactions_(environment, topic, std::move(registry), std::move(reactions), executor_) {
+        steps_(std::make_shared<StepTaker>(environment, topic, executor_, options.steps)),
+        reactions_(environment, topic, std::move(registry), std::move(reactions), steps_) {
     for (const auto& type : registry_->types()) infos_.push_back(type->info());
+    steps_->start();
   }
 
   ~Host() override {
     reactions_.stop();
+    steps_->stop();
     executor_->stop();
   }
 
@@ -87,6 +89,7 @@ class Host final : public AggregateHost {
   std::shared_ptr<const AggregateRegistry> registry_;
   std::vector<AggregateInfo> infos_;
   std::shared_ptr<CommandExecutor> executor_;
+  std::shared_ptr<StepTaker> steps_;
   ReactionRunners reactions_;
 };
 

@@ -19,11 +19,14 @@ namespace keelson::aggregates {
 
 class AggregateRegistry;
 class ReactionRegistry;
+class StepCarrier;
 
 struct HostOptions {
   std::uint64_t cache_bytes_max = 256u << 20;  ///< decoded states, all partitions together
   std::uint32_t snapshot_every = 1000;         ///< events of a stream between snapshots
   std::string snapshot_folder{};               ///< a cache: may be deleted at any time; empty: none
+  /// Brings steps of reactions to the nodes that lead their targets; nullptr where there is one.
+  std::shared_ptr<StepCarrier> steps{};
 };
 
 /// A command as it arrives, not yet trusted.
@@ -65,9 +68,10 @@ struct AsOf {
 struct ReactionStatus {
   std::string name;
   PartitionId partition;
-  Offset next;        ///< all below is done and remembered
+  Offset next;        ///< all below is done; standing by: and remembered, as far as is known here
   std::uint64_t lag;  ///< committed events not yet looked at
   bool halted;        ///< it stands at an event that fails, until the next start
+  bool standing_by;   ///< it runs at the node that leads the partition, which is another one
   std::string error;  ///< why it halted, or what may pass holds it up; empty while running
 };
 
@@ -100,7 +104,8 @@ class AggregateHost {
                                                     const AsOf& as_of) const = 0;
 
   [[nodiscard]] virtual std::vector<ReactionStatus> reactions() const = 0;
-  /// Starts reacting; `stop` blocks until what is in flight is done. Commands still work when
+  /// Starts reacting to what happens in partitions that this node leads, now or later; `stop`
+  /// blocks until what is in flight is done. Commands, and steps of other nodes, still work when
   /// stopped. A reaction that halted is tried again when started again.
   virtual void start_reactions() = 0;
   virtual void stop_reactions() = 0;

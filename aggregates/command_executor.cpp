@@ -50,15 +50,23 @@ CommandExecutor::CommandExecutor(Environment environment, Topic& topic,
   }
 }
 
-void CommandExecutor::execute(CommandCall call, Completion completion) {
+Result<CommandRun> CommandExecutor::checked(CommandCall call) const {
   auto type = registry_->find(call.type);
   if (type == nullptr) {
-    return completion(
-        fail(Errc::not_found, "there is no aggregate type '" + call.type.substr(0, 64) + "'"));
+    return fail(Errc::not_found, "there is no aggregate type '" + call.type.substr(0, 64) + "'");
   }
-  auto checked = CommandRun::check(std::move(type), std::move(call));
-  if (!checked) return completion(std::unexpected(std::move(checked).error()));
-  const auto run = std::make_shared<CommandRun>(*std::move(checked));
+  return CommandRun::check(std::move(type), std::move(call));
+}
+
+Result<void> CommandExecutor::check(CommandCall call) const {
+  KEELSON_TRY(checked(std::move(call)));
+  return {};
+}
+
+void CommandExecutor::execute(CommandCall call, Completion completion) {
+  auto good = checked(std::move(call));
+  if (!good) return completion(std::unexpected(std::move(good).error()));
+  const auto run = std::make_shared<CommandRun>(*std::move(good));
   Home& home = *homes_.at(topic_.partition_of(run->stream()).value);
   home.partition.execute(
       run->stamp(),

@@ -31,6 +31,9 @@ class CommandExecutor : public std::enable_shared_from_this<CommandExecutor> {
   /// As AggregateHost::execute.
   void execute(CommandCall call, Completion completion);
 
+  /// Whether `execute` would begin with it. @error not_found, bad_request  as there.
+  [[nodiscard]] Result<void> check(CommandCall call) const;
+
   /// As AggregateHost::load.
   [[nodiscard]] Result<AggregateState> load(std::string_view type, std::string_view id,
                                             const AsOf& as_of) const;
@@ -51,6 +54,7 @@ class CommandExecutor : public std::enable_shared_from_this<CommandExecutor> {
   CommandExecutor(Environment environment, Topic& topic,
                   std::shared_ptr<const AggregateRegistry> registry, const HostOptions& options);
 
+  [[nodiscard]] Result<CommandRun> checked(CommandCall call) const;
   [[nodiscard]] Result<CommandReply> answer(Home& home, CommandRun& run,
                                             Result<CommitOutcome> outcome);
   [[nodiscard]] Result<FoldLimit> limit_of(const Home& home, const std::string& stream,

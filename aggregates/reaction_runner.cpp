@@ -32,12 +32,12 @@ bool may_pass(Errc code) {
 
 ReactionRunner::ReactionRunner(std::shared_ptr<const ReactionType> reaction,
                                std::shared_ptr<const AggregateType> source, Partition& partition,
-                               std::shared_ptr<CommandExecutor> executor)
+                               std::shared_ptr<StepTaker> taker)
     : reaction_(std::move(reaction)),
       source_(std::move(source)),
       partition_(partition),
-      executor_(std::move(executor)),
-      principal_("$reaction/" + std::string(reaction_->name())) {
+      taker_(std::move(taker)),
+      principal_(reaction_principal(reaction_->name())) {
   remembered_ = next_ = partition_.start();
   // Until it is known how far it has come, it may need all there is.
   partition_.keep_for(principal_, Offset(0));
@@ -51,7 +51,9 @@ ReactionRunner::ReactionRunner(std::shared_ptr<const ReactionType> reaction,
 
 void ReactionRunner::start(std::shared_ptr<Strand> strand) {
   strand_ = std::move(strand);
-  strand_->post([self = shared_from_this()] { self->open(); });
+  strand_->post([self = shared_from_this()] {
+    self->error_.empty() ? self->open() : self->look_when_halted();
+  });
 }
 
 void ReactionRunner::stop(Task stopped) {
@@ -79,8 +81,54 @@ Result<void> ReactionRunner::find_place() {
   return {};
 }
 
+void ReactionRunner::stand_by() {
+  ++lead_;
+  cursor_.reset();
+  waiting_.reset();
+  causes_.clear();
+  targets_.clear();
+  steps_ = 0;
+  steps_to_.clear();
+  away_.clear();
+  delayed_.clear();
+  read_backoff_ = kRetryMin;
+  next_ = remembered_;
+  place_found_ = false;
+  standing_by_ = true;
+  publish();
+  look_later();
+}
+
+void ReactionRunner::look_later() {
+  strand_->post_after(kLook, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->look();
+  });
+}
+
+void ReactionRunner::look() {
+  if (!running()) return;
+  if (!partition_.may_lag()) {
+    standing_by_ = false;
+    return open();
+  }
+  if (++looks_ % kLooksBetweenPlaces == 0) see_what_leader_remembers();
+  look_later();
+}
+
+void ReactionRunner::look_when_halted() {
+  if (stopping_) return;
+  if (partition_.may_lag()) {
+    error_.clear();
+    return stand_by();
+  }
+  strand_->post_after(kLook, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->look_when_halted();
+  });
+}
+
 void ReactionRunner::open() {
   if (!running()) return;
+  if (partition_.may_lag()) return stand_by();
   if (const auto found = find_place(); !found) return on_read_error(found.error());
   auto cursor = partition_.read(next_);
   if (!cursor) return on_read_error(cursor.error());
@@ -92,8 +140,9 @@ void ReactionRunner::on_read_error(const Error& error) {
   if (!may_pass(error.code)) return halt(next_, error.message());
   cursor_.reset();
   const auto delay = wait_out(read_backoff_, kReading, "reading", error);
-  strand_->post_after(delay, [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->open();
+  strand_->post_after(delay, [weak = weak_from_this(), lead = lead_] {
+    const auto self = weak.lock();
+    if (self && self->lead_ == lead) self->open();
   });
 }
 
@@ -107,8 +156,9 @@ void ReactionRunner::take_turn_later() {
 
 void ReactionRunner::turn() {
   if (!running() || cursor_ == nullptr) return;
+  if (partition_.may_lag()) return stand_by();
   for (int i = 0; i < kEventsPerTurn; ++i) {
-    if (causes_.size() >= kCausesMax) break;  // an outcome will call again
+    if (!has_room()) break;  // an outcome will call again
     auto event = cursor_->next();
     if (!event) return on_read_error(event.error());
     passed(kReading);
@@ -152,66 +202,84 @@ Result<void> ReactionRunner::add_steps(Offset cause, const std::string& place, c
     return fail(Errc::too_large, "more than " + std::to_string(kStepsMax) + " steps for one event");
   }
   for (std::size_t i = 0; i < steps.all().size(); ++i) {
-    const Step& step = steps.all()[i];
-    const std::string target = step.type() + "-" + step.id();
-    std::deque<PlacedStep>& queue = targets_[target];
-    queue.push_back({cause, place + (place.empty() ? "" : ".") + std::to_string(i), step});
+    PlacedStep placed{cause, place + (place.empty() ? "" : ".") + std::to_string(i),
+                      steps.all()[i]};
+    const StepCommand command = command_of(placed);
+    const auto [found, is_new] = targets_.try_emplace(command.target());
+    auto& [name, target] = *found;
+    if (is_new) target.home = taker_->home_of(command);
+    target.steps.push_back(std::move(placed));
+    ++steps_;
+    ++steps_to_[target.home];
     ++open.open;
     ++open.taken;
-    if (queue.size() == 1) send(target);
+    if (is_new && !away_.contains(target.home)) send(name);
   }
   return {};
 }
 
-CommandCall ReactionRunner::call_of(const PlacedStep& placed) const {
-  const std::string name(reaction_->name());
-  const std::string partition = std::to_string(partition_.id().value);
-  const std::string offset = std::to_string(placed.cause.value);
-  CommandCall call;
-  call.type = placed.step.type();
-  call.id = placed.step.id();
-  call.command = placed.step.command();
-  call.body = placed.step.body();
-  call.key = name + ":" + partition + ":" + offset + ":" + placed.place;
-  call.principal = principal_;
-  call.metadata =
-      R"({"reaction":")" + name + R"(","partition":)" + partition + R"(,"offset":)" + offset + "}";
-  return call;
+StepCommand ReactionRunner::command_of(const PlacedStep& placed) const {
+  StepCommand command;
+  command.reaction = reaction_->name();
+  command.partition = partition_.id();
+  command.offset = placed.cause;
+  command.place = placed.place;
+  command.type = placed.step.type();
+  command.id = placed.step.id();
+  command.command = placed.step.command();
+  command.body = placed.step.body();
+  return command;
 }
 
-void ReactionRunner::send(const std::string& target) {
+bool ReactionRunner::has_room() const {
+  std::size_t active = steps_;
+  for (const auto& [home, away] : away_) active -= steps_to_.at(home);
+  return active < kStepsActiveMax && causes_.size() < kCausesMax;
+}
+
+void ReactionRunner::send(const std::string& name) {
+  Target& target = targets_.at(name);
+  target.sent = true;
   ++sent_;
   // The answer may come at once, on this thread: it is posted, so that nothing here runs twice.
-  executor_->execute(call_of(targets_.at(target).front()),
-                     [self = shared_from_this(), target](Result<CommandReply> reply) {
-                       self->strand_->post([self, target, reply = std::move(reply)]() mutable {
-                         self->on_reply(target, std::move(reply));
-                       });
-                     });
+  taker_->take(command_of(target.steps.front()),
+               [self = shared_from_this(), lead = lead_, name](Result<StepOutcome> reply) {
+                 self->strand_->post([self, lead, name, reply = std::move(reply)]() mutable {
+                   --self->sent_;
+                   if (lead == self->lead_) self->on_reply(name, std::move(reply));
+                   self->maybe_stopped();
+                 });
+               });
 }
 
-void ReactionRunner::on_reply(const std::string& target, Result<CommandReply> reply) {
-  --sent_;
-  if (!running()) return maybe_stopped();  // its cause stays open and is taken up at the next start
+void ReactionRunner::on_reply(const std::string& name, Result<StepOutcome> reply) {
+  targets_.at(name).sent = false;
+  if (!running()) return;  // its cause stays open and is taken up at the next start
+  if (partition_.may_lag()) return stand_by();
   if (reply) {
-    on_outcome(target, *reply);
+    on_outcome(name, *reply);
   } else {
-    on_error(target, reply.error());
+    on_error(name, reply.error());
   }
 }
 
-void ReactionRunner::on_outcome(const std::string& target, const CommandReply& reply) {
-  passed(target);
-  std::deque<PlacedStep>& queue = targets_.at(target);
-  const PlacedStep done = std::move(queue.front());
-  queue.pop_front();
-  if (queue.empty()) {
-    targets_.erase(target);
-  } else {
-    send(target);
+void ReactionRunner::on_outcome(const std::string& name, const StepOutcome& outcome) {
+  const auto target = targets_.find(name);
+  const PartitionId home = target->second.home;
+  const PlacedStep done = std::move(target->second.steps.front());
+  target->second.steps.pop_front();
+  --steps_;
+  --steps_to_.at(home);
+  const bool more = !target->second.steps.empty();
+  if (!more) targets_.erase(target);
+  if (away_.erase(home) != 0) {
+    passed(std::to_string(home.value));
+    send_ready(home);
+  } else if (more) {
+    send(name);
   }
-  auto following = reply.outcome.rejected ? done.step.after_refused({reply.reason, reply.detail})
-                                          : done.step.after_accepted();
+  auto following = outcome.refused ? done.step.after_refused({outcome.reason, outcome.detail})
+                                   : done.step.after_accepted();
   if (!following) return halt(done.cause, following.error().message());
   if (auto added = add_steps(done.cause, done.place, *following); !added) {
     return halt(done.cause, added.error().message());
@@ -221,26 +289,46 @@ void ReactionRunner::on_outcome(const std::string& target, const CommandReply& r
   turn();
 }
 
-void ReactionRunner::on_error(const std::string& target, const Error& error) {
-  PlacedStep& placed = targets_.at(target).front();
-  if (error.code == Errc::closed) {  // the store is going down: the next start takes it up again
-    stopping_ = true;
-    return maybe_stopped();
+void ReactionRunner::send_ready(PartitionId home) {
+  std::vector<std::string> ready;
+  for (const auto& [name, target] : targets_) {
+    if (target.home == home && !target.sent) ready.push_back(name);
   }
-  const std::string what = placed.step.command() + " to " + target;
+  for (const std::string& name : ready) send(name);
+}
+
+void ReactionRunner::on_error(const std::string& name, const Error& error) {
+  const Target& target = targets_.at(name);
+  const PlacedStep& placed = target.steps.front();
+  if (error.code == Errc::closed) {  // the node is going down: the next start takes it up again
+    stopping_ = true;
+    return;
+  }
+  const std::string what = placed.step.command() + " to " + name;
   if (!may_pass(error.code)) return halt(placed.cause, what + ": " + error.message());
-  const auto delay = wait_out(placed.backoff, target, what, error);
-  strand_->post_after(delay, [weak = weak_from_this(), target] {
+  const PartitionId home = target.home;
+  const auto [away, is_new] = away_.try_emplace(home, Away{name});
+  if (away->second.probe != name) return;  // another one is tried
+  const auto delay = wait_out(away->second.backoff, std::to_string(home.value), what, error);
+  strand_->post_after(delay, [weak = weak_from_this(), lead = lead_, home] {
     const auto self = weak.lock();
-    if (self && self->running()) self->send(target);
+    if (self && self->lead_ == lead && self->running()) self->try_again(home);
   });
+  if (is_new) take_turn_later();  // those that wait for it leave room for others
+}
+
+void ReactionRunner::try_again(PartitionId home) {
+  const auto away = away_.find(home);
+  if (away == away_.end() || targets_.at(away->second.probe).sent) return;
+  if (partition_.may_lag()) return stand_by();
+  send(away->second.probe);
 }
 
 std::chrono::milliseconds ReactionRunner::wait_out(std::chrono::milliseconds& backoff,
-                                                   const std::string& target,
+                                                   const std::string& where,
                                                    const std::string& what, const Error& error) {
   const auto delay = std::exchange(backoff, std::min(2 * backoff, kRetryMax));
-  std::string& why = delayed_[target];
+  std::string& why = delayed_[where];
   why = "delayed at offset " + std::to_string(done().value) + ": " + what + ": " + error.message();
   if (delay < kLogged && backoff >= kLogged) {  // once, and not for a moment's overload
     spdlog::warn("reaction {} of partition {} {}", reaction_->name(), partition_.id().value, why);
@@ -249,8 +337,8 @@ std::chrono::milliseconds ReactionRunner::wait_out(std::chrono::milliseconds& ba
   return delay;
 }
 
-void ReactionRunner::passed(const std::string& target) {
-  if (delayed_.erase(target) != 0) publish();
+void ReactionRunner::passed(const std::string& where) {
+  if (delayed_.erase(where) != 0) publish();
 }
 
 void ReactionRunner::remember() {
@@ -258,16 +346,21 @@ void ReactionRunner::remember() {
   remembering_ = true;
   const Offset done_now = done();
   partition_.commit_group_offset(
-      principal_, done_now, [self = shared_from_this(), done_now](Result<CommitOutcome> outcome) {
-        self->strand_->post([self, done_now, good = outcome.has_value()] {
+      principal_, done_now,
+      [self = shared_from_this(), lead = lead_, done_now](Result<CommitOutcome> outcome) {
+        self->strand_->post([self, lead, done_now, good = outcome.has_value()] {
           self->remembering_ = false;
-          if (good) self->remembered_at(done_now);
-          if (!good) self->see_what_leader_remembers();
-          self->publish();
+          if (lead == self->lead_) self->on_remembered(done_now, good);
           self->maybe_stopped();
-          self->remember_when_idle();  // also after a failure: it only costs work at the next start
         });
       });
+}
+
+void ReactionRunner::on_remembered(Offset done, bool good) {
+  if (good) remembered_at(done);
+  publish();
+  if (running() && partition_.may_lag()) return stand_by();
+  remember_when_idle();  // also after a failure: it only costs work at the next start
 }
 
 void ReactionRunner::remembered_at(Offset done) {
@@ -275,10 +368,13 @@ void ReactionRunner::remembered_at(Offset done) {
   partition_.keep_for(principal_, done);
 }
 
-/// Where another node leads, the same reaction runs there, and its place is in the log.
+/// Standing by: the log tells.
 void ReactionRunner::see_what_leader_remembers() {
   const auto known = partition_.group_offset(principal_);
-  if (known && *known && **known > remembered_) remembered_at(std::min(**known, done()));
+  if (!known || !*known || **known <= remembered_) return;
+  next_ = **known;
+  remembered_at(next_);
+  publish();
 }
 
 void ReactionRunner::remember_when_idle() {
@@ -296,6 +392,7 @@ void ReactionRunner::halt(Offset at, const std::string& why) {
   error_ = "halted at offset " + std::to_string(at.value) + ": " + why;
   spdlog::error("reaction {} of partition {} {}", reaction_->name(), partition_.id().value, error_);
   publish();
+  look_when_halted();
   maybe_stopped();
 }
 
@@ -314,27 +411,27 @@ void ReactionRunner::publish() {
   const std::lock_guard lock(status_mutex_);
   const bool halted = !error_.empty();
   const std::string& error = halted || delayed_.empty() ? error_ : delayed_.begin()->second;
-  status_ = {std::string(reaction_->name()), partition_.id(), done(), 0, halted, error};
+  status_ = {
+      std::string(reaction_->name()), partition_.id(), done(), 0, halted, standing_by_, error};
 }
 
 ReactionRunners::ReactionRunners(Environment environment, Topic& topic,
                                  std::shared_ptr<const AggregateRegistry> registry,
                                  std::shared_ptr<const ReactionRegistry> reactions,
-                                 std::shared_ptr<CommandExecutor> executor)
+                                 std::shared_ptr<StepTaker> taker)
     : environment_(environment),
       topic_(topic),
       registry_(std::move(registry)),
       reactions_(std::move(reactions)),
-      executor_(std::move(executor)),
+      taker_(std::move(taker)),
       runners_(make()) {}
 
 std::vector<std::shared_ptr<ReactionRunner>> ReactionRunners::make() const {
   std::vector<std::shared_ptr<ReactionRunner>> runners;
   for (const auto& reaction : reactions_->reactions()) {
     for (std::uint32_t p = 0; p < topic_.partition_count(); ++p) {
-      runners.push_back(
-          std::make_shared<ReactionRunner>(reaction, registry_->find(reaction->source()),
-                                           topic_.partition(PartitionId(p)), executor_));
+      runners.push_back(std::make_shared<ReactionRunner>(
+          reaction, registry_->find(reaction->source()), topic_.partition(PartitionId(p)), taker_));
     }
   }
   return runners;
@@ -356,6 +453,8 @@ void ReactionRunners::stop() {
   if (!std::exchange(started_, false)) return;
   std::latch stopped(static_cast<std::ptrdiff_t>(runners_.size()));
   for (const auto& runner : runners_) runner->stop([&stopped] { stopped.count_down(); });
+  // When none of them sends any more. A node that does not answer must not be waited for.
+  worker_->post([this] { taker_->give_up(); });
   stopped.wait();
 }
 

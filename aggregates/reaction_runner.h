@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "aggregates/aggregate_host.h"
-#include "aggregates/command_executor.h"
 #include "aggregates/reaction.h"
+#include "aggregates/step_taker.h"
 #include "engine/base/environment.h"
 #include "engine/store/partition.h"
 
@@ -31,35 +31,41 @@ namespace keelson::aggregates {
 /// Crash: the causes from there on are taken up again. Their steps come out the same, have the same
 /// ids and get their first outcomes again, so what was done is not done twice, and what was not is.
 ///
-/// In a cluster the reaction runs at every replica of the partition. Who leads the target's
-/// partition is the one whose step is taken; the others are refused, try again, and are answered
-/// with that outcome once it has come to them.
+/// In a cluster the reaction runs at the node that leads the partition of the causes; at the others
+/// it stands by, and looks now and then whether this node leads by now. A leader that follows
+/// another begins where the log says that the one before had come; what both of them take is taken
+/// once. A step goes to whichever node leads the target's partition: see `StepTaker`.
 ///
 /// Order: the first steps of causes go to one aggregate in the order of the causes; a step to an
 /// aggregate waits for the outcome of the step before it to the same one. Different aggregates do
-/// not wait for each other: up to kCausesMax causes are in flight.
+/// not wait for each other: up to kStepsActiveMax steps are in flight or wait for one that is.
 ///
 /// Trouble: what can pass (overload, a full disk, a change of leader, no descriptors left) is tried
-/// again, a command with the same id, for as long as it takes, and shown meanwhile. What cannot (an
-/// event that cannot be read, a step to no aggregate, an exception) halts the reaction at that
-/// cause, visibly; nothing is passed over.
+/// again, a command with the same id, for as long as it takes, and shown meanwhile. It is taken for
+/// trouble of the target's partition: one step tries for all that address it, and those to other
+/// partitions go on, until kCausesMax causes are open. What cannot pass (an event that cannot be
+/// read, a step to no aggregate, an exception) halts the reaction at that cause, visibly; nothing
+/// is passed over.
 ///
 /// Confined to its strand, but for `status`, `start` and `stop`.
 class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
  public:
-  static constexpr std::size_t kCausesMax = 256;  ///< in flight
-  static constexpr std::size_t kStepsMax = 1024;  ///< of one cause, with all that follows them
-  static constexpr std::size_t kDepthMax = 32;    ///< of steps that follow one another
+  static constexpr std::size_t kStepsActiveMax = 256;  ///< to partitions that take them
+  static constexpr std::size_t kCausesMax = 4096;      ///< that are not done with
+  static constexpr std::size_t kStepsMax = 1024;       ///< of one cause, with all that follows them
+  static constexpr std::size_t kDepthMax = 32;         ///< of steps that follow one another
   static constexpr std::uint64_t kCommitEvery = 1000;
   static constexpr int kEventsPerTurn = 256;  ///< then others on the strand have theirs
   static constexpr std::chrono::milliseconds kIdle{200};
   static constexpr std::chrono::milliseconds kRetryMin{10};
-  static constexpr std::chrono::milliseconds kRetryMax{5000};
+  static constexpr std::chrono::milliseconds kRetryMax{1000};
   static constexpr std::chrono::milliseconds kLogged{1000};  ///< waits from here on
+  static constexpr std::chrono::milliseconds kLook{100};     ///< at whether this node leads by now
+  static constexpr int kLooksBetweenPlaces = 10;  ///< at where the node that leads has come
 
   ReactionRunner(std::shared_ptr<const ReactionType> reaction,
                  std::shared_ptr<const AggregateType> source, Partition& partition,
-                 std::shared_ptr<CommandExecutor> executor);
+                 std::shared_ptr<StepTaker> taker);
 
   void start(std::shared_ptr<Strand> strand);
   /// Lets what is in flight finish, remembers the place and calls `stopped`.
@@ -68,13 +74,23 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
   [[nodiscard]] ReactionStatus status() const;
 
  private:
-  static constexpr const char* kReading = "";  ///< no target's name
+  static constexpr const char* kReading = "";  ///< no partition's number
 
   /// A step with its place among those of its cause.
   struct PlacedStep {
     Offset cause;
     std::string place;
     Step step;
+  };
+  /// Steps to one aggregate, in order; there is at least one.
+  struct Target {
+    PartitionId home;
+    bool sent = false;  ///< the first of them, and not answered yet
+    std::deque<PlacedStep> steps;
+  };
+  /// A partition that takes no steps now: who leads it is not known or not reached, say.
+  struct Away {
+    std::string probe;  ///< the target whose step is tried again, for all of them
     std::chrono::milliseconds backoff{kRetryMin};
   };
   /// An event whose steps are not all done.
@@ -83,24 +99,37 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
     std::size_t taken = 0;  ///< steps so far
   };
 
-  /// Once: where to begin.
+  /// Where to begin; once, each time that this node comes to lead.
   [[nodiscard]] Result<void> find_place();
   void open();
+  /// This node does not lead, or no more: forgets all that is open, which is taken up where it
+  /// leads.
+  void stand_by();
+  void look();
+  void look_later();
+  /// A halted one stands by when this node ceases to lead, and tries again when it leads again.
+  void look_when_halted();
   void on_read_error(const Error& error);
   void turn();
   void take_turn_later();
   void wait_for_events();
   [[nodiscard]] Result<void> react_to(const EventView& event);
   [[nodiscard]] Result<void> add_steps(Offset cause, const std::string& place, const Steps& steps);
-  void send(const std::string& target);
-  void on_reply(const std::string& target, Result<CommandReply> reply);
-  void on_outcome(const std::string& target, const CommandReply& reply);
-  void on_error(const std::string& target, const Error& error);
-  /// Shows what holds up `target` and says how long to wait before the next attempt.
-  std::chrono::milliseconds wait_out(std::chrono::milliseconds& backoff, const std::string& target,
+  void send(const std::string& name);
+  void on_reply(const std::string& name, Result<StepOutcome> reply);
+  void on_outcome(const std::string& name, const StepOutcome& outcome);
+  void on_error(const std::string& name, const Error& error);
+  void try_again(PartitionId home);
+  /// What is ready for `home` can go there again.
+  void send_ready(PartitionId home);
+  /// Whether the next event may be looked at.
+  [[nodiscard]] bool has_room() const;
+  /// Shows what holds up `where` and says how long to wait before the next attempt.
+  std::chrono::milliseconds wait_out(std::chrono::milliseconds& backoff, const std::string& where,
                                      const std::string& what, const Error& error);
-  void passed(const std::string& target);
+  void passed(const std::string& where);
   void remember();
+  void on_remembered(Offset done, bool good);
   void remembered_at(Offset done);
   void see_what_leader_remembers();
   void remember_when_idle();
@@ -111,12 +140,12 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
   [[nodiscard]] bool running() const { return error_.empty() && !stopping_; }
   /// All causes below are done.
   [[nodiscard]] Offset done() const { return causes_.empty() ? next_ : causes_.begin()->first; }
-  [[nodiscard]] CommandCall call_of(const PlacedStep& step) const;
+  [[nodiscard]] StepCommand command_of(const PlacedStep& step) const;
 
   std::shared_ptr<const ReactionType> reaction_;
   std::shared_ptr<const AggregateType> source_;
   Partition& partition_;
-  std::shared_ptr<CommandExecutor> executor_;
+  std::shared_ptr<StepTaker> taker_;
   std::string principal_;  ///< and name of the consumer group
   std::shared_ptr<Strand> strand_;
 
@@ -125,12 +154,17 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
   Offset next_;        ///< the next event to look at
   Offset remembered_;  ///< durably
   std::map<Offset, OpenCause> causes_;
-  /// Steps by target, the first of each sent. The targets in it have at least one.
-  std::unordered_map<std::string, std::deque<PlacedStep>> targets_;
-  /// What may pass and has not, by target; kReading: by the log.
+  std::unordered_map<std::string, Target> targets_;  ///< by name
+  std::size_t steps_ = 0;                            ///< all of them
+  std::map<PartitionId, std::size_t> steps_to_;
+  std::map<PartitionId, Away> away_;
+  /// What may pass and has not, by partition; kReading: by the log.
   std::map<std::string, std::string> delayed_;
   std::chrono::milliseconds read_backoff_{kRetryMin};
   std::size_t sent_ = 0;
+  std::uint64_t lead_ = 0;  ///< counts the times that this node has ceased to lead
+  bool standing_by_ = false;
+  int looks_ = 0;
   bool place_found_ = false;
   bool turn_posted_ = false;
   bool remembering_ = false;
@@ -150,7 +184,7 @@ class ReactionRunners {
   ReactionRunners(Environment environment, Topic& topic,
                   std::shared_ptr<const AggregateRegistry> registry,
                   std::shared_ptr<const ReactionRegistry> reactions,
-                  std::shared_ptr<CommandExecutor> executor);
+                  std::shared_ptr<StepTaker> taker);
 
   void start();
   /// Blocks until what is in flight is done.
@@ -164,7 +198,7 @@ class ReactionRunners {
   Topic& topic_;
   std::shared_ptr<const AggregateRegistry> registry_;
   std::shared_ptr<const ReactionRegistry> reactions_;
-  std::shared_ptr<CommandExecutor> executor_;
+  std::shared_ptr<StepTaker> taker_;
 
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<ReactionRunner>> runners_;

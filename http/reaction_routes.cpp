@@ -51,6 +51,7 @@ void append_partition(std::string& out, const ReactionStatus& status) {
   append_number(out, status.next.value);
   out += R"(,"lag_events":)";
   append_number(out, status.lag);
+  if (status.standing_by) out += R"(,"standing_by":true)";
   if (!status.error.empty()) {
     out += R"(,"error":)";
     append_json_string(out, status.error);

@@ -13,6 +13,7 @@
 #include "http/api_documents.h"
 #include "http/cluster_metrics.h"
 #include "http/cluster_routes.h"
+#include "http/cluster_steps.h"
 #include "http/command_routes.h"
 #include "http/etcd/etcd_coordinator.h"
 #include "http/event_routes.h"
@@ -277,6 +278,7 @@ Result<void> Service::open_hosts(const Domain& domain) {
   if (!domain.aggregates->types().empty()) {
     aggregates::HostOptions options;
     options.snapshot_folder = options_.folder + "/snapshots";
+    if (cluster_ != nullptr) options.steps = make_step_carrier(cluster_->requests(), topic->id());
     KEELSON_TRY_ASSIGN(aggregates_,
                        aggregates::AggregateHost::open(environment(), *topic, domain.aggregates,
                                                        domain.reactions, options));
@@ -337,6 +339,13 @@ void Service::add_metrics() {
                  "Committed events not looked at yet", [host] {
                    return samples_of(*host, [](const aggregates::ReactionStatus& status) {
                      return static_cast<double>(status.lag);
+                   });
+                 });
+    metrics_.add(Metrics::Kind::gauge, "keelson_reaction_delayed",
+                 "1 while something that may pass holds it up; GET /v1/reactions says what",
+                 [host] {
+                   return samples_of(*host, [](const aggregates::ReactionStatus& status) {
+                     return !status.halted && !status.error.empty() ? 1.0 : 0.0;
                    });
                  });
     metrics_.add(Metrics::Kind::gauge, "keelson_reaction_halted",

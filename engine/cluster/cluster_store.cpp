@@ -73,7 +73,14 @@ ClusterStore::ClusterStore(Environment environment, ClusterStoreOptions options,
       store_(std::move(store)),
       self_(self),
       worker_(environment.scheduler.make_worker("cluster")),
-      promises_(environment.scheduler.make_worker("promises")) {}
+      promises_(environment.scheduler.make_worker("promises")),
+      requests_(std::make_shared<LeaderRequests>(
+          environment,
+          LeaderRequests::Ports{
+              [this](const PartitionKey& partition) { return leader_elsewhere(partition); },
+              [this](const PartitionKey& partition, const Member& to, const std::string& message) {
+                return send(partition, to, message);
+              }})) {}
 
 ClusterStore::~ClusterStore() { close(); }
 
@@ -150,7 +157,10 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
         environment_, std::move(partition), std::move(promises), promise, promises_, options,
         PartitionReplica::Ports{
             *coordinator_,
-            [this, key](const Member& to, const std::string& message) { send(key, to, message); },
+            [this, key](const Member& to, const std::string& message) {
+              // What cannot be sent is lost, which the protocol is made for.
+              [[maybe_unused]] const auto sent = send(key, to, message);
+            },
             [this, key](const Member& to, const std::string& message, io::FileRegion region) {
               [[maybe_unused]] const auto sent =
                   transport_->send_file(to, in_envelope(key, message), std::move(region));
@@ -325,10 +335,14 @@ void ClusterStore::on_connection(const Member& peer, bool up) {
   for (const auto& [key, replica] : replicas_) {
     up ? replica->on_connected(peer) : replica->on_disconnected(peer);
   }
+  if (!up) requests_->on_disconnected(peer);
 }
 
 void ClusterStore::on_received(const Member& from, std::string message, std::string batches) {
   const auto key = addressee(message);
+  if (key && LeaderRequests::is_one(std::string_view(message).substr(kEnvelopeBytes))) {
+    return requests_->on_message(from, *key, std::string_view(message).substr(kEnvelopeBytes));
+  }
   // For a topic that is not open here yet, say. The sender says it again.
   const auto found = key ? replica(key->topic, key->partition) : nullptr;
   if (!found) return;
@@ -336,10 +350,15 @@ void ClusterStore::on_received(const Member& from, std::string message, std::str
   found->on_message(from, std::move(message), std::move(batches));
 }
 
-void ClusterStore::send(const PartitionKey& partition, const Member& to,
-                        const std::string& message) {
-  // What cannot be sent is lost, which the protocol is made for.
-  [[maybe_unused]] const auto sent = transport_->send(to, in_envelope(partition, message));
+Result<void> ClusterStore::send(const PartitionKey& partition, const Member& to,
+                                const std::string& message) {
+  return transport_->send(to, in_envelope(partition, message));
+}
+
+std::optional<Member> ClusterStore::leader_elsewhere(const PartitionKey& partition) {
+  const auto found = replica(partition.topic, partition.partition);
+  const auto leader = found ? found->status().leader : std::nullopt;
+  return leader == self_ ? std::nullopt : leader;
 }
 
 // --- the end ---
@@ -390,6 +409,7 @@ void ClusterStore::close() {
     all[i]->stop([&done = stopped[i]] { done.set_value(); });
   }
   for (auto& done : stopped) done.get_future().wait();
+  requests_->close();
   transport_.reset();
   store_->close();
   {

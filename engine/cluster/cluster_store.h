@@ -12,6 +12,7 @@
 
 #include "engine/cluster/cluster_directory.h"
 #include "engine/cluster/cluster_keys.h"
+#include "engine/cluster/leader_requests.h"
 #include "engine/cluster/node_identity.h"
 #include "engine/cluster/partition_replica.h"
 #include "engine/replication/coordinator.h"
@@ -66,6 +67,9 @@ class ClusterStore final : public Store, private DirectoryListener {
   /// The replica of a partition here; nothing when there is no such topic, or its log is damaged.
   [[nodiscard]] std::shared_ptr<PartitionReplica> replica(const Uuid& topic, PartitionId partition);
 
+  /// Asks the nodes that lead partitions, and answers what others ask here.
+  [[nodiscard]] LeaderRequests& requests() { return *requests_; }
+
   // --- for operators ---
   /// As nodes were last seen, those that have gone too.
   [[nodiscard]] std::vector<NodeRecord> last_seen();
@@ -119,7 +123,9 @@ class ClusterStore final : public Store, private DirectoryListener {
   // Of the transport, on its thread.
   void on_connection(const Member& peer, bool up);
   void on_received(const Member& from, std::string message, std::string batches);
-  void send(const PartitionKey& partition, const Member& to, const std::string& message);
+  [[nodiscard]] Result<void> send(const PartitionKey& partition, const Member& to,
+                                  const std::string& message);
+  [[nodiscard]] std::optional<Member> leader_elsewhere(const PartitionKey& partition);
   [[nodiscard]] std::optional<std::string> http_address_of(replication::NodeId node);
   [[nodiscard]] bool led(const Topic& topic);
 
@@ -132,6 +138,7 @@ class ClusterStore final : public Store, private DirectoryListener {
   const std::shared_ptr<Strand> worker_;    ///< opens topics
   const std::shared_ptr<Strand> promises_;  ///< stores promises
   std::unique_ptr<replication::Transport> transport_;
+  const std::shared_ptr<LeaderRequests> requests_;
   std::map<replication::NodeId, std::string> peers_;  ///< of the transport; the directory's
   std::mutex directory_mutex_;  ///< of `directory_` being there, for the worker
   std::unique_ptr<ClusterDirectory> directory_;
