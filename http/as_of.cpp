@@ -18,10 +18,19 @@ std::unexpected<Error> beyond_end(std::string_view at, const Position& end, cons
   return fail(Errc::beyond_end, what);
 }
 
-Result<void> check_not_beyond_end(std::string_view text, const Position& at, Topic& topic) {
+/// A position of `partitions` alone.
+Result<Position> parse_within(std::string_view text, const Topic& topic,
+                              const std::vector<PartitionId>& partitions) {
+  KEELSON_TRY_ASSIGN(const Position whole, Position::parse(text, topic.partition_count()));
+  Position within(topic.partition_count());
+  for (const PartitionId id : partitions) within.set_next(id, whole.next(id));
+  return within;
+}
+
+Result<void> check_not_beyond_end(std::string_view text, const Position& at, Topic& topic,
+                                  const std::vector<PartitionId>& partitions) {
   const Position end = topic.end();
-  for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
-    const PartitionId id(p);
+  for (const PartitionId id : partitions) {
     if (at.next(id) <= end.next(id)) continue;
     return beyond_end(text, end, topic.partition(id));
   }
@@ -92,25 +101,26 @@ std::optional<Position> ReadModelAsOf::required() const {
   return both;
 }
 
-Result<ReadModelAsOf> read_model_as_of(const ReadModelAsOfText& text, Topic& topic) {
+Result<ReadModelAsOf> read_model_as_of(const ReadModelAsOfText& text, Topic& topic,
+                                       const std::vector<PartitionId>& partitions) {
   ReadModelAsOf result;
   if (text.at && text.at_time) {
     return fail(Errc::bad_request, "give only one of 'at' and 'at_time'");
   }
   if (text.at) {
-    KEELSON_TRY_ASSIGN(result.at, Position::parse(*text.at, topic.partition_count()));
-    KEELSON_TRY(check_not_beyond_end(*text.at, *result.at, topic));
+    KEELSON_TRY_ASSIGN(result.at, parse_within(*text.at, topic, partitions));
+    KEELSON_TRY(check_not_beyond_end(*text.at, *result.at, topic, partitions));
   }
   if (text.at_time) {
     KEELSON_TRY_ASSIGN(const TimeUs time, parse_rfc3339(*text.at_time));
     result.at.emplace(topic.partition_count());
-    for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
-      KEELSON_TRY_ASSIGN(const Offset next, topic.partition(PartitionId(p)).end_at(time));
-      result.at->set_next(PartitionId(p), next);
+    for (const PartitionId id : partitions) {
+      KEELSON_TRY_ASSIGN(const Offset next, topic.partition(id).end_at(time));
+      result.at->set_next(id, next);
     }
   }
   if (text.min) {
-    KEELSON_TRY_ASSIGN(result.min, Position::parse(*text.min, topic.partition_count()));
+    KEELSON_TRY_ASSIGN(result.min, parse_within(*text.min, topic, partitions));
   }
   if (text.wait_ms) {
     if (*text.wait_ms > kWaitMsMax) {

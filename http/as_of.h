@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "aggregates/aggregate_host.h"
 #include "engine/base/result.h"
@@ -54,9 +55,11 @@ struct ReadModelAsOfText {
 
 inline constexpr std::uint64_t kWaitMsMax = 60'000;
 
+/// @param partitions  of these alone: whatever is said of others does not count.
 /// @error bad_request  malformed, `at` beside `at_time`, or a wait over `kWaitMsMax`.
 /// @error beyond_end   `at` is past the committed end.
-[[nodiscard]] Result<ReadModelAsOf> read_model_as_of(const ReadModelAsOfText& text, Topic& topic);
+[[nodiscard]] Result<ReadModelAsOf> read_model_as_of(const ReadModelAsOfText& text, Topic& topic,
+                                                     const std::vector<PartitionId>& partitions);
 
 /// The strong entity tag of what code of this version derives at this point.
 [[nodiscard]] std::string derived_etag(std::string_view code_version, std::string_view at);

@@ -84,8 +84,8 @@ struct Read : std::enable_shared_from_this<Read> {
       return responder.send(
           Error{Errc::bad_request,
                 "different nodes lead the partitions of this read model, and each knows what is "
-                "certain in "
-                "its own only: ask with 'min', the Keelson-Position of what must be in the answer",
+                "certain in its own only: ask with 'min', the Keelson-Position of what must be in "
+                "the answer, or in parts with 'partitions'",
                 {}});
     }
     if (error) return responder.send(*error);
@@ -149,14 +149,6 @@ Handler consistent(Services& services, WhatIsRead what, Handler handler) {
 
 std::vector<Partition*> home_of_stream(Topic& topic, std::string_view stream) {
   return {&topic.home_of(stream)};
-}
-
-std::vector<Partition*> all_partitions(Topic& topic) {
-  std::vector<Partition*> all;
-  for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
-    all.push_back(&topic.partition(PartitionId(p)));
-  }
-  return all;
 }
 
 }  // namespace keelson::http

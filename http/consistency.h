@@ -31,7 +31,5 @@ struct WhatIsRead {
 
 /// The partition of `topic` in which the stream of a request lies.
 [[nodiscard]] std::vector<Partition*> home_of_stream(Topic& topic, std::string_view stream);
-/// All partitions of `topic`.
-[[nodiscard]] std::vector<Partition*> all_partitions(Topic& topic);
 
 }  // namespace keelson::http

@@ -12,6 +12,7 @@
 #include "http/conditional.h"
 #include "http/consistency.h"
 #include "http/json_text.h"
+#include "http/parts.h"
 #include "http/projection_json.h"
 #include "http/query_body.h"
 #include "projections/projection_host.h"
@@ -28,7 +29,8 @@ using projections::TableInfo;
 
 constexpr std::uint64_t kRowsMax = 10'000;
 /// Query parameters of the rows routes; every other one is a filter on a column.
-constexpr std::string_view kKnown[] = {"at", "at_time", "min", "wait_ms", "order", "limit"};
+constexpr std::string_view kKnown[] = {"at",    "at_time",           "min", "wait_ms", "order",
+                                       "limit", kPartitionsParameter};
 
 Result<const ProjectionInfo*> find_projection(const ProjectionHost& host, const Request& request) {
   const std::string& name = request.path_parameter("name");
@@ -131,8 +133,8 @@ Result<RowsRequest> rows_request(const Request& request, const TableInfo& table)
       std::string columns;
       for (const auto& column : table.columns) columns += ", " + column.name;
       return fail(Errc::bad_request, "unknown query parameter '" + name +
-                                         "'; known are at, at_time, min, wait_ms, order, limit "
-                                         "and the columns" +
+                                         "'; known are at, at_time, min, wait_ms, order, limit, "
+                                         "partitions and the columns" +
                                          columns.substr(1));
     }
     rows.filters.push_back({name, value});
@@ -143,13 +145,14 @@ Result<RowsRequest> rows_request(const Request& request, const TableInfo& table)
   return rows;
 }
 
-Result<ReadModelAsOf> as_of_query(const Request& request, Topic& topic) {
+Result<ReadModelAsOf> as_of_query(const Request& request, Topic& topic,
+                                  const projections::Partitions& partitions) {
   KEELSON_TRY_ASSIGN(const auto wait_ms, request.query_number("wait_ms", 0, kWaitMsMax));
   return read_model_as_of({.at = request.query("at"),
                            .at_time = request.query("at_time"),
                            .min = request.query("min"),
                            .wait_ms = wait_ms},
-                          topic);
+                          topic, partitions);
 }
 
 /// What an answer as of a position is made by and of.
@@ -186,7 +189,9 @@ Result<void> get_rows(Services& services, const Request& request, Responder& res
   KEELSON_TRY_ASSIGN(const ProjectionInfo* const info, find_projection(host, request));
   KEELSON_TRY_ASSIGN(const TableInfo* const table, find_table(*info, request));
   KEELSON_TRY_ASSIGN(RowsRequest rows, rows_request(request, *table));
-  KEELSON_TRY_ASSIGN(const ReadModelAsOf as_of, as_of_query(request, host.topic()));
+  KEELSON_TRY_ASSIGN(rows.partitions, partitions_asked(request, host.topic()));
+  KEELSON_TRY_ASSIGN(const ReadModelAsOf as_of,
+                     as_of_query(request, host.topic(), rows.partitions));
   if (as_of.at) {
     std::string etag = rows_etag(source_of(host, *info), *as_of.at);
     if (if_none_match_has(request.headers, etag)) {
@@ -222,10 +227,12 @@ Response query_response(const std::string& source, const QueryBody& body,
 
 Result<void> post_query(Services& services, const Request& request, Responder& responder) {
   const ProjectionHost& host = *services.projections;
-  KEELSON_TRY(request.check_query({}));
+  KEELSON_TRY(request.check_query({kPartitionsParameter}));
   KEELSON_TRY_ASSIGN(const ProjectionInfo* const info, find_projection(host, request));
   KEELSON_TRY_ASSIGN(QueryBody body, read_query_body(request.body));
-  KEELSON_TRY_ASSIGN(const ReadModelAsOf as_of, read_model_as_of(body.as_of(), host.topic()));
+  KEELSON_TRY_ASSIGN(projections::Partitions partitions, partitions_asked(request, host.topic()));
+  KEELSON_TRY_ASSIGN(const ReadModelAsOf as_of,
+                     read_model_as_of(body.as_of(), host.topic(), partitions));
   if (as_of.at && request.headers.find("If-None-Match")) {
     std::string etag = query_etag(source_of(host, *info), body, *as_of.at);
     if (if_none_match_has(request.headers, etag)) {
@@ -234,9 +241,11 @@ Result<void> post_query(Services& services, const Request& request, Responder& r
     }
   }
   answer_when_applied(services, *info, as_of, request.interrupted, std::move(responder),
-                      [&host, info, at = as_of.at, body = std::move(body)]() -> Result<Response> {
-                        KEELSON_TRY_ASSIGN(const projections::QueryResult result,
-                                           host.query(info->name, body.sql, body.params, at, {}));
+                      [&host, info, at = as_of.at, partitions = std::move(partitions),
+                       body = std::move(body)]() -> Result<Response> {
+                        KEELSON_TRY_ASSIGN(
+                            const projections::QueryResult result,
+                            host.query(info->name, body.sql, body.params, at, {}, partitions));
                         return query_response(source_of(host, *info), body, result);
                       });
   return {};
@@ -306,10 +315,17 @@ void add_projection_routes(Router& router, Services& services) {
   querying.consumes = {"application/json"};
   router.add(Method::get, "/v1/projections", reading, getting(host, get_projections));
   router.add(Method::get, "/v1/projections/{name}", reading, getting(host, get_projection));
-  const WhatIsRead read_model{[&services](const Request&) -> Result<std::vector<Partition*>> {
-                                return all_partitions(services.projections->topic());
-                              },
-                              "name"};
+  const WhatIsRead read_model{
+      [&services](const Request& request) -> Result<std::vector<Partition*>> {
+        Topic& topic = services.projections->topic();
+        KEELSON_TRY_ASSIGN(const auto asked, partitions_asked(request, topic));
+        std::vector<Partition*> partitions;
+        for (const PartitionId id : asked) {
+          partitions.push_back(&topic.partition(id));
+        }
+        return partitions;
+      },
+      "name"};
   router.add(Method::get, "/v1/projections/{name}/tables/{table}", reading,
              consistent(services, read_model, reading_rows(services, &ProjectionHost::rows)));
   router.add(Method::get, "/v1/projections/{name}/tables/{table}/history", reading,

@@ -211,37 +211,54 @@ Error HostedProjection::not_there(const Error& error, const Position& at) const 
   return error;
 }
 
-Result<void> HostedProjection::check_complete() const {
-  for (std::size_t p = 0; p < appliers_.size(); ++p) {
-    const auto unreadable = appliers_[p]->state().unreadable;
+Result<Partitions> HostedProjection::meant(const Partitions& partitions) const {
+  if (partitions.empty()) {
+    Partitions all;
+    for (std::uint32_t p = 0; p < appliers_.size(); ++p) all.push_back(PartitionId(p));
+    return all;
+  }
+  for (const PartitionId id : partitions) {
+    if (id.value < appliers_.size()) continue;
+    return fail(Errc::bad_request,
+                "topic " + topic_.name() + " has no partition " + std::to_string(id.value));
+  }
+  return partitions;
+}
+
+Result<void> HostedProjection::check_complete(const Partitions& partitions) const {
+  for (const PartitionId id : partitions) {
+    const auto unreadable = appliers_[id.value]->state().unreadable;
     if (!unreadable) continue;
     return fail(unreadable->code, "projection " + info_.name +
-                                      " cannot be asked, for its partition " + std::to_string(p) +
-                                      ": " + unreadable->context);
+                                      " cannot be asked, for its partition " +
+                                      std::to_string(id.value) + ": " + unreadable->context);
   }
   return {};
 }
 
 /// The read model may know what was then, but nobody could check it, or build it again.
-Result<void> HostedProjection::check_not_below_start(const Position& at) const {
-  for (std::uint32_t p = 0; p < topic_.partition_count(); ++p) {
-    const PartitionId id(p);
+Result<void> HostedProjection::check_not_below_start(const Partitions& partitions,
+                                                     const Position& at) const {
+  for (const PartitionId id : partitions) {
     const Offset start = topic_.partition(id).start();
     if (at.next(id) >= start) continue;
-    return fail(Errc::below_start, "partition " + std::to_string(p) + " of " + topic_.name() +
-                                       " starts at offset " + std::to_string(start.value) +
+    return fail(Errc::below_start, "partition " + std::to_string(id.value) + " of " +
+                                       topic_.name() + " starts at offset " +
+                                       std::to_string(start.value) +
                                        ": retention has removed what was before");
   }
   return {};
 }
 
 Result<HostedProjection::Moment> HostedProjection::look(const std::optional<Position>& at,
-                                                        const QueryLimits& limits) {
-  KEELSON_TRY(check_complete());
-  if (at) KEELSON_TRY(check_not_below_start(*at));
+                                                        const QueryLimits& limits,
+                                                        const Partitions& partitions) {
+  KEELSON_TRY_ASSIGN(const Partitions which, meant(partitions));
+  KEELSON_TRY(check_complete(which));
+  if (at) KEELSON_TRY(check_not_below_start(which, *at));
   const auto deadline = environment_.clock.monotonic() + limits.time_max;
   KEELSON_TRY_ASSIGN(auto reader, readers_->take(limits.time_max));
-  auto seen = reader->begin(at, deadline);
+  auto seen = reader->begin(which, at, deadline);
   if (!seen) return std::unexpected(at ? not_there(seen.error(), *at) : seen.error());
   return Moment{std::move(reader), std::move(*seen)};
 }
@@ -249,8 +266,9 @@ Result<HostedProjection::Moment> HostedProjection::look(const std::optional<Posi
 Result<QueryResult> HostedProjection::query(const std::string& sql,
                                             const nlohmann::json& parameters,
                                             const std::optional<Position>& at,
-                                            const QueryLimits& limits) {
-  KEELSON_TRY_ASSIGN(Moment moment, look(at, limits));
+                                            const QueryLimits& limits,
+                                            const Partitions& partitions) {
+  KEELSON_TRY_ASSIGN(Moment moment, look(at, limits, partitions));
   const QueryBudget budget(moment.reader->deadline(), limits.memory_bytes_max);
   QueryGate& gate = moment.reader->gate();
   KEELSON_TRY_ASSIGN(Statement statement, gate.prepare(sql, limits));
@@ -274,7 +292,7 @@ Result<RowsResult> HostedProjection::read_rows(const RowsRequest& request, Write
   }
   const QueryLimits& limits = options_.limits;
   KEELSON_TRY_ASSIGN(const RowsQuery query, write(*table, request, limits.rows_max));
-  KEELSON_TRY_ASSIGN(Moment moment, look(request.at, limits));
+  KEELSON_TRY_ASSIGN(Moment moment, look(request.at, limits, request.partitions));
   const QueryBudget budget(moment.reader->deadline(), limits.memory_bytes_max);
   QueryGate& gate = moment.reader->gate();
   KEELSON_TRY_ASSIGN(Statement statement, gate.prepare(query.sql, limits));

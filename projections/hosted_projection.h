@@ -31,7 +31,7 @@ class HostedProjection {
   [[nodiscard]] Position floor() const;
   [[nodiscard]] Result<QueryResult> query(const std::string& sql, const nlohmann::json& parameters,
                                           const std::optional<Position>& at,
-                                          const QueryLimits& limits);
+                                          const QueryLimits& limits, const Partitions& partitions);
   [[nodiscard]] Result<RowsResult> rows(const RowsRequest& request);
   [[nodiscard]] Result<RowsResult> history(const RowsRequest& request);
   [[nodiscard]] std::unique_ptr<Registration> when_applied(const Position& position, Task task);
@@ -43,17 +43,21 @@ class HostedProjection {
                    std::shared_ptr<const Rules> rules);
   void describe(const Projection& projection);
   [[nodiscard]] Result<void> open_partition(PartitionId id, Strand& worker);
-  /// Whether the read model of every partition can be asked. An answer without the rows of one of
-  /// them would look like one in which there are none.
-  [[nodiscard]] Result<void> check_complete() const;
-  [[nodiscard]] Result<void> check_not_below_start(const Position& at) const;
+  /// Those that are meant. @error bad_request  there is no such partition.
+  [[nodiscard]] Result<Partitions> meant(const Partitions& partitions) const;
+  /// Whether the read model of each of them can be asked. An answer without the rows of one of them
+  /// would look like one in which there are none.
+  [[nodiscard]] Result<void> check_complete(const Partitions& partitions) const;
+  [[nodiscard]] Result<void> check_not_below_start(const Partitions& partitions,
+                                                   const Position& at) const;
 
   /// A reader that sees `at`, and what that is.
   struct Moment {
     ReaderPool::Lease reader;
     Position at;
   };
-  [[nodiscard]] Result<Moment> look(const std::optional<Position>& at, const QueryLimits& limits);
+  [[nodiscard]] Result<Moment> look(const std::optional<Position>& at, const QueryLimits& limits,
+                                    const Partitions& partitions);
   [[nodiscard]] Error not_there(const Error& error, const Position& at) const;
   [[nodiscard]] Result<RowsResult> read_rows(const RowsRequest& request, WriteQuery write);
   [[nodiscard]] double lag_seconds(const Partition& partition, Offset next) const;

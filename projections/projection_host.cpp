@@ -67,9 +67,10 @@ class Host final : public ProjectionHost {
   [[nodiscard]] Result<QueryResult> query(std::string_view name, const std::string& sql,
                                           const nlohmann::json& params,
                                           const std::optional<Position>& at,
-                                          const QueryLimits& limits) const override {
+                                          const QueryLimits& limits,
+                                          const Partitions& partitions) const override {
     KEELSON_TRY_ASSIGN(HostedProjection* const hosted, named(name));
-    return hosted->query(sql, params, at, limits);
+    return hosted->query(sql, params, at, limits, partitions);
   }
 
   [[nodiscard]] Result<RowsResult> rows(std::string_view name,

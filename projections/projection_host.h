@@ -85,6 +85,9 @@ struct QueryResult {
   Position at;  ///< what the answer reflects
 };
 
+/// Of which partitions an answer is to be; none named: of all.
+using Partitions = std::vector<PartitionId>;
+
 /// One filter of the rows route: `column=value`, compared by the column's type.
 struct ColumnFilter {
   std::string column;
@@ -97,6 +100,7 @@ struct RowsRequest {
   std::string order;  ///< `column`, `-column`, several by commas; empty: the primary key
   std::uint64_t limit = 100;
   std::optional<Position> at;
+  Partitions partitions{};
 };
 
 struct RowsResult {
@@ -137,6 +141,7 @@ class ProjectionHost {
   /// One read-only SELECT over the union of the partitions' read models, unchanged but for the time
   /// it looks at. `params`: JSON array (`?`) or object (`:name`).
   /// @param at  state after all events at or below; none: whatever is applied now.
+  /// @param partitions  the union of these alone; `at` counts in them only.
   /// @error bad_request  not one SELECT, an error in it, or something not allowed.
   /// @error not_caught_up  `at` is committed but not applied yet. @error below_start
   /// @error too_large, timeout  over `limits`. @error not_found  no such projection.
@@ -146,7 +151,8 @@ class ProjectionHost {
   [[nodiscard]] virtual Result<QueryResult> query(std::string_view name, const std::string& sql,
                                                   const nlohmann::json& params,
                                                   const std::optional<Position>& at,
-                                                  const QueryLimits& limits) const = 0;
+                                                  const QueryLimits& limits,
+                                                  const Partitions& partitions = {}) const = 0;
 
   /// @error bad_request  unknown column or order. @error not_found  no such projection or table.
   [[nodiscard]] virtual Result<RowsResult> rows(std::string_view name,

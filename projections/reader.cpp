@@ -50,7 +50,8 @@ Result<void> Reader::connect(const std::string& file, std::size_t partitions) {
   return {};
 }
 
-Result<Position> Reader::begin(const std::optional<Position>& at,
+Result<Position> Reader::begin(const std::vector<PartitionId>& which,
+                               const std::optional<Position>& at,
                                std::chrono::nanoseconds deadline) {
   end();
   if (at && at->partitions() != partitions_.size()) {
@@ -65,10 +66,9 @@ Result<Position> Reader::begin(const std::optional<Position>& at,
   deadline_.at = deadline;
   Position seen(partitions_.size());
   gate_->snapshot().partitions.clear();
-  for (std::size_t i = 0; i < partitions_.size(); ++i) {
-    const PartitionId id(static_cast<std::uint32_t>(i));
+  for (const PartitionId id : which) {
     KEELSON_TRY_ASSIGN(const Offset next,
-                       begin_partition(i, at ? std::optional(at->next(id)) : std::nullopt));
+                       begin_partition(id.value, at ? std::optional(at->next(id)) : std::nullopt));
     seen.set_next(id, next);
   }
   return seen;
@@ -77,7 +77,7 @@ Result<Position> Reader::begin(const std::optional<Position>& at,
 Result<Offset> Reader::begin_partition(std::size_t index, const std::optional<Offset>& at) {
   Partition& partition = *partitions_[index];
   KEELSON_TRY(partition.begin.run());
-  begun_ = index + 1;
+  begun_.push_back(index);
   KEELSON_TRY_ASSIGN(const Checkpoint checkpoint, read_checkpoint(partition.checkpoint));
   const Offset wanted = at.value_or(checkpoint.next);
   const std::string where = "partition " + std::to_string(index);
@@ -98,10 +98,9 @@ Result<Offset> Reader::begin_partition(std::size_t index, const std::optional<Of
 
 void Reader::end() {
   deadline_.at = std::chrono::nanoseconds::max();
-  for (; begun_ > 0; --begun_) {
-    // Ending a transaction that only read cannot fail in a way that matters.
-    (void)partitions_[begun_ - 1]->commit.run();
-  }
+  // Ending a transaction that only read cannot fail in a way that matters.
+  for (const std::size_t index : begun_) (void)partitions_[index]->commit.run();
+  begun_.clear();
 }
 
 Result<ReaderPool::Lease> ReaderPool::take(std::chrono::nanoseconds wait_max) {

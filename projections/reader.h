@@ -33,10 +33,12 @@ class Reader {
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
+  /// @param which     the partitions that queries see until `end`; one at least.
   /// @param deadline  monotonic; what runs then is interrupted.
   /// @return what queries see until `end`: `at`, or all that is applied.
   /// @error not_caught_up  a partition has not applied `at`. @error below_start  it was pruned.
-  [[nodiscard]] Result<Position> begin(const std::optional<Position>& at,
+  [[nodiscard]] Result<Position> begin(const std::vector<PartitionId>& which,
+                                       const std::optional<Position>& at,
                                        std::chrono::nanoseconds deadline);
   [[nodiscard]] QueryGate& gate() { return *gate_; }
   /// Of what was begun.
@@ -58,7 +60,7 @@ class Reader {
   std::shared_ptr<const Rules> rules_;
   Deadline deadline_;
   std::vector<std::unique_ptr<Partition>> partitions_;
-  std::size_t begun_ = 0;  ///< partitions with an open transaction
+  std::vector<std::size_t> begun_;  ///< partitions with an open transaction
   std::unique_ptr<QueryGate> gate_;
 };
 

@@ -1,6 +1,7 @@
 #include "http/projection_routes.h"
 
 #include <future>
+#include <set>
 #include <thread>
 
 #include "tests/http/test_service.h"
@@ -331,4 +332,28 @@ TEST_CASE("read models of several partitions: positions name each") {
   CHECK(service.get(kRows + "?at=" + end, {"If-None-Match: " + response.field("ETag")}).status ==
         304);
   problem(service.get(kRows + "?at=3"), 400, "bad-request");
+}
+
+TEST_CASE("rows and queries: of some partitions") {
+  TestService service({.partitions = 3});
+  for (int i = 0; i < 30; ++i) service.command(std::to_string(i), "open");
+  const std::string end = service.store.topic("test", 3).end().to_string();
+  std::set<std::string> ids;
+  std::string at;
+  for (const char* part : {"0", "1,2"}) {
+    const auto response = service.get(kRows + "?partitions=" + part + "&min=" + end);
+    for (const json& row : body(response)["rows"]) CHECK(ids.insert(row["id"]).second);
+    at += (at.empty() ? "" : ",") + response.field("Keelson-Position");
+  }
+  CHECK(ids.size() == 30);
+  CHECK(at == end);
+  const std::string count = R"({"sql":"SELECT count(*) FROM wallets"})";
+  const auto counted = service.post(kQuery + "?partitions=1", count);
+  const auto whole = service.post(kQuery, count);
+  CHECK(body(counted)["rows"][0][0] < body(whole)["rows"][0][0]);
+  for (const char* bad : {"", "3", "0,", "0,,1", "a", "-1", "0;1", "99999999999"}) {
+    CAPTURE(bad);
+    CHECK(service.get(kRows + "?partitions=" + bad).status == 400);
+    CHECK(service.post(kQuery + "?partitions=" + bad, R"({"sql":"SELECT 1"})").status == 400);
+  }
 }

@@ -1,5 +1,8 @@
 #include "projections/projection_host.h"
 
+#include <algorithm>
+#include <map>
+
 #include "tests/projections/support/host_fixture.h"
 
 using namespace keelson;
@@ -35,6 +38,45 @@ Projection balances() {
 }
 
 }  // namespace
+
+TEST_CASE("projection host: some partitions can be asked alone") {
+  HostFixture fixture(3);
+  fixture.open({balances()});
+  std::map<PartitionId, std::string> ids;
+  for (int i = 0; ids.size() < 3; ++i) {
+    const std::string id = std::to_string(i);
+    if (!ids.emplace(fixture.topic.partition_of("account-" + id), id).second) continue;
+    fixture.topic.append("account-" + id, "opened", R"({"owner":"Ada"})");
+  }
+  fixture.catch_up();
+  const std::string sql = "SELECT account_id FROM balances ORDER BY account_id";
+  const auto ask = [&](const projections::Partitions& partitions,
+                       const std::optional<Position>& at = std::nullopt) {
+    return fixture.host->query("test", sql, nullptr, at, {}, partitions);
+  };
+  const auto rows = [&](std::vector<std::string> of) {
+    std::ranges::sort(of);
+    std::string json;
+    for (const std::string& id : of) json += (json.empty() ? "[[\"" : "\"],[\"") + id;
+    return json + "\"]]";
+  };
+  const std::string zero = ids[PartitionId(0)], one = ids[PartitionId(1)],
+                    two = ids[PartitionId(2)];
+  CHECK(ask({})->rows_json == rows({zero, one, two}));
+  CHECK(ask({})->at.to_string() == "0:0,1:0,2:0");
+  CHECK(ask({PartitionId(0), PartitionId(2)})->rows_json == rows({zero, two}));
+  CHECK(ask({PartitionId(0), PartitionId(2)})->at.to_string() == "0:0,2:0");
+  RowsRequest request;
+  request.table = "balances";
+  request.partitions = {PartitionId(1)};
+  CHECK(fixture.host->rows("test", request)->row_count == 1);
+  CHECK(fixture.host->history("test", request)->row_count == 1);
+  // As of a position that another partition has not come to.
+  const auto at = Position::parse("1:0,2:7", 3).value();
+  CHECK(ask({PartitionId(1)}, at)->rows_json == rows({one}));
+  CHECK_FALSE(ask({PartitionId(2)}, at).has_value());
+  CHECK(ask({PartitionId(3)}).error().code == Errc::bad_request);
+}
 
 TEST_CASE("projection host: the same SQL answers now and as of every offset") {
   HostFixture fixture;
