@@ -7,7 +7,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from bank_server import BankServer, free_port
+from bank_server import BINARY, KEELSON, BankServer, free_port
 from http_client import CONNECTION_ERRORS, Client
 
 READY_SECONDS_MAX = 60
@@ -121,31 +121,66 @@ class BankCluster:
     """Nodes 1, 2, …; what is theirs lies under `folder`. `networks`: where each of them runs, if
     not beside this process."""
 
-    def __init__(self, folder, nodes=3, etcd_nodes=1, partitions=1, arguments=(), networks=None):
+    def __init__(self, folder, nodes=3, etcd_nodes=1, partitions=1, arguments=(), networks=None,
+                 replicas=None, spread=False):
         folder = Path(folder)
         self.networks = networks
         self.etcd = EtcdServers(folder / "etcd", etcd_nodes,
                                 networks.host if networks else "127.0.0.1")
         self.partitions = partitions
+        self._replicas = replicas or min(nodes, 3)
+        self._spread = spread
         self.nodes = {}
         for node in range(1, nodes + 1):
             host = networks.hosts[node] if networks else "127.0.0.1"
             cluster = ["--cluster", "test", "--node-id", str(node), "--etcd", self.etcd.urls,
                        "--advertise", f"{host}:{free_port()}",
-                       "--replicas", str(min(nodes, 3)), *arguments]
+                       "--replicas", str(self._replicas), *arguments]
             self.nodes[node] = BankServer(folder / f"n{node}", partitions, cluster,
                                           folder / f"n{node}.log", host,
                                           networks.within(node) if networks else ())
 
     def start(self):
+        if self._spread:
+            self._spread = False
+            self._make_topic()
+        self._start_all(BINARY)
+        return self
+
+    def _start_all(self, binary):
         for server in self.nodes.values():
-            server.start_without_waiting()
+            server.start_without_waiting(binary)
         for server in self.nodes.values():
             server.wait_ready(time.monotonic())
-        return self
+
+    def _make_topic(self):
+        """When all nodes are there, so that its partitions are spread over all of them: a bank
+        makes its topic as soon as there are enough."""
+        self._start_all(KEELSON)
+        client = self.nodes[1].client()
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while sum(n["alive"] for n in client.get_json("/v1/cluster")["nodes"]) < len(self.nodes):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        made = client.request("PUT", "/v1/topics/bank", {
+            "partitions": self.partitions, "replication_factor": self._replicas})
+        assert made.status == 201, made.body
+        for server in self.nodes.values():
+            server.signal_stop()
+        for server in self.nodes.values():
+            assert server.wait() == 0, server.log()
 
     def client(self, timeout=10):
         return ClusterClient(self.nodes.values(), timeout)
+
+    def replicas(self, topic="bank"):
+        """The nodes of each partition, as one that runs knows it."""
+        server = next(s for s in self.nodes.values() if s.is_alive())
+        client = Client(server.port, timeout=5, host=server.host)
+        known = client.get_json("/v1/cluster")["topics"]
+        client.close()
+        partitions = next(t["partitions"] for t in known if t["name"] == topic)
+        return {p["partition"]: [r["node"] for r in p["replicas"]] for p in partitions}
 
     def leader(self, partition=0, timeout=10, topic="bank"):
         """The node that leads now, once some node knows one that answers to it."""

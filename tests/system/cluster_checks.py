@@ -2,32 +2,72 @@
 
 import json
 import time
+from collections import defaultdict
 
-from load import assert_log_holds
+from load import assert_events_hold
 
 
 def wait_same(cluster, timeout=30, topic="bank"):
-    """Until all nodes that run show the same log; returns its events."""
+    """Until all replicas of each partition show the same log; returns its events, partition by
+    partition."""
     deadline = time.monotonic() + timeout
-    logs = {}
-    while True:
-        for node, server in cluster.nodes.items():
-            # A node that was started anew shows nothing before it has met the leader.
-            client = server.client()
-            if server.is_alive() and all(
-                    client.get(f"/v1/topics/{topic}/partitions/{p}/events").status == 200
-                    for p in client.ends(topic)):
-                logs[node] = client.all_events(topic)
-        if len(logs) == len(cluster.nodes) and all(log == logs[1] for log in logs.values()):
-            return logs[1]
-        assert time.monotonic() < deadline, {node: len(log) for node, log in logs.items()}
-        time.sleep(0.1)
+    events = []
+    for partition, nodes in sorted(cluster.replicas(topic).items()):
+        while True:
+            logs = {}
+            for node in nodes:
+                # A node that was started anew shows nothing before it has met the leader.
+                client = cluster.nodes[node].client()
+                if client.get(f"/v1/topics/{topic}/partitions/{partition}/events").status == 200:
+                    logs[node] = list(client.events(partition, topic=topic))
+            one = next(iter(logs.values()), None)
+            if len(logs) == len(nodes) and all(log == one for log in logs.values()):
+                break
+            assert time.monotonic() < deadline, {node: len(log) for node, log in logs.items()}
+            time.sleep(0.1)
+        events += one
+    return events
+
+
+def assert_money_at_every_offset(cluster, events, topic="bank"):
+    """At every replica of each partition the accounts there have, as of every offset, what the
+    events up to there say."""
+    told = defaultdict(dict)  # the sum of balances after an offset that changes one
+    balances = defaultdict(int)
+    sums = defaultdict(int)
+    for event in events:
+        partition, balance = event["partition"], event["data"].get("balance_after")
+        if event["type"] == "opened":
+            balance = 0
+        if balance is None:
+            continue
+        sums[partition] += balance - balances[event["stream"]]
+        balances[event["stream"]] = balance
+        told[partition][event["offset"]] = sums[partition]
+    for partition, nodes in cluster.replicas(topic).items():
+        for node in nodes:
+            answer = cluster.nodes[node].client().request(
+                "POST", f"/v1/projections/bank/query?partitions={partition}",
+                {"sql": "SELECT balance, _from, _to FROM balances__history"})
+            assert answer.status == 200, answer.body
+            changes = defaultdict(int)
+            for balance, first, end in answer.json()["rows"]:
+                changes[first] += balance
+                if end is not None:
+                    changes[end] -= balance
+            total, found = 0, {}
+            for offset in sorted(changes):
+                total += changes[offset]
+                if offset in told[partition]:
+                    found[offset] = total
+                else:  # something else has changed the row, or closed an empty account
+                    assert changes[offset] == 0, (node, partition, offset)
+            assert found == told[partition], (node, partition)
 
 
 def assert_all_there(cluster, load, some):
     acknowledged = load.join(timeout=300)
-    events = wait_same(cluster)
-    assert assert_log_holds(cluster.nodes[1].client(), acknowledged) == events
+    events = assert_events_hold(wait_same(cluster), acknowledged)
     assert len(events) == len(some.rows) + len(some.accounts)
     balances = some.balances()
     for server in cluster.nodes.values():

@@ -114,9 +114,13 @@ def run_load(port, transactions, threads=8):
 
 
 def assert_log_holds(client, acknowledged, topic="bank"):
+    """See `assert_events_hold`. Returns the log's events."""
+    return assert_events_hold(client.all_events(topic), acknowledged)
+
+
+def assert_events_hold(events, acknowledged):
     """Every acknowledged command is in the log where its answer said, and no command id twice;
-    offsets and versions are dense. Returns the log's events."""
-    events = client.all_events(topic)
+    offsets and versions are dense. `events`: all of it, partition by partition."""
     places = {}
     for event in events:
         key = event.get("command_id")
