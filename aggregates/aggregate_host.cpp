@@ -5,7 +5,7 @@
 
 #include "aggregates/command_executor.h"
 #include "aggregates/reaction.h"
-#include "aggregates/reaction_runner.h"
+#include "aggregates/reaction_runners.h"
 #include "aggregates/registry.h"
 #include "aggregates/step_message.h"
 #include "aggregates/step_taker.h"

@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <latch>
 #include <utility>
 
 #include "engine/store/names.h"
@@ -201,21 +200,34 @@ Result<void> ReactionRunner::add_steps(Offset cause, const std::string& place, c
   if (open.taken + steps.all().size() > kStepsMax) {
     return fail(Errc::too_large, "more than " + std::to_string(kStepsMax) + " steps for one event");
   }
+  open.open += steps.all().size();
+  open.taken += steps.all().size();
   for (std::size_t i = 0; i < steps.all().size(); ++i) {
     PlacedStep placed{cause, place + (place.empty() ? "" : ".") + std::to_string(i),
                       steps.all()[i]};
-    const StepCommand command = command_of(placed);
-    const auto [found, is_new] = targets_.try_emplace(command.target());
-    auto& [name, target] = *found;
-    if (is_new) target.home = taker_->home_of(command);
-    target.steps.push_back(std::move(placed));
-    ++steps_;
-    ++steps_to_[target.home];
-    ++open.open;
-    ++open.taken;
-    if (is_new && !away_.contains(target.home)) send(name);
+    // Behind others that are parked as well, since the order of causes is kept.
+    const bool may_park = place.empty() && !away_.empty();
+    const auto away = may_park ? away_.find(taker_->home_of(command_of(placed))) : away_.end();
+    if (away == away_.end()) {
+      add_step(std::move(placed));
+    } else {
+      away->second.parked.push_back({cause, i});
+    }
   }
   return {};
+}
+
+void ReactionRunner::add_step(PlacedStep placed) {
+  const StepCommand command = command_of(placed);
+  const auto [found, is_new] = targets_.try_emplace(command.target());
+  auto& [name, target] = *found;
+  if (is_new) target.home = taker_->home_of(command);
+  target.steps.push_back(std::move(placed));
+  ++steps_;
+  ++steps_to_[target.home];
+  const auto away = away_.find(target.home);
+  const bool taken = away == away_.end() || away->second.probe.empty();
+  if (is_new && taken) send(name);
 }
 
 StepCommand ReactionRunner::command_of(const PlacedStep& placed) const {
@@ -232,9 +244,11 @@ StepCommand ReactionRunner::command_of(const PlacedStep& placed) const {
 }
 
 bool ReactionRunner::has_room() const {
-  std::size_t active = steps_;
-  for (const auto& [home, away] : away_) active -= steps_to_.at(home);
-  return active < kStepsActiveMax && causes_.size() < kCausesMax;
+  std::size_t held = 0;
+  for (const auto& [home, away] : away_) {
+    if (!away.probe.empty()) held += steps_to_.at(home);
+  }
+  return steps_ - held < kStepsActiveMax && held < kStepsHeldMax && causes_.size() < kCausesMax;
 }
 
 void ReactionRunner::send(const std::string& name) {
@@ -272,12 +286,17 @@ void ReactionRunner::on_outcome(const std::string& name, const StepOutcome& outc
   --steps_to_.at(home);
   const bool more = !target->second.steps.empty();
   if (!more) targets_.erase(target);
-  if (away_.erase(home) != 0) {
+  const auto away = away_.find(home);
+  if (away != away_.end() && !away->second.probe.empty()) {
+    away->second.probe.clear();
+    away->second.backoff = kRetryMin;
     passed(std::to_string(home.value));
     send_ready(home);
   } else if (more) {
     send(name);
   }
+  unpark(home);
+  if (!running()) return;
   auto following = outcome.refused ? done.step.after_refused({outcome.reason, outcome.detail})
                                    : done.step.after_accepted();
   if (!following) return halt(done.cause, following.error().message());
@@ -297,6 +316,44 @@ void ReactionRunner::send_ready(PartitionId home) {
   for (const std::string& name : ready) send(name);
 }
 
+void ReactionRunner::unpark(PartitionId home) {
+  const auto found = away_.find(home);
+  if (found == away_.end()) return;
+  Away& away = found->second;
+  while (!away.parked.empty() && away.probe.empty() && steps_to_.at(home) < kUnparkedMax) {
+    const Offset cause = away.parked.front().cause;
+    const auto made = unpark_first(away);
+    if (made) continue;
+    if (!may_pass(made.error().code)) return halt(cause, made.error().message());
+    away.cursor.reset();
+    const auto delay = wait_out(away.backoff, std::to_string(home.value), "reading", made.error());
+    strand_->post_after(delay, [weak = weak_from_this(), lead = lead_, home] {
+      const auto self = weak.lock();
+      if (self && self->lead_ == lead && self->running()) self->unpark(home);
+    });
+    return;
+  }
+  if (!away.probe.empty()) return;
+  passed(std::to_string(home.value));
+  if (away.parked.empty()) away_.erase(found);
+}
+
+Result<void> ReactionRunner::unpark_first(Away& away) {
+  const auto [cause, number] = away.parked.front();
+  if (away.cursor == nullptr || away.cursor->offset() != cause) {
+    KEELSON_TRY_ASSIGN(away.cursor, partition_.read(cause));
+  }
+  KEELSON_TRY_ASSIGN(const auto event, away.cursor->next());
+  if (!event) return fail(Errc::not_caught_up, "the event is not there at the moment");
+  KEELSON_TRY_ASSIGN(const Steps steps, reaction_->react(*source_, *event));
+  if (number >= steps.all().size()) {
+    return fail(Errc::internal, "react has given other steps than before: it is not pure");
+  }
+  away.parked.pop_front();
+  add_step({cause, std::to_string(number), steps.all()[number]});
+  return {};
+}
+
 void ReactionRunner::on_error(const std::string& name, const Error& error) {
   const Target& target = targets_.at(name);
   const PlacedStep& placed = target.steps.front();
@@ -307,9 +364,11 @@ void ReactionRunner::on_error(const std::string& name, const Error& error) {
   const std::string what = placed.step.command() + " to " + name;
   if (!may_pass(error.code)) return halt(placed.cause, what + ": " + error.message());
   const PartitionId home = target.home;
-  const auto [away, is_new] = away_.try_emplace(home, Away{name});
-  if (away->second.probe != name) return;  // another one is tried
-  const auto delay = wait_out(away->second.backoff, std::to_string(home.value), what, error);
+  Away& away = away_[home];
+  const bool is_new = away.probe.empty();
+  if (is_new) away.probe = name;
+  if (away.probe != name) return;  // another one is tried
+  const auto delay = wait_out(away.backoff, std::to_string(home.value), what, error);
   strand_->post_after(delay, [weak = weak_from_this(), lead = lead_, home] {
     const auto self = weak.lock();
     if (self && self->lead_ == lead && self->running()) self->try_again(home);
@@ -319,7 +378,8 @@ void ReactionRunner::on_error(const std::string& name, const Error& error) {
 
 void ReactionRunner::try_again(PartitionId home) {
   const auto away = away_.find(home);
-  if (away == away_.end() || targets_.at(away->second.probe).sent) return;
+  if (away == away_.end() || away->second.probe.empty()) return;
+  if (targets_.at(away->second.probe).sent) return;
   if (partition_.may_lag()) return stand_by();
   send(away->second.probe);
 }
@@ -413,60 +473,6 @@ void ReactionRunner::publish() {
   const std::string& error = halted || delayed_.empty() ? error_ : delayed_.begin()->second;
   status_ = {
       std::string(reaction_->name()), partition_.id(), done(), 0, halted, standing_by_, error};
-}
-
-ReactionRunners::ReactionRunners(Environment environment, Topic& topic,
-                                 std::shared_ptr<const AggregateRegistry> registry,
-                                 std::shared_ptr<const ReactionRegistry> reactions,
-                                 std::shared_ptr<StepTaker> taker)
-    : environment_(environment),
-      topic_(topic),
-      registry_(std::move(registry)),
-      reactions_(std::move(reactions)),
-      taker_(std::move(taker)),
-      runners_(make()) {}
-
-std::vector<std::shared_ptr<ReactionRunner>> ReactionRunners::make() const {
-  std::vector<std::shared_ptr<ReactionRunner>> runners;
-  for (const auto& reaction : reactions_->reactions()) {
-    for (std::uint32_t p = 0; p < topic_.partition_count(); ++p) {
-      runners.push_back(std::make_shared<ReactionRunner>(
-          reaction, registry_->find(reaction->source()), topic_.partition(PartitionId(p)), taker_));
-    }
-  }
-  return runners;
-}
-
-void ReactionRunners::start() {
-  const std::lock_guard lock(mutex_);
-  if (std::exchange(started_, true) || runners_.empty()) return;
-  if (worker_ == nullptr) {
-    worker_ = environment_.scheduler.make_worker("reactions");
-  } else {
-    runners_ = make();  // a runner runs once
-  }
-  for (const auto& runner : runners_) runner->start(worker_);
-}
-
-void ReactionRunners::stop() {
-  const std::lock_guard lock(mutex_);
-  if (!std::exchange(started_, false)) return;
-  std::latch stopped(static_cast<std::ptrdiff_t>(runners_.size()));
-  for (const auto& runner : runners_) runner->stop([&stopped] { stopped.count_down(); });
-  // When none of them sends any more. A node that does not answer must not be waited for.
-  worker_->post([this] { taker_->give_up(); });
-  stopped.wait();
-}
-
-std::vector<ReactionStatus> ReactionRunners::status() const {
-  std::vector<std::shared_ptr<ReactionRunner>> runners;
-  {
-    const std::lock_guard lock(mutex_);
-    runners = runners_;
-  }
-  std::vector<ReactionStatus> all;
-  for (const auto& runner : runners) all.push_back(runner->status());
-  return all;
 }
 
 }  // namespace keelson::aggregates

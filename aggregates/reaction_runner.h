@@ -43,15 +43,18 @@ namespace keelson::aggregates {
 /// Trouble: what can pass (overload, a full disk, a change of leader, no descriptors left) is tried
 /// again, a command with the same id, for as long as it takes, and shown meanwhile. It is taken for
 /// trouble of the target's partition: one step tries for all that address it, and those to other
-/// partitions go on, until kCausesMax causes are open. What cannot pass (an event that cannot be
-/// read, a step to no aggregate, an exception) halts the reaction at that cause, visibly; nothing
-/// is passed over.
+/// partitions go on, until kCausesMax causes are open. Of steps to that partition that are met
+/// meanwhile only the place is kept; they are made again, from their events, when their time comes.
+/// What cannot pass (an event that cannot be read, a step to no aggregate, an exception) halts the
+/// reaction at that cause, visibly; nothing is passed over.
 ///
 /// Confined to its strand, but for `status`, `start` and `stop`.
 class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
  public:
   static constexpr std::size_t kStepsActiveMax = 256;  ///< to partitions that take them
-  static constexpr std::size_t kCausesMax = 4096;      ///< that are not done with
+  static constexpr std::size_t kUnparkedMax = 64;      ///< to one of them, while others wait
+  static constexpr std::size_t kStepsHeldMax = 4096;   ///< to others, which are in memory
+  static constexpr std::size_t kCausesMax = 100'000;   ///< that are not done with
   static constexpr std::size_t kStepsMax = 1024;       ///< of one cause, with all that follows them
   static constexpr std::size_t kDepthMax = 32;         ///< of steps that follow one another
   static constexpr std::uint64_t kCommitEvery = 1000;
@@ -88,10 +91,18 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
     bool sent = false;  ///< the first of them, and not answered yet
     std::deque<PlacedStep> steps;
   };
-  /// A partition that takes no steps now: who leads it is not known or not reached, say.
+  /// A first step that has not been made yet.
+  struct Parked {
+    Offset cause;
+    std::size_t number;  ///< among the steps of the cause
+  };
+  /// A partition that takes no steps now (who leads it is not known or not reached, say), or that
+  /// some are still parked for since it did not.
   struct Away {
-    std::string probe;  ///< the target whose step is tried again, for all of them
+    std::string probe;  ///< the target whose step is tried again, for all; empty: it takes steps
     std::chrono::milliseconds backoff{kRetryMin};
+    std::deque<Parked> parked;       ///< in the order of their causes
+    std::unique_ptr<Cursor> cursor;  ///< which reads those again
   };
   /// An event whose steps are not all done.
   struct OpenCause {
@@ -115,6 +126,7 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
   void wait_for_events();
   [[nodiscard]] Result<void> react_to(const EventView& event);
   [[nodiscard]] Result<void> add_steps(Offset cause, const std::string& place, const Steps& steps);
+  void add_step(PlacedStep placed);
   void send(const std::string& name);
   void on_reply(const std::string& name, Result<StepOutcome> reply);
   void on_outcome(const std::string& name, const StepOutcome& outcome);
@@ -122,6 +134,9 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
   void try_again(PartitionId home);
   /// What is ready for `home` can go there again.
   void send_ready(PartitionId home);
+  /// Makes the steps that are parked for `home`, as many as there is room for.
+  void unpark(PartitionId home);
+  [[nodiscard]] Result<void> unpark_first(Away& away);
   /// Whether the next event may be looked at.
   [[nodiscard]] bool has_room() const;
   /// Shows what holds up `where` and says how long to wait before the next attempt.
@@ -176,34 +191,6 @@ class ReactionRunner : public std::enable_shared_from_this<ReactionRunner> {
 
   mutable std::mutex status_mutex_;
   ReactionStatus status_;
-};
-
-/// The runners of a host: each reaction on each partition, on one worker. Thread-safe.
-class ReactionRunners {
- public:
-  ReactionRunners(Environment environment, Topic& topic,
-                  std::shared_ptr<const AggregateRegistry> registry,
-                  std::shared_ptr<const ReactionRegistry> reactions,
-                  std::shared_ptr<StepTaker> taker);
-
-  void start();
-  /// Blocks until what is in flight is done.
-  void stop();
-  [[nodiscard]] std::vector<ReactionStatus> status() const;
-
- private:
-  [[nodiscard]] std::vector<std::shared_ptr<ReactionRunner>> make() const;
-
-  Environment environment_;
-  Topic& topic_;
-  std::shared_ptr<const AggregateRegistry> registry_;
-  std::shared_ptr<const ReactionRegistry> reactions_;
-  std::shared_ptr<StepTaker> taker_;
-
-  mutable std::mutex mutex_;
-  std::vector<std::shared_ptr<ReactionRunner>> runners_;
-  std::shared_ptr<Strand> worker_;
-  bool started_ = false;
 };
 
 }  // namespace keelson::aggregates

@@ -162,6 +162,71 @@ TEST_CASE("reactions over nodes: a partition without a leader stalls only what a
   CHECK(balance(nodes, there) == kEach + 5 + kStalled);
 }
 
+namespace {
+
+/// Gives each note of one wallet to two others.
+struct Split {
+  static constexpr std::string_view kName = "split";
+  using Source = Wallet;
+  static inline std::string source, first, second;  // NOLINT: set before it runs
+  static Steps react(const Wallet::Added& event, const Cause& cause) {
+    if (cause.id != source) return {};
+    return {ask<Wallet>(first, Wallet::Put{event.amount, {}}),
+            ask<Wallet>(second, Wallet::Put{event.amount, {}})};
+  }
+};
+
+/// The amounts that were put into a wallet, in order.
+std::vector<std::int64_t> put_into(NodeHosts& nodes, const std::string& id) {
+  std::vector<std::int64_t> amounts;
+  for (const Event& event : read_stream(nodes.topic().home_of("wallet-" + id), "wallet-" + id)) {
+    if (event.type != "added") continue;
+    amounts.push_back(nlohmann::json::parse(event.data).at("amount").get<std::int64_t>());
+  }
+  return amounts;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "reactions over nodes: what waits for a partition keeps its order, and holds up no other") {
+  const Registry code = wallets_and_moves();
+  NodeHosts nodes({code, code}, reactions<Split>(), {0, 1, 1});
+  Split::source = id_in(nodes, "wallet", 0);
+  Split::first = id_in(nodes, "wallet", 2);  // which will be away
+  Split::second = id_in(nodes, "wallet", 1);
+  for (const std::string& id : {Split::source, Split::first, Split::second}) {
+    must(nodes.execute(wallet(id, "open")));
+  }
+  std::vector<std::int64_t> amounts;
+  const auto put = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      amounts.push_back(static_cast<std::int64_t>(amounts.size()) + 1);
+      must(nodes.execute(
+          wallet(Split::source, "put", R"({"amount":)" + std::to_string(amounts.back()) + "}")));
+    }
+  };
+  nodes.start_reactions();
+  // Away and back again, also while there is more that waits than may be active.
+  for (int round = 0; round < 3; ++round) {
+    put(20);
+    nodes.leads.give(PartitionId(2), Leads::kNobody);
+    put(400);
+    eventually([&] { return put_into(nodes, Split::second) == amounts; });
+    CHECK(put_into(nodes, Split::first).size() < amounts.size());
+    nodes.leads.give(PartitionId(2), round % 2);
+    put(20);
+    if (round == 1) {
+      eventually([&] { return put_into(nodes, Split::first).size() > 500; });
+      nodes.leads.give(PartitionId(2), Leads::kNobody);
+      put(20);
+      nodes.leads.give(PartitionId(2), 1);
+    }
+  }
+  eventually([&] { return nodes.settled() && put_into(nodes, Split::first) == amounts; });
+  CHECK(put_into(nodes, Split::second) == amounts);
+}
+
 TEST_CASE("reactions over nodes: what another node's code does not know waits and halts nothing") {
   const Registry code = wallets_and_moves();
   const auto older = std::make_shared<AggregateRegistry>();
