@@ -214,8 +214,11 @@ TEST_CASE(
     put(400);
     eventually([&] { return put_into(nodes, Split::second) == amounts; });
     CHECK(put_into(nodes, Split::first).size() < amounts.size());
+    const auto before = put_into(nodes, Split::first).size();
     nodes.leads.give(PartitionId(2), round % 2);
-    put(20);
+    // While what has waited goes there, one after the other, what comes now must wait behind it.
+    while (put_into(nodes, Split::first).size() == before) put(1);
+    put(100);
     if (round == 1) {
       eventually([&] { return put_into(nodes, Split::first).size() > 500; });
       nodes.leads.give(PartitionId(2), Leads::kNobody);
