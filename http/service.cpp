@@ -42,9 +42,10 @@ class ConnectionLog {
     if (std::exchange(last, why.context) == why.context) return;
     const auto more = limit_->admit();
     if (!more) return;
-    spdlog::info("connection {}: {}{}",
-                 peer ? "with node " + std::to_string(peer->value) : "of a stranger", why.context,
-                 *more);
+    // A node that runs twice is for an operator.
+    spdlog::log(
+        why.code == Errc::locked ? spdlog::level::err : spdlog::level::info, "connection {}: {}{}",
+        peer ? "with node " + std::to_string(peer->value) : "of a stranger", why.context, *more);
   }
 
  private:
@@ -54,13 +55,15 @@ class ConnectionLog {
 };
 
 transport::TcpTransportOptions transport_options(const ClusterOptions& cluster,
-                                                 const replication::Member& self) {
+                                                 const replication::Member& self,
+                                                 const replication::Incarnation& incarnation) {
   transport::TcpTransportOptions options;
   options.address = cluster.peer_address;
   options.port = cluster.peer_port;
   options.cluster = cluster.name;
   options.secret = cluster.secret;
   options.self = self;
+  options.incarnation = incarnation;
   if (!cluster.peer_tls_cert.empty()) {
     options.tls = {cluster.peer_tls_cert, cluster.peer_tls_key, cluster.peer_tls_ca};
   }
@@ -217,12 +220,14 @@ Result<void> Service::open_cluster(StoreOptions options) {
   cluster.http_address = is.advertise_http;
   cluster.version = kVersion;
   cluster.replicas = is.replicas;
+  cluster.give_up = options_.stop_requested;
   cluster.report = [](const std::string& what) { spdlog::warn("{}", what); };
-  const auto make_transport =
-      [this](const replication::Member& self) -> Result<cluster::ClusterStore::Transporting> {
-    KEELSON_TRY_ASSIGN(
-        auto transport,
-        transport::TcpTransport::open(transport_options(options_.cluster, self), clock_, random_));
+  const auto make_transport = [this](const replication::Member& self,
+                                     const replication::Incarnation& incarnation)
+      -> Result<cluster::ClusterStore::Transporting> {
+    KEELSON_TRY_ASSIGN(auto transport, transport::TcpTransport::open(
+                                           transport_options(options_.cluster, self, incarnation),
+                                           clock_, random_));
     return cluster::ClusterStore::Transporting{std::move(transport), options_.cluster.advertise};
   };
   KEELSON_TRY_ASSIGN(

@@ -6,8 +6,8 @@
 namespace keelson {
 
 void end_this_process(const Error& error) {
-  std::fprintf(stderr, "keelson: cannot make the log durable, ending the process: %s\n",
-               error.message().c_str());
+  const char* const what = error.code == Errc::locked ? "" : "cannot make the log durable, ";
+  std::fprintf(stderr, "keelson: %sending the process: %s\n", what, error.message().c_str());
   std::fflush(stderr);
   std::_Exit(70);  // EX_SOFTWARE
 }

@@ -23,7 +23,9 @@ struct Environment {
   Clock& clock;
   Random& random;
   Scheduler& scheduler;
-  /// Called when a sync has failed: what was written may be lost, and no second try would show it.
+  /// Called when a sync has failed: what was written may be lost, and no second try would show it;
+  /// and when another process uses the data folder's identity (`locked`): one more word of this one
+  /// could count for the other.
   /// A server's does not return. That of a test takes the disk away from the store first: what the
   /// store does until it is dropped then comes to nothing.
   std::function<void(const Error&)> end_process = end_this_process;

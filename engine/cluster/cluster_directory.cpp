@@ -118,9 +118,10 @@ class ClusterDirectory::Core final : public CreationPorts,
   [[nodiscard]] const ClusterView& view() const override { return view_; }
   [[nodiscard]] Uuid make_uuid() override { return keelson::make_uuid(ports_.random); }
 
-  [[nodiscard]] std::unique_ptr<Coordinator::Presence> appear(const NodeRecord& node) {
+  [[nodiscard]] std::unique_ptr<Coordinator::Presence> appear(const NodeRecord& node,
+                                                              Revision replaces) {
     return ports_.coordinator.appear(view_.keys().of(NodeKey{node.member.node}),
-                                     encode_node_record(node), options_.time_to_live);
+                                     encode_node_record(node), options_.time_to_live, replaces);
   }
 
   template <class Look>
@@ -190,10 +191,10 @@ ClusterDirectory::~ClusterDirectory() {
   core_->close();
 }
 
-Result<void> ClusterDirectory::announce(const NodeRecord& node) {
+Result<void> ClusterDirectory::announce(const NodeRecord& node, Revision replaces) {
   KEELSON_ASSERT(!presence_);
   KEELSON_TRY(check_node_record(node));
-  presence_ = core_->appear(node);
+  presence_ = core_->appear(node, replaces);
   return {};
 }
 

@@ -53,8 +53,10 @@ class ClusterDirectory {
   ClusterDirectory& operator=(const ClusterDirectory&) = delete;
 
   /// Makes this node seen by all, until the directory is destroyed. Once.
+  /// @param replaces  see `Coordinator::appear`.
   /// @error bad_request  `node` cannot be written: see `check_node_record`.
-  [[nodiscard]] Result<void> announce(const NodeRecord& node);
+  [[nodiscard]] Result<void> announce(const NodeRecord& node,
+                                      replication::Revision replaces = replication::Revision(0));
 
   using Created = TopicCreation::Done;
   /// Makes a topic on nodes that are alive, or gives the one that is there with the same options

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kClusterNameBytesMax = 64;
 constexpr std::string_view kNodes = "nodes/";
+constexpr std::string_view kFolders = "folders/";
 constexpr std::string_view kTopics = "topics/";
 constexpr std::string_view kPartitions = "partitions/";
 
@@ -46,6 +47,10 @@ std::string ClusterKeys::of(const NodeKey& key) const {
   return prefix_ + std::string(kNodes) + std::to_string(key.node.value);
 }
 
+std::string ClusterKeys::of(const FolderKey& key) const {
+  return prefix_ + std::string(kFolders) + to_hex(key.data);
+}
+
 std::string ClusterKeys::of(const TopicKey& key) const {
   return prefix_ + std::string(kTopics) + key.name;
 }
@@ -62,6 +67,11 @@ std::optional<ClusterKey> ClusterKeys::parse(std::string_view key) const {
     const auto node = replication::number_from<replication::NodeId::rep>(key.substr(kNodes.size()));
     if (!node) return std::nullopt;
     return NodeKey{replication::NodeId(*node)};
+  }
+  if (key.starts_with(kFolders)) {
+    const auto data = uuid_from_hex(key.substr(kFolders.size()));
+    if (!data) return std::nullopt;
+    return FolderKey{*data};
   }
   if (key.starts_with(kTopics)) {
     key.remove_prefix(kTopics.size());

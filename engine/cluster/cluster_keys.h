@@ -2,6 +2,7 @@
 // agrees on".
 //
 //   /keelson/CLUSTER/nodes/ID            a node that is alive
+//   /keelson/CLUSTER/folders/DATA        a data folder, and who has used it last
 //   /keelson/CLUSTER/topics/NAME         a topic, and where its partitions began
 //   /keelson/CLUSTER/partitions/TOPIC/P  who leads a partition, with which members
 #pragma once
@@ -25,6 +26,10 @@ struct NodeKey {
   replication::NodeId node;
   bool operator==(const NodeKey&) const = default;
 };
+struct FolderKey {
+  Uuid data;
+  bool operator==(const FolderKey&) const = default;
+};
 struct TopicKey {
   std::string name;
   bool operator==(const TopicKey&) const = default;
@@ -36,7 +41,7 @@ struct PartitionKey {
   PartitionId partition;
   auto operator<=>(const PartitionKey&) const = default;
 };
-using ClusterKey = std::variant<NodeKey, TopicKey, PartitionKey>;
+using ClusterKey = std::variant<NodeKey, FolderKey, TopicKey, PartitionKey>;
 
 /// The keys of one cluster.
 class ClusterKeys {
@@ -47,6 +52,7 @@ class ClusterKeys {
   /// What all keys of this cluster begin with, and no other's.
   [[nodiscard]] const std::string& prefix() const { return prefix_; }
   [[nodiscard]] std::string of(const NodeKey& key) const;
+  [[nodiscard]] std::string of(const FolderKey& key) const;
   [[nodiscard]] std::string of(const TopicKey& key) const;
   [[nodiscard]] std::string of(const PartitionKey& key) const;
 

@@ -17,7 +17,8 @@ using replication::text_of;
 
 namespace {
 
-constexpr std::string_view kNodeTitle = "keelson presence 1\n";
+constexpr std::string_view kNodeTitle = "keelson presence 2\n";
+constexpr std::string_view kFolderTitle = "keelson folder 1\n";
 constexpr std::string_view kPlacementTitle = "keelson placement 1\n";
 constexpr std::size_t kWordBytesMax = 255;
 
@@ -52,6 +53,25 @@ std::unexpected<Error> bad_node(std::string_view what) {
   return fail(Errc::corruption, "record of a node: " + std::string(what));
 }
 
+std::unexpected<Error> bad_folder(std::string_view what) {
+  return fail(Errc::corruption, "record of a data folder: " + std::string(what));
+}
+
+/// Takes the lines that say who it is of.
+bool take_member(std::string_view& text, replication::Member& member) {
+  const auto line = take_line(text, "member");
+  const auto read = line ? replication::member_from(*line) : std::nullopt;
+  if (read) member = *read;
+  return read.has_value();
+}
+
+bool take_incarnation(std::string_view& text, replication::Incarnation& incarnation) {
+  const auto line = take_line(text, "incarnation");
+  const auto read = line ? replication::incarnation_from(*line) : std::nullopt;
+  if (read) incarnation = *read;
+  return read.has_value();
+}
+
 std::unexpected<Error> bad_placement(std::string_view what) {
   return fail(Errc::corruption, "record of a topic: " + std::string(what));
 }
@@ -66,18 +86,16 @@ Result<void> check_node_record(const NodeRecord& record) {
 
 std::string encode_node_record(const NodeRecord& record) {
   KEELSON_ASSERT(check_node_record(record).has_value());
-  return std::string(kNodeTitle) + "member " + text_of(record.member) + "\npeer_address " +
-         record.peer_address + "\nhttp_address " + record.http_address + "\nversion " +
-         record.version + "\n";
+  return std::string(kNodeTitle) + "member " + text_of(record.member) + "\nincarnation " +
+         text_of(record.incarnation) + "\npeer_address " + record.peer_address + "\nhttp_address " +
+         record.http_address + "\nversion " + record.version + "\n";
 }
 
 Result<NodeRecord> decode_node_record(std::string_view text) {
   KEELSON_TRY(take_title(text, "keelson presence ", kNodeTitle));
   NodeRecord record;
-  const auto member_text = take_line(text, "member");
-  const auto member = member_text ? replication::member_from(*member_text) : std::nullopt;
-  if (!member) return bad_node("member");
-  record.member = *member;
+  if (!take_member(text, record.member)) return bad_node("member");
+  if (!take_incarnation(text, record.incarnation)) return bad_node("incarnation");
   for (const auto& [name, field] : {std::pair("peer_address", &NodeRecord::peer_address),
                                     std::pair("http_address", &NodeRecord::http_address),
                                     std::pair("version", &NodeRecord::version)}) {
@@ -86,6 +104,20 @@ Result<NodeRecord> decode_node_record(std::string_view text) {
     record.*field = *word;
   }
   if (!text.empty()) return bad_node("more lines");
+  return record;
+}
+
+std::string encode_folder_record(const FolderRecord& record) {
+  return std::string(kFolderTitle) + "member " + text_of(record.member) + "\nincarnation " +
+         text_of(record.incarnation) + "\n";
+}
+
+Result<FolderRecord> decode_folder_record(std::string_view text) {
+  KEELSON_TRY(take_title(text, "keelson folder ", kFolderTitle));
+  FolderRecord record;
+  if (!take_member(text, record.member)) return bad_folder("member");
+  if (!take_incarnation(text, record.incarnation)) return bad_folder("incarnation");
+  if (!text.empty()) return bad_folder("more lines");
   return record;
 }
 

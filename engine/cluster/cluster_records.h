@@ -18,6 +18,7 @@ namespace keelson::cluster {
 /// does not depend on it: a dead node keeps its place.
 struct NodeRecord {
   replication::Member member;
+  replication::Incarnation incarnation;
   std::string peer_address;  ///< `host:port` for other nodes
   std::string http_address;  ///< `host:port` for clients, as they should be told
   std::string version;       ///< of Keelson that it runs
@@ -34,6 +35,21 @@ struct NodeRecord {
 /// @error corruption          context says what is wrong with it.
 /// @error unsupported_format  it is of another version.
 [[nodiscard]] Result<NodeRecord> decode_node_record(std::string_view text);
+
+/// The last one to use a data folder as a member. Stays when it is gone: who comes next must know
+/// it.
+struct FolderRecord {
+  replication::Member member;
+  replication::Incarnation incarnation;
+
+  bool operator==(const FolderRecord&) const = default;
+};
+
+/// Lines of `key value`.
+[[nodiscard]] std::string encode_folder_record(const FolderRecord& record);
+/// Accepts what `encode_folder_record` writes and nothing else.
+/// @error corruption, unsupported_format
+[[nodiscard]] Result<FolderRecord> decode_folder_record(std::string_view text);
 
 /// Replicas of a partition when a topic is made: odd, since an even one more is no safer.
 inline constexpr std::size_t kReplicationFactorMax = 7;

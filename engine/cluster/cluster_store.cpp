@@ -59,9 +59,11 @@ Result<std::unique_ptr<ClusterStore>> ClusterStore::open(Environment environment
       open_node_identity(environment.files, environment.random, folder, cluster.name));
   std::unique_ptr<ClusterStore> store(
       new ClusterStore(environment, std::move(cluster), std::move(replicas), identity.member()));
-  KEELSON_TRY_ASSIGN(auto transporting, make_transport(store->self_));
+  KEELSON_TRY_ASSIGN(const FolderClaimed claimed, store->claim(coordinator));
+  store->incarnation_ = claimed.incarnation;
+  KEELSON_TRY_ASSIGN(auto transporting, make_transport(store->self_, claimed.incarnation));
   store->transport_ = std::move(transporting.transport);
-  KEELSON_TRY(store->join(coordinator, transporting.address));
+  KEELSON_TRY(store->join(coordinator, transporting.address, claimed.replaces));
   return store;
 }
 
@@ -84,7 +86,24 @@ ClusterStore::ClusterStore(Environment environment, ClusterStoreOptions options,
 
 ClusterStore::~ClusterStore() { close(); }
 
-Result<void> ClusterStore::join(replication::Coordinator& coordinator, const std::string& address) {
+Result<FolderClaimed> ClusterStore::claim(replication::Coordinator& coordinator) {
+  ClaimOptions options;
+  options.folder = store_->options().folder;
+  options.place = environment_.files.place_of(options.folder + "/" + std::string(kFolderLock));
+  options.member = self_;
+  options.patience = options_.claim_patience;
+  options.quiet = options_.claim_quiet;
+  options.pause = [this](std::chrono::nanoseconds time) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, time);
+  };
+  options.give_up = options_.give_up;
+  options.report = options_.report;
+  return claim_folder(environment_, coordinator, keys_, options);
+}
+
+Result<void> ClusterStore::join(replication::Coordinator& coordinator, const std::string& address,
+                                Revision replaces) {
   coordinator_ = &coordinator;
   for (Topic* const topic : store_->topics()) KEELSON_TRY(add_replicas(*topic));
   transport_->set_listener({[this](const Member& from, std::string message) {
@@ -104,10 +123,11 @@ Result<void> ClusterStore::join(replication::Coordinator& coordinator, const std
   }
   NodeRecord self;
   self.member = self_;
+  self.incarnation = incarnation_;
   self.peer_address = address;
   self.http_address = options_.http_address;
   self.version = options_.version;
-  return directory_->announce(self);
+  return directory_->announce(self, replaces);
 }
 
 // --- topics ---
@@ -295,6 +315,20 @@ void ClusterStore::on_node_left(const NodeRecord& node) {
 
 void ClusterStore::on_bad_record(const std::string& key, const Error& error) {
   options_.report("the record " + key + " cannot be read: " + error.message());
+}
+
+void ClusterStore::on_folder(const FolderRecord& folder) {
+  if (folder.member != self_) return transport_->outdate(folder.member, folder.incarnation);
+  // What is older is of before a coordinator was put back, or a late word.
+  if (folder.incarnation <= incarnation_) return;
+  const Error error{Errc::locked,
+                    "another process has started as node " + std::to_string(self_.node.value) +
+                        " with this data folder or a copy of it: it is start " +
+                        std::to_string(folder.incarnation.number) + ", this is start " +
+                        std::to_string(incarnation_.number) + ", which must take part no more",
+                    {}};
+  options_.report(error.context);
+  environment_.end_process(error);
 }
 
 void ClusterStore::on_data_replaced(const ReplacedData& replaced) {

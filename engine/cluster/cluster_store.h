@@ -12,6 +12,7 @@
 
 #include "engine/cluster/cluster_directory.h"
 #include "engine/cluster/cluster_keys.h"
+#include "engine/cluster/folder_claim.h"
 #include "engine/cluster/leader_requests.h"
 #include "engine/cluster/node_identity.h"
 #include "engine/cluster/partition_replica.h"
@@ -29,6 +30,11 @@ struct ClusterStoreOptions {
   replication::ReplicaOptions protocol;
   /// How long `create_topic` waits for the cluster.
   std::chrono::seconds create_timeout{10};
+  /// See `ClaimOptions`.
+  std::chrono::seconds claim_patience{10};
+  std::chrono::seconds claim_quiet{2};
+  /// Whether to start no more, while the coordinator is waited for.
+  std::function<bool()> give_up = [] { return false; };
   /// Something that an operator wants to know.
   std::function<void(const std::string& what)> report = [](const std::string&) {};
 };
@@ -49,12 +55,15 @@ class ClusterStore final : public Store, private DirectoryListener {
     std::string address;  ///< where the other nodes reach it
   };
   /// Makes the transport of this member.
-  using MakeTransport = std::function<Result<Transporting>(const Member& self)>;
+  using MakeTransport = std::function<Result<Transporting>(const Member& self,
+                                                           const replication::Incarnation& start)>;
 
-  /// Opens the data folder, takes its place in the cluster, and begins to follow and to lead.
-  /// Nobody is waited for.
+  /// Opens the data folder, claims it, takes its place in the cluster, and begins to follow and to
+  /// lead. Waits for the coordinator (`claim_folder`), and for nobody else. When another process
+  /// claims the folder, or a copy of it, later, this one ends by `Environment::end_process`.
   /// @param coordinator  outlives it.
   /// @error bad_request  the folder belongs to another node or cluster, or to a node that is alone.
+  /// @error locked, closed  as `claim_folder`.
   /// As `Store::open` otherwise.
   [[nodiscard]] static Result<std::unique_ptr<ClusterStore>> open(
       Environment environment, StoreOptions options, ClusterStoreOptions cluster,
@@ -103,9 +112,10 @@ class ClusterStore final : public Store, private DirectoryListener {
   ClusterStore(Environment environment, ClusterStoreOptions options,
                std::unique_ptr<ReplicaStore> store, Member self);
 
+  [[nodiscard]] Result<FolderClaimed> claim(replication::Coordinator& coordinator);
   void adopt(const std::string& name, const TopicPlacement& placement);
-  [[nodiscard]] Result<void> join(replication::Coordinator& coordinator,
-                                  const std::string& address);
+  [[nodiscard]] Result<void> join(replication::Coordinator& coordinator, const std::string& address,
+                                  Revision replaces);
   [[nodiscard]] Result<void> add_replicas(Topic& topic);
   [[nodiscard]] std::vector<std::shared_ptr<PartitionReplica>> replicas();
   void give_away_leads();
@@ -113,6 +123,7 @@ class ClusterStore final : public Store, private DirectoryListener {
   // --- DirectoryListener ---
   void on_node(const NodeRecord& node) override;
   void on_node_left(const NodeRecord& node) override;
+  void on_folder(const FolderRecord& folder) override;
   void on_data_replaced(const ReplacedData& replaced) override;
   void on_bad_record(const std::string& key, const Error& error) override;
   void on_topic(const std::string& name, const TopicPlacement& placement,
@@ -134,6 +145,7 @@ class ClusterStore final : public Store, private DirectoryListener {
   const ClusterKeys keys_;
   const std::unique_ptr<ReplicaStore> store_;
   const Member self_;
+  replication::Incarnation incarnation_;  ///< set before anybody hears of it
   replication::Coordinator* coordinator_ = nullptr;
   const std::shared_ptr<Strand> worker_;    ///< opens topics
   const std::shared_ptr<Strand> promises_;  ///< stores promises

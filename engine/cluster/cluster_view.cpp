@@ -67,6 +67,17 @@ void ClusterView::adopt(const NodeKey& key, const Record& record, Notices& notic
   notices.push_back([node = *std::move(node)](auto& listener) { listener.on_node(node); });
 }
 
+void ClusterView::adopt(const FolderKey& key, const Record& record, Notices& notices) {
+  const auto folder = decode_folder_record(record.value);
+  if (!folder) return notices.push_back(bad_record(keys_.of(key), folder.error()));
+  if (folder->member.data != key.data) {
+    return notices.push_back(
+        bad_record(keys_.of(key), {Errc::corruption, "record of another folder than its key", {}}));
+  }
+  notices.push_back(
+      [folder = *folder](DirectoryListener& listener) { listener.on_folder(folder); });
+}
+
 void ClusterView::adopt(const TopicKey& key, const Record& record, Notices& notices) {
   auto placement = decode_topic_placement(record.value);
   if (!placement) return notices.push_back(bad_record(keys_.of(key), placement.error()));

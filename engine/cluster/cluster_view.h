@@ -48,6 +48,8 @@ class DirectoryListener {
   /// It has appeared, or says something else of itself than before.
   virtual void on_node(const NodeRecord& node) = 0;
   virtual void on_node_left(const NodeRecord& node) = 0;
+  /// A data folder has been claimed: whoever used it before must take part no more.
+  virtual void on_folder(const FolderRecord& folder) = 0;
   /// Seen since this directory was started; what was before that say `replaced_data`. Told before
   /// `on_node`. Nothing is moved for it.
   virtual void on_data_replaced(const ReplacedData& replaced) = 0;
@@ -87,6 +89,7 @@ class ClusterView {
  private:
   using Notices = std::vector<Notice>;
   void adopt(const NodeKey& key, const replication::Record& record, Notices& notices);
+  void adopt(const FolderKey& key, const replication::Record& record, Notices& notices);
   void adopt(const TopicKey& key, const replication::Record& record, Notices& notices);
   void adopt(const PartitionKey& key, const replication::Record& record, Notices& notices);
   void put(KnownTopic& topic, const PartitionKey& key, const KnownPartition& partition,

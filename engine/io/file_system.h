@@ -94,6 +94,11 @@ class FileSystem {
   /// Takes the exclusive lock `folder`/`name`. @error locked  another process has it.
   [[nodiscard]] virtual Result<std::unique_ptr<FolderLock>> lock(const std::string& folder,
                                                                  std::string_view name) = 0;
+
+  /// What tells the file `path` on the system as it runs from every other file, copies of it and
+  /// the same file after a restart of the system included: printable, without spaces. Empty where
+  /// that cannot be told.
+  [[nodiscard]] virtual std::string place_of(const std::string& path) const;
 };
 
 /// Writes `bytes` to `path` so that a crash leaves the old file or the new one, never a mixture:

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <utility>
 
@@ -246,6 +247,15 @@ Result<void> PosixFileSystem::sync_folder(const std::string& folder) {
   const Descriptor descriptor(fd);
   if (::fsync(fd) != 0) return failed("fsync", folder);
   return {};
+}
+
+/// The kernel's random name for its run, then the file's device and number.
+std::string PosixFileSystem::place_of(const std::string& path) const {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string boot;
+  struct stat status {};
+  if (!std::getline(file, boot) || ::stat(path.c_str(), &status) != 0) return {};
+  return boot + ":" + std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
 }
 
 Result<std::unique_ptr<FolderLock>> PosixFileSystem::lock(const std::string& folder,

@@ -99,7 +99,7 @@ std::unique_ptr<Coordinator::Watch> LocalCoordinator::watch(
 }
 
 std::unique_ptr<Coordinator::Presence> LocalCoordinator::appear(std::string key, std::string value,
-                                                                std::chrono::seconds) {
+                                                                std::chrono::seconds, Revision) {
   put(key, std::move(value));
   return std::make_unique<Present>(*this, std::move(key));
 }

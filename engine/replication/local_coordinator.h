@@ -12,7 +12,7 @@
 namespace keelson::replication {
 
 /// Records in memory: one node elects itself anew at each start, and the log keeps its epochs.
-/// Answers before the call returns.
+/// Answers before the call returns. A presence replaces any other: there is only this process.
 class LocalCoordinator final : public Coordinator {
  public:
   void get(std::string key, Read done) override;
@@ -20,7 +20,8 @@ class LocalCoordinator final : public Coordinator {
   [[nodiscard]] std::unique_ptr<Watch> watch(std::string prefix,
                                              std::function<void(const Change&)> changed) override;
   [[nodiscard]] std::unique_ptr<Presence> appear(std::string key, std::string value,
-                                                 std::chrono::seconds time_to_live) override;
+                                                 std::chrono::seconds time_to_live,
+                                                 Revision replaces = Revision(0)) override;
 
  private:
   struct Watcher;

@@ -22,6 +22,14 @@ struct Member {
   auto operator<=>(const Member&) const = default;
 };
 
+/// One start of a process on a member's data folder. A later one has a greater number; two that
+/// were given the same number, on copies of a folder, differ in the id.
+struct Incarnation {
+  std::uint64_t number = 0;
+  Uuid id;
+  auto operator<=>(const Incarnation&) const = default;
+};
+
 /// Without duplicates; the first one is preferred as leader.
 using MemberList = std::vector<Member>;
 

@@ -8,6 +8,10 @@ std::string text_of(const Member& member) {
   return std::to_string(member.node.value) + ":" + to_hex(member.data);
 }
 
+std::string text_of(const Incarnation& incarnation) {
+  return std::to_string(incarnation.number) + ":" + to_hex(incarnation.id);
+}
+
 std::string text_of(const MemberList& list) {
   std::string text;
   for (const Member& member : list) text += (text.empty() ? "" : " ") + text_of(member);
@@ -21,6 +25,15 @@ std::optional<Member> member_from(std::string_view text) {
   const auto data = uuid_from_hex(text.substr(colon + 1));
   if (!node || !data) return std::nullopt;
   return Member{NodeId(*node), *data};
+}
+
+std::optional<Incarnation> incarnation_from(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  const auto number = number_from<std::uint64_t>(text.substr(0, colon));
+  const auto id = uuid_from_hex(text.substr(colon + 1));
+  if (!number || !id) return std::nullopt;
+  return Incarnation{*number, *id};
 }
 
 std::optional<MemberList> list_from(std::string_view text) {

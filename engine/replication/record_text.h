@@ -12,11 +12,14 @@ namespace keelson::replication {
 
 /// `NODE:DATA`.
 [[nodiscard]] std::string text_of(const Member& member);
+/// `NUMBER:ID`.
+[[nodiscard]] std::string text_of(const Incarnation& incarnation);
 /// With spaces between.
 [[nodiscard]] std::string text_of(const MemberList& list);
 
 // Each reads what its counterpart writes and nothing else, so that one value has one text.
 [[nodiscard]] std::optional<Member> member_from(std::string_view text);
+[[nodiscard]] std::optional<Incarnation> incarnation_from(std::string_view text);
 /// Of `check_members`, or empty.
 [[nodiscard]] std::optional<MemberList> list_from(std::string_view text);
 

@@ -40,6 +40,10 @@ class Transport {
   /// @error bad_request  an address is none; nothing has changed.
   [[nodiscard]] virtual Result<void> set_peers(std::map<NodeId, std::string> addresses) = 0;
 
+  /// An incarnation of `member` has been seen, elsewhere: connections of earlier ones end, and are
+  /// refused from now on.
+  virtual void outdate(const Member& member, const Incarnation& latest) = 0;
+
   /// @error closed      not connected to that very member now.
   /// @error overloaded  its send buffer is full.
   /// @error too_large   over the limit for messages.

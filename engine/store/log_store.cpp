@@ -19,8 +19,6 @@ namespace keelson {
 
 namespace {
 
-constexpr std::string_view kLockName = "keelson.lock";
-
 std::unexpected<Error> other_options(const std::string& name) {
   return fail(Errc::already_exists, "topic '" + name + "' exists with other options");
 }
@@ -249,7 +247,7 @@ Result<std::unique_ptr<LogStore>> open_store(Environment environment, StoreOptio
                       std::string(kNodeFile));
     }
   }
-  KEELSON_TRY_ASSIGN(auto lock, environment.files.lock(options.folder, kLockName));
+  KEELSON_TRY_ASSIGN(auto lock, environment.files.lock(options.folder, kFolderLock));
   auto store =
       std::make_unique<LogStore>(environment, std::move(options), committed_by, std::move(lock));
   KEELSON_TRY(store->open_topics());

@@ -60,6 +60,8 @@ struct Damage {
 
 /// In a data folder that a node of a cluster has used.
 inline constexpr std::string_view kNodeFile = "keelson.node";
+/// In every data folder; locked while the store is open.
+inline constexpr std::string_view kFolderLock = "keelson.lock";
 
 /// Thread-safe.
 class Store {

@@ -35,7 +35,7 @@ enum class FrameKind : std::uint8_t {
 };
 
 // --- handshake ---
-inline constexpr std::uint16_t kProtocolVersion = 1;
+inline constexpr std::uint16_t kProtocolVersion = 2;
 
 /// Positions of a hello's fields.
 namespace hello_fields {
@@ -45,7 +45,9 @@ inline constexpr std::size_t kReserved = 3;  ///< zero
 inline constexpr std::size_t kNode = 4;
 inline constexpr std::size_t kData = 8;
 inline constexpr std::size_t kNonce = 24;
-inline constexpr std::size_t kName = 56;  ///< of the cluster, to the end
+inline constexpr std::size_t kStart = 56;        ///< number of its incarnation
+inline constexpr std::size_t kIncarnation = 64;  ///< its id
+inline constexpr std::size_t kName = 80;         ///< of the cluster, to the end
 }  // namespace hello_fields
 
 inline constexpr std::size_t kNonceBytes = 32;

@@ -61,6 +61,8 @@ std::string encode_hello(const Hello& hello) {
   append(bytes, hello.member.node.value);
   bytes += bytes_of(hello.member.data.bytes);
   bytes += bytes_of(hello.nonce);
+  append(bytes, hello.incarnation.number);
+  bytes += bytes_of(hello.incarnation.id.bytes);
   bytes += hello.cluster;
   return bytes;
 }
@@ -85,6 +87,9 @@ Result<Hello> decode_hello(std::string_view bytes) {
   std::memcpy(hello.member.data.bytes.data(), bytes.data() + hello_fields::kData,
               hello.member.data.bytes.size());
   std::memcpy(hello.nonce.data(), bytes.data() + hello_fields::kNonce, hello.nonce.size());
+  hello.incarnation.number = get<std::uint64_t>(bytes, hello_fields::kStart);
+  std::memcpy(hello.incarnation.id.bytes.data(), bytes.data() + hello_fields::kIncarnation,
+              hello.incarnation.id.bytes.size());
   return hello;
 }
 
@@ -92,6 +97,7 @@ Handshake::Handshake(const Identity& identity, Side side, Admit admit, Random& r
     : identity_(identity), side_(side), admit_(std::move(admit)) {
   ours_.cluster = identity.cluster;
   ours_.member = identity.self;
+  ours_.incarnation = identity.incarnation;
   for (std::size_t at = 0; at < kNonceBytes; at += sizeof(std::uint64_t)) {
     const std::uint64_t word = random.next();
     std::memcpy(ours_.nonce.data() + at, &word, sizeof word);
@@ -142,13 +148,17 @@ Result<void> Handshake::check_hello() const {
                                        printable(identity_.cluster) + "', not of '" +
                                        printable(theirs_.cluster) + "'");
   }
+  if (theirs_.member == identity_.self && theirs_.incarnation != identity_.incarnation) {
+    return fail(Errc::locked, "another process runs with the data folder of " +
+                                  name_of(identity_.self.node) + ", or a copy of it");
+  }
   if (theirs_.member == identity_.self) {
     return fail(Errc::bad_request, name_of(identity_.self.node) + " has reached itself");
   }
   if (theirs_.member.node == identity_.self.node) {
     return fail(Errc::bad_request, "two nodes call themselves " + name_of(identity_.self.node));
   }
-  return admit_(theirs_.member);
+  return admit_(theirs_.member, theirs_.incarnation);
 }
 
 std::string Handshake::transcript() const {

@@ -14,6 +14,7 @@
 
 namespace keelson::transport {
 
+using replication::Incarnation;
 using replication::Member;
 using replication::NodeId;
 
@@ -22,12 +23,14 @@ struct Identity {
   std::string cluster;
   std::string secret;
   Member self;
+  Incarnation incarnation;
 };
 
 /// The beginning of a connection as one side says it.
 struct Hello {
   std::string cluster;
   Member member;
+  Incarnation incarnation;
   std::array<std::byte, kNonceBytes> nonce{};
   bool operator==(const Hello&) const = default;
 };
@@ -56,7 +59,7 @@ enum class Side { dialler, acceptor };
 class Handshake {
  public:
   /// Whether the other side may be that member.
-  using Admit = std::function<Result<void>(const Member& peer)>;
+  using Admit = std::function<Result<void>(const Member& peer, const Incarnation& incarnation)>;
 
   /// @param identity  must outlive the handshake.
   Handshake(const Identity& identity, Side side, Admit admit, Random& random);
@@ -76,6 +79,7 @@ class Handshake {
 
   /// Who the other side says it is; after the first step.
   [[nodiscard]] const Member& peer() const { return theirs_.member; }
+  [[nodiscard]] const Incarnation& incarnation() const { return theirs_.incarnation; }
   /// Of the checksums of frames that are sent and received after the handshake.
   [[nodiscard]] std::uint64_t seed_out() const;
   [[nodiscard]] std::uint64_t seed_in() const;

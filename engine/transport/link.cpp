@@ -16,7 +16,7 @@ Error ended() { return {Errc::closed, "the connection has ended", std::nullopt};
 
 }  // namespace
 
-Link::Link(std::shared_ptr<Wire> wire, Member peer, std::shared_ptr<Outbox> outbox,
+Link::Link(std::shared_ptr<Wire> wire, Peer peer, std::shared_ptr<Outbox> outbox,
            FrameParser parser, std::string unread)
     : wire_(std::move(wire)),
       peer_(peer),
@@ -45,9 +45,9 @@ Result<void> Link::deliver(std::string_view bytes,
     KEELSON_TRY_ASSIGN(std::optional<Frame> frame, parser_.take(bytes));
     if (!frame) break;
     switch (frame->kind) {
-      case FrameKind::message: listener.received(peer_, std::move(frame->payload)); break;
+      case FrameKind::message: listener.received(peer_.member, std::move(frame->payload)); break;
       case FrameKind::file:
-        listener.received_file(peer_, std::move(frame->payload), std::move(frame->region));
+        listener.received_file(peer_.member, std::move(frame->payload), std::move(frame->region));
         break;
       default: return fail(Errc::corruption, "a frame of the handshake after its end");
     }

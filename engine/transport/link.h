@@ -13,16 +13,23 @@
 
 namespace keelson::transport {
 
+/// Who is at the other side, as it has proved.
+struct Peer {
+  Member member;
+  Incarnation incarnation;
+};
+
 /// Reads frames for the listener and writes what is in the outbox, each in a coroutine that runs
 /// until the connection ends. Belongs to the transport's thread; the outbox is for all.
 class Link {
  public:
   /// @param parser  with the rules of this connection.
   /// @param unread  what came after the handshake, and has been read.
-  Link(std::shared_ptr<Wire> wire, Member peer, std::shared_ptr<Outbox> outbox, FrameParser parser,
+  Link(std::shared_ptr<Wire> wire, Peer peer, std::shared_ptr<Outbox> outbox, FrameParser parser,
        std::string unread);
 
-  [[nodiscard]] const Member& peer() const { return peer_; }
+  [[nodiscard]] const Member& peer() const { return peer_.member; }
+  [[nodiscard]] const Incarnation& incarnation() const { return peer_.incarnation; }
   [[nodiscard]] const std::shared_ptr<Outbox>& outbox() const { return outbox_; }
   [[nodiscard]] const Wire& wire() const { return *wire_; }
 
@@ -42,7 +49,7 @@ class Link {
                                      const replication::Transport::Listener& listener);
 
   const std::shared_ptr<Wire> wire_;
-  const Member peer_;
+  const Peer peer_;
   const std::shared_ptr<Outbox> outbox_;
   FrameParser parser_;
   std::string unread_;

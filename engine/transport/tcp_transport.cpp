@@ -104,7 +104,7 @@ class TcpTransport::Impl {
  public:
   Impl(TcpTransportOptions options, Clock& clock, Random& random)
       : options_(std::move(options)),
-        identity_{options_.cluster, options_.secret, options_.self},
+        identity_{options_.cluster, options_.secret, options_.self, options_.incarnation},
         clock_(clock),
         random_(random),
         context_(std::make_unique<asio::io_context>(1)) {}
@@ -116,6 +116,7 @@ class TcpTransport::Impl {
   // From any thread.
   void start(Listener listener);
   Result<void> set_peers(const std::map<NodeId, std::string>& texts);
+  void outdate(const Member& member, const Incarnation& latest);
   Result<void> send(const Member& to, std::string message, std::optional<FileRegion> region);
   [[nodiscard]] Result<void> check_region(const FileRegion& region) const;
   void stop();
@@ -134,8 +135,10 @@ class TcpTransport::Impl {
   Awaitable<void> run(std::shared_ptr<Link> link);
   Awaitable<void> write(std::shared_ptr<Link> link);
 
-  [[nodiscard]] Result<void> admit(const Member& peer, Side side,
+  [[nodiscard]] Result<void> admit(const Peer& peer, Side side,
                                    std::optional<NodeId> expected) const;
+  [[nodiscard]] Result<void> check_latest(const Peer& peer) const;
+  void note_latest(const Member& member, const Incarnation& incarnation);
   void apply_peers(const std::map<NodeId, Address>& peers);
   void adopt(const std::shared_ptr<Link>& link);
   void end(const std::shared_ptr<Link>& link, Error why);
@@ -162,6 +165,7 @@ class TcpTransport::Impl {
   std::map<NodeId, Address> peers_;
   std::map<NodeId, std::shared_ptr<Dial>> dials_;
   std::map<NodeId, std::shared_ptr<Link>> links_;
+  std::map<Member, Incarnation> latest_;  ///< of members that have been connected, or heard of
   std::list<std::shared_ptr<Wire>> strangers_;  ///< the oldest first
   std::optional<tcp::acceptor> acceptor_;
 
@@ -258,6 +262,12 @@ Result<void> TcpTransport::Impl::send(const Member& to, std::string message,
   return {};
 }
 
+void TcpTransport::Impl::outdate(const Member& member, const Incarnation& latest) {
+  const std::lock_guard lock(mutex_);
+  if (stopped_) return;
+  asio::post(*context_, [this, member, latest] { note_latest(member, latest); });
+}
+
 Result<void> TcpTransport::Impl::check_region(const FileRegion& region) const {
   if (region.length > options_.region_bytes_max) {
     return fail(Errc::too_large, "a region of " + std::to_string(region.length) + " bytes");
@@ -333,6 +343,13 @@ Awaitable<void> TcpTransport::Impl::dial(std::shared_ptr<Dial> dial) {
     if (dial->cancelled) {
       if (link) (*link)->close();
       break;
+    }
+    if (link) {
+      // It may have been heard of since its hello.
+      if (auto good = check_latest({(*link)->peer(), (*link)->incarnation()}); !good) {
+        (*link)->close();
+        link = std::unexpected(std::move(good).error());
+      }
     }
     if (link) {
       const auto since = clock_.monotonic();
@@ -414,7 +431,8 @@ Awaitable<void> TcpTransport::Impl::serve(std::shared_ptr<Wire> wire) {
     co_return;
   }
   // The peers may have changed since its hello.
-  if (auto good = admit((*link)->peer(), Side::acceptor, std::nullopt); !good) {
+  const Peer peer{(*link)->peer(), (*link)->incarnation()};
+  if (auto good = admit(peer, Side::acceptor, std::nullopt); !good) {
     (*link)->close();
     report(std::nullopt, good.error());
     co_return;
@@ -423,21 +441,43 @@ Awaitable<void> TcpTransport::Impl::serve(std::shared_ptr<Wire> wire) {
   co_await run(*link);
 }
 
-Result<void> TcpTransport::Impl::admit(const Member& peer, Side side,
+Result<void> TcpTransport::Impl::admit(const Peer& peer, Side side,
                                        std::optional<NodeId> expected) const {
   const std::string self = name_of(options_.self.node);
+  const NodeId node = peer.member.node;
   if (side == Side::dialler) {
-    if (peer.node == *expected) return {};
+    if (node == *expected) return check_latest(peer);
     return fail(Errc::bad_request,
-                name_of(peer.node) + " answers where " + name_of(*expected) + " was expected");
+                name_of(node) + " answers where " + name_of(*expected) + " was expected");
   }
-  if (!peers_.contains(peer.node)) {
-    return fail(Errc::bad_request, name_of(peer.node) + " is not a peer of " + self);
+  if (!peers_.contains(node)) {
+    return fail(Errc::bad_request, name_of(node) + " is not a peer of " + self);
   }
-  if (peer.node > options_.self.node) {
-    return fail(Errc::bad_request, name_of(peer.node) + " is to be dialled by " + self);
+  if (node > options_.self.node) {
+    return fail(Errc::bad_request, name_of(node) + " is to be dialled by " + self);
   }
-  return {};
+  return check_latest(peer);
+}
+
+Result<void> TcpTransport::Impl::check_latest(const Peer& peer) const {
+  const auto latest = latest_.find(peer.member);
+  if (latest == latest_.end() || peer.incarnation >= latest->second) return {};
+  return fail(Errc::locked, name_of(peer.member.node) +
+                                " runs twice, with one data folder or a copy of it: start " +
+                                std::to_string(latest->second.number) +
+                                " of it is known, and start " +
+                                std::to_string(peer.incarnation.number) + " is refused");
+}
+
+/// On the transport's thread, like all that reads it.
+void TcpTransport::Impl::note_latest(const Member& member, const Incarnation& incarnation) {
+  Incarnation& latest = latest_[member];
+  latest = std::max(latest, incarnation);
+  const auto found = links_.find(member.node);
+  if (found == links_.end() || found->second->peer() != member) return;
+  const std::shared_ptr<Link> link = found->second;
+  if (link->incarnation() >= latest) return;
+  end(link, {Errc::closed, name_of(member.node) + " has been started again", std::nullopt});
 }
 
 Awaitable<Result<std::shared_ptr<Link>>> TcpTransport::Impl::greet(std::shared_ptr<Wire> wire,
@@ -465,7 +505,10 @@ Awaitable<Result<std::shared_ptr<Link>>> TcpTransport::Impl::prove(std::shared_p
   }
   Handshake handshake(
       identity_, side,
-      [this, side, expected](const Member& peer) { return admit(peer, side, expected); }, random_);
+      [this, side, expected](const Member& peer, const Incarnation& incarnation) {
+        return admit({peer, incarnation}, side, expected);
+      },
+      random_);
   FrameParser parser{FrameRules{}};
   if (auto good = co_await wire->write(handshake.begin()); !good) {
     co_return std::unexpected(std::move(good).error());
@@ -495,8 +538,9 @@ Awaitable<Result<std::shared_ptr<Link>>> TcpTransport::Impl::prove(std::shared_p
       parser.set_rules(
           {handshake.seed_in(), options_.message_bytes_max, options_.region_bytes_max});
       auto outbox = std::make_shared<Outbox>(handshake.seed_out(), options_.send_buffer_bytes_max);
-      co_return std::make_shared<Link>(std::move(wire), handshake.peer(), std::move(outbox),
-                                       std::move(parser), std::string(bytes));
+      co_return std::make_shared<Link>(std::move(wire),
+                                       Peer{handshake.peer(), handshake.incarnation()},
+                                       std::move(outbox), std::move(parser), std::string(bytes));
     }
   }
 }
@@ -510,6 +554,7 @@ void TcpTransport::Impl::adopt(const std::shared_ptr<Link>& link) {
     end(replaced, {Errc::closed, "replaced by a newer connection", std::nullopt});
   }
   links_.emplace(peer.node, link);
+  note_latest(peer, link->incarnation());
   {
     const std::lock_guard lock(mutex_);
     if (!stopped_) entries_.insert_or_assign(peer.node, Entry{peer, link->outbox(), link});
@@ -575,6 +620,10 @@ void TcpTransport::set_listener(Listener listener) { impl_->start(std::move(list
 
 Result<void> TcpTransport::set_peers(std::map<NodeId, std::string> peers) {
   return impl_->set_peers(peers);
+}
+
+void TcpTransport::outdate(const Member& member, const Incarnation& latest) {
+  impl_->outdate(member, latest);
 }
 
 Result<void> TcpTransport::send(const Member& to, std::string message) {

@@ -36,6 +36,8 @@ struct TcpTransportOptions {
   /// seen a handshake can try others. Without TLS it guards the beginning of a connection only.
   std::string secret;
   replication::Member self;
+  /// Of this process. Peers refuse it once they have seen a later one of the same member.
+  replication::Incarnation incarnation;
   /// None: what is sent can be read and changed on its way.
   std::optional<TlsFiles> tls;
 
@@ -68,7 +70,8 @@ struct TcpTransportOptions {
 ///
 /// Of two nodes the one with the smaller id dials, again and again until it is told otherwise; the
 /// other accepts. Both prove that they know the cluster's secret before either believes a word. A
-/// newer connection of a node replaces the older one: `disconnected`, then `connected`.
+/// newer connection of a node replaces the older one: `disconnected`, then `connected`. Of two
+/// incarnations of one member the later counts, for good: the earlier is refused.
 ///
 /// It owns an `io_context` with one thread, the listening socket, and all connections. All of them
 /// are touched by that thread alone, and the listener is called there; `send` only puts messages
@@ -94,6 +97,7 @@ class TcpTransport final : public replication::Transport {
 
   void set_listener(Listener listener) override;
   [[nodiscard]] Result<void> set_peers(std::map<replication::NodeId, std::string> peers) override;
+  void outdate(const replication::Member& member, const replication::Incarnation& latest) override;
   [[nodiscard]] Result<void> send(const replication::Member& to, std::string message) override;
   [[nodiscard]] Result<void> send_file(const replication::Member& to, std::string message,
                                        replication::FileRegion region) override;

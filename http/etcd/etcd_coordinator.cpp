@@ -72,21 +72,20 @@ json range_of(const std::string& prefix) {
 
 json key_body(const std::string& key) { return {{"key", to_base64(key)}}; }
 
-json swap_body(const std::string& key, Revision expected, const std::string& value) {
+/// @param lease  that the record is to end with; 0: none.
+json swap_body(const std::string& key, Revision expected, const std::string& value,
+               std::uint64_t lease = 0) {
   const std::string key64 = to_base64(key);
   const json compare{{"key", key64},
                      {"target", "MOD"},
                      {"result", "EQUAL"},
                      {"mod_revision", std::to_string(expected.value)}};
-  const json put{{"request_put", {{"key", key64}, {"value", to_base64(value)}}}};
+  json put{{"request_put", {{"key", key64}, {"value", to_base64(value)}}}};
+  if (lease != 0) put["request_put"]["lease"] = std::to_string(lease);
   const json look{{"request_range", {{"key", key64}}}};
   return {{"compare", json::array({compare})},
           {"success", json::array({put})},
           {"failure", json::array({look})}};
-}
-
-json put_body(const std::string& key, const std::string& value, std::uint64_t lease) {
-  return {{"key", to_base64(key)}, {"value", to_base64(value)}, {"lease", std::to_string(lease)}};
 }
 
 json grant_body(std::chrono::seconds time_to_live) {
@@ -124,6 +123,20 @@ struct EtcdCoordinator::Running {
 
 namespace {
 
+replication::Coordinator::Swapped swapped_from(const json& answer, std::string value) {
+  replication::Coordinator::Swapped swapped;
+  const json& succeeded = member(answer, "succeeded");
+  swapped.swapped = succeeded.is_boolean() && succeeded.get<bool>();
+  if (swapped.swapped) {
+    swapped.current =
+        Record{std::move(value), Revision(number_at(member(answer, "header"), "revision"))};
+  } else if (const json& responses = member(answer, "responses");
+             responses.is_array() && !responses.empty()) {
+    swapped.current = first_record(member(responses[0], "response_range"));
+  }
+  return swapped;
+}
+
 asio::awaitable<void> run_get(EtcdClient& client, std::string key,
                               replication::Coordinator::Read done) {
   const auto answer =
@@ -143,17 +156,7 @@ asio::awaitable<void> run_swap(EtcdClient& client, std::string key, Revision exp
     done(std::unexpected(answer.error()));
     co_return;
   }
-  replication::Coordinator::Swapped swapped;
-  const json& succeeded = member(*answer, "succeeded");
-  swapped.swapped = succeeded.is_boolean() && succeeded.get<bool>();
-  if (swapped.swapped) {
-    swapped.current =
-        Record{std::move(value), Revision(number_at(member(*answer, "header"), "revision"))};
-  } else if (const json& responses = member(*answer, "responses");
-             responses.is_array() && !responses.empty()) {
-    swapped.current = first_record(member(responses[0], "response_range"));
-  }
-  done(std::move(swapped));
+  done(swapped_from(*answer, std::move(value)));
 }
 
 bool tell_events(RecordWatcher& watcher, std::set<std::string>& known, const json& result) {
@@ -223,9 +226,9 @@ struct PresenceState {
 };
 
 /// Takes a lease, writes the record with it, and keeps the lease alive; begins again when it is
-/// lost.
+/// lost. Somebody else's record stays, unless it is at the revision `replaces`.
 asio::awaitable<void> run_presence(EtcdClient& client, std::string key, std::string value,
-                                   std::chrono::seconds time_to_live,
+                                   std::chrono::seconds time_to_live, Revision replaces,
                                    std::shared_ptr<PresenceState> state) {
   const auto dropped = [&] {
     const std::lock_guard lock(state->mutex);
@@ -233,22 +236,32 @@ asio::awaitable<void> run_presence(EtcdClient& client, std::string key, std::str
   };
   const auto repeat = EtcdClient::Repeat::harmless;
   std::uint64_t lease = 0;
+  bool written = false;
+  Revision expected = replaces;
   while (!dropped()) {
     if (lease == 0) {
       const auto granted =
           co_await client.call("/v3/lease/grant", grant_body(time_to_live), repeat);
       if (granted) lease = number_at(*granted, "ID");
-      if (lease != 0) {
-        const auto done = co_await client.call("/v3/kv/put", put_body(key, value, lease), repeat);
-        if (!done) lease = 0;
-      }
-      if (lease == 0) {
-        co_await pause(kPause);
-        continue;
+      written = false;
+    }
+    if (lease != 0 && !written) {
+      const auto answer =
+          co_await client.call("/v3/kv/txn", swap_body(key, expected, value, lease), repeat);
+      if (!answer) {
+        lease = 0;
+      } else {
+        const auto put = swapped_from(*answer, value);
+        written = put.swapped;
+        // One of this process's own, whose answer was lost, or that an earlier lease still holds.
+        const bool own = !written && put.current && put.current->value == value;
+        expected = own ? put.current->revision : Revision(0);
+        if (own) continue;
       }
     }
-    co_await pause(std::chrono::duration_cast<std::chrono::milliseconds>(time_to_live) / 4);
-    if (dropped()) break;
+    co_await pause(written ? std::chrono::duration_cast<std::chrono::milliseconds>(time_to_live) / 4
+                           : kPause);
+    if (lease == 0 || dropped()) continue;
     const auto kept = co_await client.call("/v3/lease/keepalive", lease_body(lease), repeat);
     if (kept && number_at(member(*kept, "result"), "TTL") == 0) lease = 0;  // it has run out
   }
@@ -312,12 +325,12 @@ std::unique_ptr<replication::Coordinator::Watch> EtcdCoordinator::watch(
 }
 
 std::unique_ptr<replication::Coordinator::Presence> EtcdCoordinator::appear(
-    std::string key, std::string value, std::chrono::seconds time_to_live) {
+    std::string key, std::string value, std::chrono::seconds time_to_live, Revision replaces) {
   auto state = std::make_shared<PresenceState>();
-  asio::co_spawn(
-      running_->io,
-      run_presence(running_->client, std::move(key), std::move(value), time_to_live, state),
-      asio::detached);
+  asio::co_spawn(running_->io,
+                 run_presence(running_->client, std::move(key), std::move(value), time_to_live,
+                              replaces, state),
+                 asio::detached);
   return std::make_unique<Present>(std::move(state));
 }
 

@@ -27,8 +27,9 @@ class EtcdCoordinator final : public replication::Coordinator {
                        Swap done) override;
   [[nodiscard]] std::unique_ptr<Watch> watch(std::string prefix,
                                              std::function<void(const Change&)> changed) override;
-  [[nodiscard]] std::unique_ptr<Presence> appear(std::string key, std::string value,
-                                                 std::chrono::seconds time_to_live) override;
+  [[nodiscard]] std::unique_ptr<Presence> appear(
+      std::string key, std::string value, std::chrono::seconds time_to_live,
+      replication::Revision replaces = replication::Revision(0)) override;
 
  private:
   struct Running;

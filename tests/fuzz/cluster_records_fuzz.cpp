@@ -8,6 +8,7 @@
 #include "engine/base/check.h"
 #include "engine/cluster/cluster_keys.h"
 #include "engine/cluster/cluster_records.h"
+#include "engine/cluster/folder_claim.h"
 #include "engine/cluster/node_identity.h"
 #include "engine/io/checked_text.h"
 #include "engine/replication/partition_record.h"
@@ -51,6 +52,18 @@ void identity(std::string_view text) {
   }
 }
 
+void folder(std::string_view text) {
+  const auto record = decode_folder_record(text);
+  if (record) KEELSON_ASSERT(encode_folder_record(*record) == text);
+}
+
+void starts(std::string_view text) {
+  for (const std::string& each : {std::string(text), io::with_checksum(std::string(text))}) {
+    const auto found = decode_folder_starts(each);
+    if (found) KEELSON_ASSERT(encode_folder_starts(*found) == each);
+  }
+}
+
 void key(std::string_view text) {
   const ClusterKeys keys("main");
   const auto parsed = keys.parse(text);
@@ -64,12 +77,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   keelson::fuzz::Input input(data, size);
   const std::uint8_t mode = input.byte();
   const std::string_view text = input.rest();
-  switch (mode % 5) {
+  switch (mode % 7) {
     case 0: partition(text); break;
     case 1: node(text); break;
     case 2: placement(text); break;
     case 3: identity(text); break;
-    default: key(text); break;
+    case 4: key(text); break;
+    case 5: folder(text); break;
+    default: starts(text); break;
   }
   return 0;
 }

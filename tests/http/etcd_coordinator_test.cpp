@@ -171,3 +171,29 @@ TEST_CASE("etcd coordinator: who is present is seen, and who has left is not") {
   one.reset();
   CHECK(seen.becomes({}));
 }
+
+TEST_CASE("etcd coordinator: somebody else's presence is waited for, unless it may be replaced") {
+  test::Etcd etcd;
+  const auto coordinator = EtcdCoordinator::open(etcd.url()).value();
+  await_etcd(*coordinator);
+  Seen seen;
+  const auto watch = coordinator->watch("n/", seen.listener());
+  auto one = coordinator->appear("n/1", "one", 2s);
+  CHECK(seen.becomes({{"n/1", "one"}}));
+  auto two = coordinator->appear("n/1", "two", 2s);
+  const auto bystander = coordinator->appear("n/2", "x", 2s);
+  CHECK(seen.becomes({{"n/1", "one"}, {"n/2", "x"}}));
+  one.reset();
+  CHECK(seen.becomes({{"n/1", "two"}, {"n/2", "x"}}));
+  // One that is known to be gone, though it seems not to be.
+  const auto there = get(*coordinator, "n/1");
+  REQUIRE((there && *there));
+  const auto three = coordinator->appear("n/1", "three", 2s, (*there)->revision);
+  CHECK(seen.becomes({{"n/1", "three"}, {"n/2", "x"}}));
+  // Its end, and that of its lease, does not take away the record of the other.
+  two.reset();
+  std::this_thread::sleep_for(3s);
+  const auto still = get(*coordinator, "n/1");
+  REQUIRE((still && *still));
+  CHECK((*still)->value == "three");
+}

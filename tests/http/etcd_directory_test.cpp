@@ -37,6 +37,7 @@ class Bell final : public DirectoryListener {
  public:
   void on_node(const NodeRecord&) override { ring(); }
   void on_node_left(const NodeRecord&) override { ring(); }
+  void on_folder(const FolderRecord&) override { ring(); }
   void on_data_replaced(const ReplacedData&) override { ring(); }
   void on_topic(const std::string&, const TopicPlacement&, Revision) override { ring(); }
   void on_partition(const PartitionKey&, const PartitionRecord&, Revision) override { ring(); }
@@ -63,8 +64,11 @@ struct Node {
         directory(std::make_unique<ClusterDirectory>(
             DirectoryPorts{*coordinator, scheduler, random}, kKeys, bell,
             DirectoryOptions{.time_to_live = 5s, .patience = kPatience})) {
-    REQUIRE(directory->announce({member(id), "127.0.0.1:" + std::to_string(7000 + id),
-                                 "127.0.0.1:" + std::to_string(8000 + id), "0.1.0"}));
+    REQUIRE(directory->announce({member(id),
+                                 {},
+                                 "127.0.0.1:" + std::to_string(7000 + id),
+                                 "127.0.0.1:" + std::to_string(8000 + id),
+                                 "0.1.0"}));
   }
   std::future<Result<KnownTopic>> create(const std::string& name) {
     TopicRequest request{name, {}, 3, kPatience};

@@ -31,7 +31,8 @@ class RealCluster::NodeCoordinator final : public replication::Coordinator {
   std::unique_ptr<Watch> watch(std::string, std::function<void(const Change&)>) override {
     return nullptr;
   }
-  std::unique_ptr<Presence> appear(std::string, std::string, std::chrono::seconds) override {
+  std::unique_ptr<Presence> appear(std::string, std::string, std::chrono::seconds,
+                                   replication::Revision) override {
     return nullptr;
   }
 

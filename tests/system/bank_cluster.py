@@ -1,6 +1,7 @@
 """Banks that are nodes of one cluster, and the etcd between them: all real, all on this machine."""
 
 import contextlib
+import shutil
 import subprocess
 import time
 import urllib.parse
@@ -69,6 +70,7 @@ class ClusterClient:
     REDIRECTS_MAX = 5
 
     def __init__(self, servers, timeout=10):
+        self._timeout = timeout
         self._clients = {s.port: Client(s.port, timeout, s.host) for s in servers}
         self._ports = list(self._clients)
         self._port = self._ports[0]
@@ -90,7 +92,7 @@ class ClusterClient:
                 if answer.status in (503, 504):
                     self._next()
                 return answer
-            self._port = urllib.parse.urlsplit(answer.headers["location"]).port
+            self._go_to(urllib.parse.urlsplit(answer.headers["location"]))
         return answer
 
     def command(self, aggregate, id, command, body, key=None):
@@ -113,6 +115,12 @@ class ClusterClient:
         """What the leader of what is read knows."""
         return self.until_done("GET", path + "?consistency=linearizable").json()
 
+    def _go_to(self, address):
+        self._port = address.port
+        if self._port not in self._clients:  # one that has come since
+            self._ports.append(self._port)
+            self._clients[self._port] = Client(address.port, self._timeout, address.hostname)
+
     def _next(self):
         self._port = self._ports[(self._ports.index(self._port) + 1) % len(self._ports)]
 
@@ -130,15 +138,26 @@ class BankCluster:
         self.partitions = partitions
         self._replicas = replicas or min(nodes, 3)
         self._spread = spread
+        self._arguments = ["--replicas", str(self._replicas), *arguments]
+        self._copies = []
         self.nodes = {}
         for node in range(1, nodes + 1):
-            host = networks.hosts[node] if networks else "127.0.0.1"
-            cluster = ["--cluster", "test", "--node-id", str(node), "--etcd", self.etcd.urls,
-                       "--advertise", f"{host}:{free_port()}",
-                       "--replicas", str(self._replicas), *arguments]
-            self.nodes[node] = BankServer(folder / f"n{node}", partitions, cluster,
-                                          folder / f"n{node}.log", host,
-                                          networks.within(node) if networks else ())
+            self.nodes[node] = self._make(folder / f"n{node}", node)
+
+    def _make(self, folder, node):
+        host = self.networks.hosts[node] if self.networks else "127.0.0.1"
+        cluster = ["--cluster", "test", "--node-id", str(node), "--etcd", self.etcd.urls,
+                   "--advertise", f"{host}:{free_port()}", *self._arguments]
+        return BankServer(folder, self.partitions, cluster, folder.with_suffix(".log"), host,
+                          self.networks.within(node) if self.networks else ())
+
+    def copy_of(self, node):
+        """The same node on a copy of its folder as it is now, as if on another machine."""
+        original = self.nodes[node].folder
+        folder = original.with_name(f"{original.name}-copy{len(self._copies)}")
+        shutil.copytree(original, folder)
+        self._copies.append(self._make(folder, node))
+        return self._copies[-1]
 
     def start(self):
         if self._spread:
@@ -203,7 +222,7 @@ class BankCluster:
     def close(self):
         with contextlib.ExitStack() as ending:
             ending.callback(self.etcd.close)
-            for server in self.nodes.values():
+            for server in [*self.nodes.values(), *self._copies]:
                 ending.callback(server.close)
 
     def logs(self):

@@ -35,7 +35,7 @@ const ClusterKeys kKeys("main");
 
 NodeRecord node_record(std::uint32_t node, int data = 0) {
   const std::string id = std::to_string(node);
-  return {member(node, data), "10.0.0." + id + ":7070", "node-" + id + ":8080", "0.1.0"};
+  return {member(node, data), {}, "10.0.0." + id + ":7070", "node-" + id + ":8080", "0.1.0"};
 }
 
 /// What a directory has told, as lines.
@@ -50,6 +50,10 @@ class Told : public DirectoryListener {
   void on_data_replaced(const ReplacedData& replaced) override {
     CHECK(replaced.before.node == replaced.now.node);
     lines.push_back("replaced " + std::to_string(replaced.now.node.value));
+  }
+  void on_folder(const FolderRecord& folder) override {
+    lines.push_back("folder of " + std::to_string(folder.member.node.value) + " start " +
+                    std::to_string(folder.incarnation.number));
   }
   void on_topic(const std::string& name, const TopicPlacement& placement, Revision) override {
     lines.push_back("topic " + name + " " +
@@ -501,6 +505,26 @@ TEST_CASE("cluster directory: once it is destroyed nobody is told anything") {
   CHECK(cluster.coordinator.swaps.empty());
 }
 
+TEST_CASE("cluster directory: who claims a folder is told, and damage to its record") {
+  Cluster cluster;
+  const std::string key = kKeys.of(FolderKey{member(2).data});
+  const auto put = [&](Revision at, const std::string& value) {
+    Revision now;
+    cluster.coordinator.compare_and_set(
+        key, at, value, [&](auto result) { now = result.value().current->revision; });
+    cluster.node.scheduler.run();
+    return now;
+  };
+  const Revision first = put(Revision(0), encode_folder_record({member(2), {1, {}}}));
+  CHECK(cluster.node.told.take() == Lines{"folder of 2 start 1"});
+  const Revision second = put(first, encode_folder_record({member(2), {2, {}}}));
+  CHECK(cluster.node.told.take() == Lines{"folder of 2 start 2"});
+  put(second, encode_folder_record({member(3, 1), {3, {}}}));
+  CHECK(cluster.node.told.take() ==
+        Lines{"bad folders/00000000000000000000000000000000 corruption: record of another folder "
+              "than its key"});
+}
+
 TEST_CASE("cluster directory: may be destroyed by what it tells") {
   struct Leaving final : Told {
     void on_data_replaced(const ReplacedData& replaced) override {
@@ -531,6 +555,7 @@ TEST_CASE("cluster directory: with threads of their own, directories come to kno
   struct Quiet final : DirectoryListener {
     void on_node(const NodeRecord&) override { check(); }
     void on_node_left(const NodeRecord&) override { check(); }
+    void on_folder(const FolderRecord&) override { check(); }
     void on_data_replaced(const ReplacedData&) override { check(); }
     void on_topic(const std::string&, const TopicPlacement&, Revision) override { check(); }
     void on_partition(const PartitionKey&, const PartitionRecord&, Revision) override { check(); }

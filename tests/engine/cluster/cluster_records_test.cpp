@@ -9,12 +9,14 @@
 
 using namespace keelson;
 using namespace keelson::cluster;
+using keelson::replication::Incarnation;
 using keelson::replication::NodeId;
 using keelson::test::member;
 
 namespace {
 
-const NodeRecord kNode{member(3, 255), "10.0.0.3:7070", "node-3.example:8080", "0.1.0"};
+const Incarnation kStart{17, *uuid_from_hex("101112131415161718191a1b1c1d1e1f")};
+const NodeRecord kNode{member(3, 255), kStart, "10.0.0.3:7070", "node-3.example:8080", "0.1.0"};
 const Uuid kTopic = *uuid_from_hex("000102030405060708090a0b0c0d0e0f");
 
 TopicPlacement placement() {
@@ -38,8 +40,9 @@ std::string with(std::string text, const std::string& what, const std::string& i
 TEST_CASE("node record: is read back as it was written") {
   const std::string text = encode_node_record(kNode);
   CHECK(text ==
-        "keelson presence 1\n"
+        "keelson presence 2\n"
         "member 3:000000000000000000000000000000ff\n"
+        "incarnation 17:101112131415161718191a1b1c1d1e1f\n"
         "peer_address 10.0.0.3:7070\n"
         "http_address node-3.example:8080\n"
         "version 0.1.0\n");
@@ -56,9 +59,10 @@ TEST_CASE("node record: what is not written like this is refused and says why") 
     REQUIRE_FALSE(decoded);
     return decoded.error().message();
   };
-  CHECK(code(with(text, "presence 1", "presence 2")) ==
-        "unsupported_format: record of another version of Keelson: keelson presence 2");
+  CHECK(code(with(text, "presence 2", "presence 1")) ==
+        "unsupported_format: record of another version of Keelson: keelson presence 1");
   CHECK(code(with(text, "member 3:", "member 03:")) == "corruption: record of a node: member");
+  CHECK(code(with(text, "17:", "017:")) == "corruption: record of a node: incarnation");
   CHECK(code(with(text, "10.0.0.3:7070", "10.0.0.3 7070")) ==
         "corruption: record of a node: peer_address");
   CHECK(code(with(text, "node-3.example:8080", "")) ==
@@ -66,6 +70,23 @@ TEST_CASE("node record: what is not written like this is refused and says why") 
   CHECK(code(with(text, "0.1.0", std::string(256, '1'))) ==
         "corruption: record of a node: version");
   CHECK(code(text + "\n") == "corruption: record of a node: more lines");
+}
+
+TEST_CASE("folder record: is read back as it was written, and nothing else is") {
+  const FolderRecord folder{member(3, 255), kStart};
+  const std::string text = encode_folder_record(folder);
+  CHECK(text ==
+        "keelson folder 1\n"
+        "member 3:000000000000000000000000000000ff\n"
+        "incarnation 17:101112131415161718191a1b1c1d1e1f\n");
+  CHECK(decode_folder_record(text) == folder);
+  for (std::size_t length = 0; length < text.size(); ++length) {
+    CHECK_FALSE(decode_folder_record(text.substr(0, length)));
+  }
+  CHECK(decode_folder_record(with(text, "folder 1", "folder 2")).error().code ==
+        Errc::unsupported_format);
+  CHECK(decode_folder_record(with(text, "17:", "17")).error().code == Errc::corruption);
+  CHECK(decode_folder_record(text + "x 1\n").error().code == Errc::corruption);
 }
 
 TEST_CASE("topic placement: is read back as it was written") {

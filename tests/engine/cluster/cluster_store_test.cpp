@@ -20,11 +20,13 @@ using namespace keelson::test;
 
 namespace {
 
+using Outdated = std::vector<std::pair<Member, replication::Incarnation>>;
+
 /// Reaches nobody. Takes addresses that have a port.
 class NoTransport final : public replication::Transport {
  public:
   using Peers = std::map<replication::NodeId, std::string>;
-  explicit NoTransport(Peers& peers) : peers_(peers) {}
+  NoTransport(Peers& peers, Outdated& outdated) : peers_(peers), outdated_(outdated) {}
 
   void set_listener(Listener) override {}
   Result<void> set_peers(Peers addresses) override {
@@ -34,6 +36,9 @@ class NoTransport final : public replication::Transport {
     peers_ = std::move(addresses);
     return {};
   }
+  void outdate(const Member& member, const replication::Incarnation& latest) override {
+    outdated_.emplace_back(member, latest);
+  }
   Result<void> send(const Member&, std::string) override { return fail(Errc::closed, ""); }
   Result<void> send_file(const Member&, std::string, replication::FileRegion) override {
     return fail(Errc::closed, "");
@@ -41,6 +46,7 @@ class NoTransport final : public replication::Transport {
 
  private:
   Peers& peers_;
+  Outdated& outdated_;
 };
 
 StoreOptions in_data() {
@@ -63,17 +69,20 @@ class Fixture {
     options.name = {replication::NodeId(1), "test"};
     options.http_address = "node-1:80";
     options.version = "1";
+    options.claim_quiet = {};  // no time passes
     options.report = [this](const std::string& what) { reports.push_back(what); };
     return ClusterStore::open(
         environment.get(), in_data(), options, coordinator,
-        [this](const Member&) -> Result<ClusterStore::Transporting> {
-          return ClusterStore::Transporting{std::make_unique<NoTransport>(peers), "node-1:70"};
+        [this](const Member&, const auto&) -> Result<ClusterStore::Transporting> {
+          return ClusterStore::Transporting{std::make_unique<NoTransport>(peers, outdated),
+                                            "node-1:70"};
         });
   }
 
   SimulatedEnvironment environment{1};
   replication::LocalCoordinator coordinator;
   NoTransport::Peers peers;
+  Outdated outdated;
   std::vector<std::string> reports;
   TopicOptions topic;
 };
@@ -126,7 +135,7 @@ TEST_CASE("cluster store: one node with a bad address does not keep the others a
   const auto appear = [&](std::uint32_t node, const std::string& address) {
     return fixture.coordinator.appear(
         keys.of(NodeKey{replication::NodeId(node)}),
-        encode_node_record({member(node), address, "node-" + std::to_string(node), "1"}),
+        encode_node_record({member(node), {}, address, "node-" + std::to_string(node), "1"}),
         std::chrono::seconds(3));
   };
   const auto second = appear(2, "node-2");  // without a port
@@ -134,4 +143,44 @@ TEST_CASE("cluster store: one node with a bad address does not keep the others a
   CHECK(fixture.peers.contains(replication::NodeId(3)));
   CHECK_FALSE(fixture.peers.contains(replication::NodeId(2)));
   CHECK(fixture.reports.size() == 1);
+}
+
+TEST_CASE("cluster store: when its folder is claimed elsewhere the process ends, and not before") {
+  Fixture fixture;
+  auto store = fixture.open_in_cluster();
+  REQUIRE(store);
+  const ClusterKeys keys("test");
+  const auto claim = [&](const Member& who, std::uint64_t start) {
+    const std::string key = keys.of(FolderKey{who.data});
+    replication::Revision at;
+    fixture.coordinator.get(key, [&](auto record) {
+      if (record.value()) at = record.value()->revision;
+    });
+    fixture.coordinator.compare_and_set(
+        key, at, encode_folder_record({who, {start, {}}}),
+        [](const auto& result) { REQUIRE(result.value().swapped); });
+  };
+  // Another member: its older starts are refused here.
+  claim(member(2), 7);
+  CHECK(fixture.outdated == Outdated{{member(2), {7, {}}}});
+  // An earlier start, as of a coordinator that was put back.
+  claim((*store)->self(), 0);
+  CHECK(fixture.environment.ended == 0);
+  CHECK(fixture.reports.empty());
+  claim((*store)->self(), 2);
+  CHECK(fixture.environment.ended == 1);
+  REQUIRE(fixture.reports.size() == 1);
+  CHECK(fixture.reports.front() ==
+        "another process has started as node 1 with this data folder or a copy of it: it is start "
+        "2, this is start 1, which must take part no more");
+}
+
+TEST_CASE("cluster store: a folder that was used elsewhere since is not opened") {
+  Fixture fixture;
+  { REQUIRE(fixture.open_in_cluster()); }
+  const auto kept = io::read_file(fixture.environment.disk, "data/keelson.starts", 4096);
+  REQUIRE(kept);
+  { REQUIRE(fixture.open_in_cluster()); }
+  REQUIRE(io::replace_file(fixture.environment.disk, "data/keelson.starts", *kept));
+  CHECK(fixture.open_in_cluster().error().code == Errc::locked);
 }

@@ -59,9 +59,10 @@ class FaultyCoordinator final : public replication::Coordinator {
   /// To the last one that watches.
   std::function<void(const Change&)> tell;
 
-  [[nodiscard]] std::unique_ptr<Presence> appear(std::string key, std::string value,
-                                                 std::chrono::seconds time_to_live) override {
-    return records_.appear(std::move(key), std::move(value), time_to_live);
+  [[nodiscard]] std::unique_ptr<Presence> appear(
+      std::string key, std::string value, std::chrono::seconds time_to_live,
+      replication::Revision replaces = replication::Revision(0)) override {
+    return records_.appear(std::move(key), std::move(value), time_to_live, replaces);
   }
 
  private:

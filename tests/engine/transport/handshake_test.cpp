@@ -29,10 +29,12 @@ Member make_member(std::uint32_t node) {
 }
 
 Identity make_identity(std::uint32_t node, std::string secret = "the secret of all") {
-  return {"cluster", std::move(secret), make_member(node)};
+  Incarnation incarnation{7, {}};
+  incarnation.id.bytes.fill(std::byte{0xe5});
+  return {"cluster", std::move(secret), make_member(node), incarnation};
 }
 
-Result<void> anybody(const Member&) { return {}; }
+Result<void> anybody(const Member&, const Incarnation&) { return {}; }
 
 Frame frame_of(std::string_view bytes) {
   FrameParser parser{FrameRules{}};
@@ -82,7 +84,7 @@ TEST_CASE("handshake: both sides come to know each other, and take turns in prov
   CHECK(pair.dialler.seed_in() != pair.dialler.seed_out());
 }
 
-TEST_CASE("handshake: golden bytes of version 1") {
+TEST_CASE("handshake: golden bytes of version 2") {
   Pair pair(make_identity(1), make_identity(2));
   const auto hello = pair.acceptor.on_frame(frame_of(pair.dialler.begin()));
   REQUIRE(hello.has_value());
@@ -91,19 +93,21 @@ TEST_CASE("handshake: golden bytes of version 1") {
   const auto answer = pair.acceptor.on_frame(frame_of(proof->send));
   REQUIRE(answer.has_value());
   CHECK(test::to_hex(frame_of(pair.dialler.begin()).payload) ==
-        "0100070001000000"
+        "0200070001000000"
         "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"
         "0100000000000000"
         "0200000000000000"
         "0300000000000000"
         "0400000000000000"
+        "0700000000000000"
+        "e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5"
         "636c7573746572");
   CHECK(test::to_hex(frame_of(proof->send).payload) ==
-        "ece0da12ca0c8a0b41b1986790ccb84be200726104319b74b9853fa27224de11");
+        "c77fb548d65956a69fd428792309459ae34a6c62a475c2674ea3044669f8043b");
   CHECK(test::to_hex(frame_of(answer->send).payload) ==
-        "cd654b50279e75b8387c25d78b7aee34553b124f03cd8f75686bcb2a3f829a54");
-  CHECK(pair.dialler.seed_out() == 5641543490821502324);
-  CHECK(pair.dialler.seed_in() == 8528075151604052096);
+        "9f8c9ef271c7565013f798e36778a95ab1387cb48602c42facb373ebef7e03b1");
+  CHECK(pair.dialler.seed_out() == 17017680051458570179ull);
+  CHECK(pair.dialler.seed_in() == 2050853903736461368);
 }
 
 TEST_CASE("handshake: another secret is found out by the acceptor, before it has proved anything") {
@@ -183,7 +187,7 @@ TEST_CASE("handshake: a refusal is told to the log in characters that do no harm
 }
 
 TEST_CASE("hello: malformed ones are refused, one by one") {
-  const Hello hello{"cluster", make_member(3), {}};
+  const Hello hello{"cluster", make_member(3), make_identity(3).incarnation, {}};
   const std::string good = encode_hello(hello);
   REQUIRE(decode_hello(good).has_value());
   CHECK(*decode_hello(good) == hello);
@@ -201,7 +205,7 @@ TEST_CASE("hello: malformed ones are refused, one by one") {
   put(bytes.data() + hello_fields::kReserved, std::uint8_t{1});
   CHECK(code_of(bytes) == Errc::corruption);
   bytes = good;
-  put(bytes.data() + hello_fields::kVersion, std::uint16_t{2});
+  put(bytes.data() + hello_fields::kVersion, std::uint16_t{1});
   CHECK(code_of(bytes) == Errc::unsupported_format);
   // Whatever else the other version has.
   CHECK(code_of(bytes.substr(0, 2)) == Errc::unsupported_format);

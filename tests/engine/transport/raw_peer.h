@@ -81,10 +81,10 @@ class RawPeer {
       : identity_(std::move(identity)),
         socket_(RawSocket::dial(port)),
         handshake_(
-            identity_, transport::Side::dialler, [](const Member&) { return Result<void>(); },
-            random_) {}
-  RawPeer(const Member& self, std::uint16_t port)
-      : RawPeer({"test", make_options(self).secret, self}, port) {}
+            identity_, transport::Side::dialler,
+            [](const Member&, const auto&) { return Result<void>(); }, random_) {}
+  RawPeer(const Member& self, std::uint16_t port, std::uint64_t start = 0)
+      : RawPeer({"test", make_options(self).secret, self, {start, {}}}, port) {}
 
   /// The whole handshake. @error  why it failed, as this side sees it.
   Result<void> shake_hands() {

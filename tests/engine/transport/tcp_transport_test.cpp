@@ -238,12 +238,14 @@ TEST_CASE("transport: who does not belong here is refused and told why") {
     std::string reason;
   };
   const std::vector<Case> cases{
-      {{"other", secret, kOne}, "node 2 is of the cluster 'test', not of 'other'"},
-      {{"test", "another secret of theirs", kOne}, "node 1 has another secret than node 2"},
-      {{"test", secret, kTwo}, "node 2 has reached itself"},
-      {{"test", secret, make_member(2, 5)}, "two nodes call themselves node 2"},
-      {{"test", secret, make_member(4)}, "node 4 is not a peer of node 2"},
-      {{"test", secret, make_member(3)}, "node 3 is to be dialled by node 2"},
+      {{"other", secret, kOne, {}}, "node 2 is of the cluster 'test', not of 'other'"},
+      {{"test", "another secret of theirs", kOne, {}}, "node 1 has another secret than node 2"},
+      {{"test", secret, kTwo, {}}, "node 2 has reached itself"},
+      {{"test", secret, kTwo, {1, {}}},
+       "another process runs with the data folder of node 2, or a copy of it"},
+      {{"test", secret, make_member(2, 5), {}}, "two nodes call themselves node 2"},
+      {{"test", secret, make_member(4), {}}, "node 4 is not a peer of node 2"},
+      {{"test", secret, make_member(3), {}}, "node 3 is to be dialled by node 2"},
   };
   for (const Case& refused : cases) {
     CAPTURE(refused.reason);
@@ -257,6 +259,52 @@ TEST_CASE("transport: who does not belong here is refused and told why") {
   CHECK(good.shake_hands().has_value());
 }
 
+TEST_CASE("transport: of two incarnations of a member the later counts, and the other is refused") {
+  TestNode two(kTwo);
+  two.start({{NodeId(1), "127.0.0.1:1"}});
+  const std::uint16_t port = two.transport().port();
+  RawPeer first(kOne, port, 17);
+  REQUIRE(first.shake_hands().has_value());
+  REQUIRE(two.heard.wait("connected 1.0"));
+  RawPeer second(kOne, port, 18);
+  REQUIRE(second.shake_hands().has_value());
+  REQUIRE(two.heard.wait("connected 1.0", 2));
+  CHECK(first.socket().read_to_end().empty());
+  // It is still there, and tries again. The later one keeps its connection.
+  const std::string why =
+      "node 1 runs twice, with one data folder or a copy of it: start 18 of it is known, and start "
+      "17 is refused";
+  RawPeer again(kOne, port, 17);
+  CHECK(refusal_of(again) == "refused by the other side: " + why);
+  CHECK(two.troubles.wait_part("locked: "));
+  CHECK(two.troubles.wait_part(why));
+  second.socket().write(second.frame("still here"));
+  CHECK(two.heard.wait("1.0: still here"));
+  // Another data folder has starts of its own.
+  RawPeer other(make_member(1, 7), port, 1);
+  CHECK(other.shake_hands().has_value());
+}
+
+TEST_CASE("transport: a member that was heard of as started anew is let go of") {
+  TestNode two(kTwo);
+  two.start({{NodeId(1), "127.0.0.1:1"}});
+  const std::uint16_t port = two.transport().port();
+  RawPeer first(kOne, port, 17);
+  REQUIRE(first.shake_hands().has_value());
+  REQUIRE(two.heard.wait("connected 1.0"));
+  two.transport().outdate(kOne, {17, {}});
+  two.transport().outdate(make_member(1, 7), {40, {}});
+  first.socket().write(first.frame("still here"));
+  REQUIRE(two.heard.wait("1.0: still here"));
+  two.transport().outdate(kOne, {18, {}});
+  CHECK(two.heard.wait("disconnected 1.0"));
+  CHECK(first.socket().read_to_end().empty());
+  RawPeer again(kOne, port, 17);
+  CHECK(refusal_of(again).find("runs twice") != std::string::npos);
+  RawPeer second(kOne, port, 18);
+  CHECK(second.shake_hands().has_value());
+}
+
 TEST_CASE("transport: other versions are refused and told why") {
   TestNode two(kTwo);
   two.start(kOneNowhere);
@@ -265,10 +313,10 @@ TEST_CASE("transport: other versions are refused and told why") {
     socket.write(bytes);
     return socket.read_to_end();
   };
-  std::string hello = transport::encode_hello({"test", kOne, {}});
-  put(hello.data() + transport::hello_fields::kVersion, std::uint16_t{2});
+  std::string hello = transport::encode_hello({"test", kOne, {}, {}});
+  put(hello.data() + transport::hello_fields::kVersion, std::uint16_t{1});
   CHECK(answer_to(transport::encode_frame(transport::FrameKind::hello, 0, hello))
-            .ends_with("version 2 of the protocol is not spoken here, only 1"));
+            .ends_with("version 1 of the protocol is not spoken here, only 2"));
   std::string frame = transport::encode_frame(transport::FrameKind::hello, 0, hello);
   put(frame.data() + transport::frame_header::kVersion, std::uint16_t{3});
   CHECK(answer_to(frame).ends_with("frames of version 3 are not understood, only 1"));
