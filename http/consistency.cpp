@@ -135,9 +135,11 @@ Handler consistent(Services& services, WhatIsRead what, Handler handler) {
     const auto partitions = what.partitions(request);
     if (!partitions) return (*kept)(std::move(request), std::move(responder));
     if (*consistency == Consistency::committed) {
+      const auto good = check_here({partitions->begin(), partitions->end()});
+      if (!good) return responder.send(good.error());
       for (const Partition* const partition : *partitions) {
         if (what.projection != nullptr) break;  // what it has applied was committed
-        if (const auto good = partition->readable(); !good) return responder.send(good.error());
+        if (const auto shown = partition->readable(); !shown) return responder.send(shown.error());
       }
       return (*kept)(std::move(request), std::move(responder));
     }

@@ -24,7 +24,8 @@ struct WhatIsRead {
 };
 
 /// Gives `handler` the query parameter `consistency`: `committed` (the default) reads what is
-/// committed at this node, and fails as `not-caught-up` where a replica has not met its leader yet;
+/// committed at this node, and fails as `not-caught-up` where a replica has not met its leader yet,
+/// or sends the client to a node that has what this one has no replica of;
 /// `linearizable` first makes sure that all is there that was acknowledged before the request came,
 /// at the leader, and sends the client there otherwise.
 [[nodiscard]] Handler consistent(Services& services, WhatIsRead what, Handler handler);

@@ -45,8 +45,8 @@ Kind kind_of(Errc code) {
               "Overloaded", "Nothing was done. Repeat after the time in Retry-After.",
               true,         true};
     case Errc::not_leader:
-      return {307, "not-leader", "Another node leads",
-              "Nothing was written. Send the same request to the address in Location.", false};
+      return {307, "not-leader", "Another node is to be asked",
+              "Nothing was done. Send the same request to the address in Location.", false};
     case Errc::not_enough_replicas:
       return {503,
               "not-enough-replicas",

@@ -246,6 +246,12 @@ Result<Topic*> Service::open_cluster_topic(const std::string& name, const TopicO
     if (options_.stop_requested()) return fail(Errc::closed, "stopped while starting");
     auto made = store_->create_topic(name, options);
     const Errc code = made ? Errc::internal : made.error().code;
+    if (code == Errc::already_exists) {
+      // It is there, with other options than a new one would have, and may not be open here yet.
+      const auto known = cluster_->directory().topic(name);
+      if (known) KEELSON_TRY(check_partitions(name, known->placement.partitions.size()));
+      KEELSON_TRY(cluster_->adopted(name));
+    }
     const bool may_pass = code == Errc::not_enough_replicas || code == Errc::timeout ||
                           code == Errc::io_error || code == Errc::outcome_unknown ||
                           code == Errc::already_exists;  // not open here yet
@@ -266,13 +272,15 @@ Result<Topic*> Service::open_topic(const std::string& name) {
     if (cluster_ == nullptr) return store_->create_topic(name, options);
     KEELSON_TRY_ASSIGN(existing, open_cluster_topic(name, options));
   }
-  if (options_.partitions != 0 && options_.partitions != existing->partition_count()) {
-    return fail(Errc::already_exists, "the topic '" + name + "' has " +
-                                          std::to_string(existing->partition_count()) +
-                                          " partition(s), and their number is fixed; start without "
-                                          "--partitions");
-  }
+  KEELSON_TRY(check_partitions(name, existing->partition_count()));
   return existing;
+}
+
+Result<void> Service::check_partitions(const std::string& name, std::size_t there) const {
+  if (options_.partitions == 0 || options_.partitions == there) return {};
+  return fail(Errc::already_exists, "the topic '" + name + "' has " + std::to_string(there) +
+                                        " partition(s), and their number is fixed; start without "
+                                        "--partitions");
 }
 
 Result<void> Service::open_hosts(const Domain& domain) {

@@ -79,6 +79,7 @@ class Service {
   Result<void> open_hosts(const Domain& domain);
   Result<Topic*> open_topic(const std::string& name);
   Result<Topic*> open_cluster_topic(const std::string& name, const TopicOptions& options);
+  [[nodiscard]] Result<void> check_partitions(const std::string& name, std::size_t there) const;
   void add_routes();
   void add_metrics();
   Result<void> listen();

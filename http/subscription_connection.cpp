@@ -98,10 +98,12 @@ void SubscriptionConnection::handle(const UnsubscribeMessage& message, MessageBa
 }
 
 void SubscriptionConnection::handle(const GroupMessage& message, MessageBatch& out) {
-  send_error(out, {message.id, "not-supported",
+  send_error(out, {message.id,
+                   "not-supported",
                    "'" + message.op +
                        "' is for consumer groups, which this server does not have; "
-                       "use subscribe and keep the position yourself."});
+                       "use subscribe and keep the position yourself.",
+                   {}});
 }
 
 // --- events ---

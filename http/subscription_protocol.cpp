@@ -155,7 +155,13 @@ void append_member(std::string& out, std::string_view name, std::string_view tex
 
 ProtocolError protocol_error(std::string id, const Error& error) {
   Problem problem = answered_problem(error);
-  return {std::move(id), std::move(problem.code), std::move(problem.detail)};
+  if (error.code == Errc::not_leader) {
+    return {std::move(id), std::move(problem.code),
+            "What is asked for is not on this node. Connect to " + error.context +
+                ", and subscribe there from where you are.",
+            error.context};
+  }
+  return {std::move(id), std::move(problem.code), std::move(problem.detail), {}};
 }
 
 std::expected<ClientMessage, ProtocolError> parse_client_message(std::string_view text) {
@@ -213,6 +219,7 @@ void append_error(std::string& out, const ProtocolError& error) {
   if (!error.id.empty()) append_member(out, "id", error.id);
   append_member(out, "code", error.code);
   append_member(out, "detail", error.detail);
+  if (!error.leader.empty()) append_member(out, "leader", error.leader);
   out += '}';
 }
 

@@ -53,6 +53,7 @@ struct ProtocolError {
   std::string id;    ///< the subscription it is about; empty when that is not known
   std::string code;  ///< as in problems, with hyphens
   std::string detail;
+  std::string leader{};  ///< `HOST:PORT` of the node to ask instead; or empty
 };
 
 /// The protocol's form of an error of the layers below.

@@ -185,7 +185,7 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
               [[maybe_unused]] const auto sent =
                   transport_->send_file(to, in_envelope(key, message), std::move(region));
             },
-            [this](replication::NodeId node) { return http_address_of(node); },
+            [this](const Member& member) { return http_address_of(member); },
             [this, where](const std::string& what) { options_.report(where + what); }});
     made->start();
     {
@@ -199,8 +199,52 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
       made->on_record(known->record, known->revision);
     }
   }
+  for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
+    tell_whereabouts(topic, PartitionId(p));
+  }
   const std::lock_guard lock(mutex_);
   changed_.notify_all();
+  return {};
+}
+
+/// Tells a partition where else it is, for clients. On the worker.
+void ClusterStore::tell_whereabouts(const Topic& topic, PartitionId partition) {
+  std::vector<std::string> alive;
+  std::vector<std::string> silent;  // only the coordinator may be
+  bool replica = true;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = records_.find({topic.id(), partition});
+    if (known == records_.end()) return;
+    const replication::PartitionRecord& record = known->second;
+    replica = record.has(self_);
+    replication::MemberList members = record.members();
+    std::ranges::stable_partition(members,
+                                  [&](const Member& member) { return member == record.leader; });
+    for (const Member& member : members) {
+      const auto node = nodes_.find(member.node);
+      if (member == self_ || node == nodes_.end() || node->second.member != member) continue;
+      (silent_.contains(member.node) ? silent : alive).push_back(node->second.http_address);
+    }
+  }
+  alive.insert(alive.end(), silent.begin(), silent.end());
+  store_->set_whereabouts(topic.name(), partition, replica, std::move(alive));
+}
+
+void ClusterStore::tell_all_whereabouts() {
+  worker_->post([this] {
+    for (const Topic* const topic : store_->topics()) {
+      for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
+        tell_whereabouts(*topic, PartitionId(p));
+      }
+    }
+  });
+}
+
+Result<void> ClusterStore::adopted(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto failed = not_adopted_.find(name);
+  if (failed != not_adopted_.end()) return std::unexpected(failed->second);
   return {};
 }
 
@@ -307,10 +351,24 @@ void ClusterStore::on_partition(const PartitionKey& partition,
   if (const auto found = replica(partition.topic, partition.partition)) {
     found->on_record(record, revision);
   }
+  {
+    const std::lock_guard lock(mutex_);
+    records_.insert_or_assign(partition, record);
+  }
+  worker_->post([this, partition] {
+    for (const Topic* const topic : store_->topics()) {
+      if (topic->id() == partition.topic) tell_whereabouts(*topic, partition.partition);
+    }
+  });
 }
 
 void ClusterStore::on_node_left(const NodeRecord& node) {
   options_.report("node " + std::to_string(node.member.node.value) + " gives no sign of life");
+  {
+    const std::lock_guard lock(mutex_);
+    silent_.insert(node.member.node);
+  }
+  tell_all_whereabouts();
 }
 
 void ClusterStore::on_bad_record(const std::string& key, const Error& error) {
@@ -343,7 +401,10 @@ void ClusterStore::on_node(const NodeRecord& node) {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     nodes_[node.member.node] = node;
+    silent_.erase(node.member.node);
+    for (const auto& [key, replica] : replicas_) replica->on_addresses_changed();
   }
+  tell_all_whereabouts();
   auto peers = peers_;
   peers[node.member.node] = node.peer_address;
   if (auto set = transport_->set_peers(peers); !set) {
@@ -354,10 +415,10 @@ void ClusterStore::on_node(const NodeRecord& node) {
   peers_ = std::move(peers);
 }
 
-std::optional<std::string> ClusterStore::http_address_of(replication::NodeId node) {
+std::optional<std::string> ClusterStore::http_address_of(const Member& member) {
   const std::lock_guard lock(mutex_);
-  const auto found = nodes_.find(node);
-  if (found == nodes_.end()) return std::nullopt;
+  const auto found = nodes_.find(member.node);
+  if (found == nodes_.end() || found->second.member != member) return std::nullopt;
   return found->second.http_address;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -78,6 +79,8 @@ class ClusterStore final : public Store, private DirectoryListener {
 
   /// Asks the nodes that lead partitions, and answers what others ask here.
   [[nodiscard]] LeaderRequests& requests() { return *requests_; }
+  /// Why a topic of the cluster cannot be opened here, if that has been tried.
+  [[nodiscard]] Result<void> adopted(const std::string& name);
 
   // --- for operators ---
   /// As nodes were last seen, those that have gone too.
@@ -114,6 +117,8 @@ class ClusterStore final : public Store, private DirectoryListener {
 
   [[nodiscard]] Result<FolderClaimed> claim(replication::Coordinator& coordinator);
   void adopt(const std::string& name, const TopicPlacement& placement);
+  void tell_whereabouts(const Topic& topic, PartitionId partition);
+  void tell_all_whereabouts();
   [[nodiscard]] Result<void> join(replication::Coordinator& coordinator, const std::string& address,
                                   Revision replaces);
   [[nodiscard]] Result<void> add_replicas(Topic& topic);
@@ -137,7 +142,7 @@ class ClusterStore final : public Store, private DirectoryListener {
   [[nodiscard]] Result<void> send(const PartitionKey& partition, const Member& to,
                                   const std::string& message);
   [[nodiscard]] std::optional<Member> leader_elsewhere(const PartitionKey& partition);
-  [[nodiscard]] std::optional<std::string> http_address_of(replication::NodeId node);
+  [[nodiscard]] std::optional<std::string> http_address_of(const Member& member);
   [[nodiscard]] bool led(const Topic& topic);
 
   Environment environment_;
@@ -160,6 +165,8 @@ class ClusterStore final : public Store, private DirectoryListener {
   std::map<PartitionKey, std::shared_ptr<PartitionReplica>> replicas_;
   std::map<std::string, Error> not_adopted_;
   std::map<replication::NodeId, NodeRecord> nodes_;  ///< as they were last seen
+  std::set<replication::NodeId> silent_;             ///< those of them that are not alive
+  std::map<PartitionKey, replication::PartitionRecord> records_;  ///< as they were last seen
   std::vector<Member> connected_;
   bool closed_ = false;
 };

@@ -151,6 +151,10 @@ void PartitionReplica::on_record(const replication::PartitionRecord& record, Rev
   });
 }
 
+void PartitionReplica::on_addresses_changed() {
+  run([](PartitionReplica& self) { self.leader_told_.reset(); });
+}
+
 /// What others may want to know, after each input.
 void PartitionReplica::input_done() {
   if (!replica_) return;
@@ -158,7 +162,7 @@ void PartitionReplica::input_done() {
   const auto leader = known_leader();
   if (leader != leader_told_) {
     const bool leads = leader == options_.self && replica_->role() != Replica::Role::leading;
-    const auto address = leader && !leads ? ports_.address_of(leader->node) : std::nullopt;
+    const auto address = leader && !leads ? ports_.address_of(*leader) : std::nullopt;
     partition_->set_leader(address);
     if (address || !leader) leader_told_ = leader;
   }
@@ -527,7 +531,7 @@ void PartitionReplica::begin_read(Partition::Linearized done) {
 Error PartitionReplica::refusal() const {
   const ReplicaStatus known = status();
   if (known.leader && *known.leader != options_.self) {
-    const auto address = ports_.address_of(known.leader->node);
+    const auto address = ports_.address_of(*known.leader);
     if (address) return {Errc::not_leader, *address, {}};
   }
   return {Errc::not_enough_replicas,

@@ -80,8 +80,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
     /// The same with a part of a file behind the message.
     std::function<void(const Member& to, const std::string& message, io::FileRegion region)>
         send_file;
-    /// Where clients reach the node; nothing when that is not known.
-    std::function<std::optional<std::string>(replication::NodeId node)> address_of;
+    /// Where clients reach that member; nothing when that is not known.
+    std::function<std::optional<std::string>(const Member& member)> address_of;
     /// Something that an operator wants to know.
     std::function<void(const std::string& what)> report;
   };
@@ -105,6 +105,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void on_connected(const Member& peer);
   void on_disconnected(const Member& peer);
   void on_record(const replication::PartitionRecord& record, Revision revision);
+  /// Clients may reach some node elsewhere than before.
+  void on_addresses_changed();
 
   // --- what may be asked, from any thread ---
   [[nodiscard]] ReplicaStatus status() const;

@@ -166,6 +166,14 @@ void LogPartition::stage(std::optional<CommandStamp> stamp, Decide decide, Compl
 void LogPartition::refuse(Error error, Completion completion) {
   StagedCommit* const reason =
       error.versions ? staging_.last_writer(error.versions->stream) : nullptr;
+  if (reason == nullptr && replica_ && error.code == Errc::version_conflict) {
+    return replication_->begin_read([error = std::move(error), completion = std::move(completion)](
+                                        Result<void> still_leads) mutable {
+      if (!still_leads) error = std::move(still_leads).error();
+      if (error.code == Errc::timeout) error.code = Errc::not_enough_replicas;
+      completion(std::unexpected(std::move(error)));
+    });
+  }
   if (reason == nullptr) return completion(std::unexpected(std::move(error)));
   reason->refused.emplace_back(std::move(completion), std::move(error));
 }

@@ -13,6 +13,7 @@
 
 #include "engine/log/partition_log.h"
 #include "engine/store/log_health.h"
+#include "engine/store/node_partition.h"
 #include "engine/store/options.h"
 #include "engine/store/partition.h"
 #include "engine/store/partition_replication.h"
@@ -52,7 +53,7 @@ struct LogPartitionOptions {
 /// failed write (a full disk) takes back everything staged, since later commits may have been
 /// decided on it; a failed sync ends the process, since the kernel may have dropped what it could
 /// not write.
-class LogPartition final : public Partition, public std::enable_shared_from_this<LogPartition> {
+class LogPartition final : public NodePartition, public std::enable_shared_from_this<LogPartition> {
  public:
   /// Starts a new epoch in `log`, durably, and serves it. When the disk is full, the first batch
   /// that there is room for starts the epoch.
@@ -156,7 +157,7 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   // On the strand.
   void stage(std::optional<CommandStamp> stamp, Decide decide, Completion completion);
   /// Answers with `error`; a version that is only staged is answered when it is durable, as it may
-  /// never come to be.
+  /// never come to be, and one that is committed when no later one can be, at another leader.
   void refuse(Error error, Completion completion);
   [[nodiscard]] Result<void> admit() const;
   [[nodiscard]] Error refusal() const;
@@ -172,6 +173,8 @@ class LogPartition final : public Partition, public std::enable_shared_from_this
   [[nodiscard]] Result<void> settle_committed(TimeUs time) const;
 
   [[nodiscard]] Result<void> not_halted() const;
+  [[nodiscard]] bool damaged() const override { return !not_halted(); }
+  void on_moved_away() override { waiters_->wake_all(); }
 
   // On the strand, of a replica.
   void mark_time();

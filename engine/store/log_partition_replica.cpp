@@ -37,13 +37,17 @@ std::shared_ptr<LogPartition> LogPartition::open_replica(Environment environment
 }
 
 Error LogPartition::refusal() const {
+  if (const auto good = check_here({this}); !good) return good.error();
   if (replication_ != nullptr) return replication_->refusal();
   if (const auto good = not_halted(); !good) return good.error();
   return {Errc::not_enough_replicas, "this replica has not joined its cluster yet", {}};
 }
 
 Result<void> LogPartition::readable() const {
-  if (readable_.load(std::memory_order_acquire)) return {};
+  const bool shows = readable_.load(std::memory_order_acquire);
+  if (shows && has_replica()) return {};
+  KEELSON_TRY(check_here({this}));
+  if (shows) return {};  // it has come back
   KEELSON_TRY(not_halted());
   return fail(Errc::not_caught_up, "partition " + std::to_string(id().value) +
                                        " has not met its leader since this node was started");

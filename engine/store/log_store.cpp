@@ -87,6 +87,19 @@ class LogStore final : public ReplicaStore {
     return found->second->open_partitions();
   }
 
+  void set_whereabouts(std::string_view name, PartitionId partition, bool replica,
+                       std::vector<std::string> others) override {
+    LogTopic* topic = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = topics_.find(name); found != topics_.end()) {
+        topic = found->second.get();
+      }
+    }
+    if (topic == nullptr || partition.value >= topic->partition_count()) return;
+    topic->partition(partition).set_whereabouts(replica, std::move(others));
+  }
+
   std::string partition_folder(std::string_view topic, PartitionId partition) const override {
     return topics_folder() + "/" + std::string(topic) + "/" + std::to_string(partition.value);
   }

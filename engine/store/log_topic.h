@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/store/log_partition.h"
+#include "engine/store/node_partition.h"
 #include "engine/store/store.h"
 #include "engine/store/topic_folder.h"
 #include "engine/store/topic_record.h"
@@ -35,7 +36,9 @@ class LogTopic final : public Topic {
   [[nodiscard]] TopicOptions options() const override;
   [[nodiscard]] const Uuid& id() const override { return record_.id; }
   [[nodiscard]] std::size_t partition_count() const override { return partitions_.size(); }
-  [[nodiscard]] Partition& partition(PartitionId id) override { return *partitions_.at(id.value); }
+  [[nodiscard]] NodePartition& partition(PartitionId id) override {
+    return *partitions_.at(id.value);
+  }
 
   /// Durable on return. Thread-safe.
   /// @error bad_request  out of range. @error io_error, disk_full  nothing has changed.
@@ -65,7 +68,7 @@ class LogTopic final : public Topic {
   std::mutex changing_mutex_;  ///< held while the record is written, before the other
   mutable std::mutex mutex_;   ///< of the record's options, and of `open_`
   TopicRecord record_;
-  std::vector<std::shared_ptr<Partition>> partitions_;
+  std::vector<std::shared_ptr<NodePartition>> partitions_;
   std::vector<std::shared_ptr<LogPartition>> open_;  ///< those that are not damaged
   std::vector<RecoveryReport> recovered_;
 };

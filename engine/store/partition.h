@@ -14,6 +14,7 @@
 #include "engine/store/event.h"
 #include "engine/store/maintenance.h"
 #include "engine/store/options.h"
+#include "engine/store/whereabouts.h"
 
 namespace keelson {
 
@@ -86,12 +87,14 @@ class Partition {
   /// Whether what is read here never goes back behind what has been read before. A replica that was
   /// started anew has to meet its leader first; until then all reading but by cursors fails so, and
   /// cursors wait. @error not_caught_up
+  /// @error not_leader, not_enough_replicas  it is not here: as `check_here`.
   [[nodiscard]] virtual Result<void> readable() const { return {}; }
   /// Whether more may have been committed than is known here: not where it is led, or alone.
   [[nodiscard]] virtual bool may_lag() const { return false; }
   /// Where clients reach the node that leads it, as far as is known; nothing where there is one
   /// node.
   [[nodiscard]] virtual std::optional<std::string> leader() const { return std::nullopt; }
+  [[nodiscard]] virtual Whereabouts whereabouts() const { return {}; }
   /// How the work in the background goes. See `StoreOptions::on_maintenance_change`.
   [[nodiscard]] virtual MaintenanceStatus maintenance(Maintenance) const { return {}; }
 
@@ -106,7 +109,8 @@ class Partition {
   /// a limit completes before anything else is decided.
   /// Callable from any thread; order of calls from one thread is kept.
   /// @error version_conflict      an expectation or check fails on the staged state; nothing
-  /// written. Answered when that state is durable; with the error of what was staged if it is not.
+  /// written. Answered when that state is durable, and a majority has confirmed since that no other
+  /// node leads; with the error of what was staged if it is not.
   /// @error idempotency_mismatch  the id was used with another fingerprint.
   /// @error too_large, overloaded, disk_full, closed, corruption  nothing is written.
   /// @error outcome_unknown       leadership was lost in flight; repeat with the same stamp.
@@ -140,6 +144,7 @@ class Partition {
   [[nodiscard]] virtual Result<Offset> end_at(TimeUs time) const = 0;
 
   /// Calls `task` once, on no particular thread, as soon as end() > `offset`; at once if it is.
+  /// Also when the partition leaves this node.
   [[nodiscard]] virtual std::unique_ptr<Registration> when_past(Offset offset, Task task) const = 0;
 
   using Linearized = std::move_only_function<void(Result<void>)>;

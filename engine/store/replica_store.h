@@ -30,6 +30,9 @@ class ReplicaStore : public Store {
   /// The partitions of a topic that are not damaged.
   [[nodiscard]] virtual std::vector<std::shared_ptr<LogPartition>> replicas(
       std::string_view topic) = 0;
+  /// Where else a partition is; see `NodePartition`. Nothing is done while the topic is not open.
+  virtual void set_whereabouts(std::string_view topic, PartitionId partition, bool replica,
+                               std::vector<std::string> others) = 0;
   /// Where the log of a partition is, and what else is kept with it.
   [[nodiscard]] virtual std::string partition_folder(std::string_view topic,
                                                      PartitionId partition) const = 0;

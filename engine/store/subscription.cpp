@@ -47,10 +47,17 @@ class LogSubscription final : public Subscription {
     for (const Source& source : sources_) {
       waits->add(*source.partition, position_.next(source.partition->id()));
     }
+    if (!check_here(partitions())) waits->wake();  // before it could be missed
     return waits;
   }
 
  private:
+  [[nodiscard]] std::vector<const Partition*> partitions() const {
+    std::vector<const Partition*> all;
+    for (const Source& source : sources_) all.push_back(source.partition);
+    return all;
+  }
+
   struct Source {
     Partition* partition;
     std::unique_ptr<Cursor> cursor;  ///< none while the reader waits
@@ -91,6 +98,8 @@ class LogSubscription final : public Subscription {
       turn_ = (turn_ + 1) % sources_.size();
     }
     polled.caught_up = at_end == sources_.size();
+    // What has left this node has no more to come.
+    if (polled.caught_up) KEELSON_TRY(check_here(partitions()));
     return polled;
   }
 
@@ -100,14 +109,16 @@ class LogSubscription final : public Subscription {
     explicit AnyOf(Task task) : shared_(std::make_shared<Shared>(std::move(task))) {}
 
     void add(const Partition& partition, Offset next) {
-      registrations_.push_back(partition.when_past(next, [shared = shared_] {
-        if (!shared->ran.exchange(true)) shared->task();
-      }));
+      registrations_.push_back(partition.when_past(next, [shared = shared_] { shared->run(); }));
     }
+    void wake() { shared_->run(); }
 
    private:
     struct Shared {
       explicit Shared(Task t) : task(std::move(t)) {}
+      void run() {
+        if (!ran.exchange(true)) task();
+      }
       std::atomic<bool> ran{false};
       Task task;
     };
@@ -127,10 +138,13 @@ class LogSubscription final : public Subscription {
 Result<std::unique_ptr<Subscription>> Subscription::open(Topic& topic, const Position& from,
                                                          EventFilter filter,
                                                          std::optional<PartitionId> only) {
-  auto subscription = std::make_unique<LogSubscription>(topic, from, std::move(filter));
+  std::vector<const Partition*> wanted;
   for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
-    if (!only || *only == PartitionId(p)) KEELSON_TRY(subscription->add(PartitionId(p)));
+    if (!only || *only == PartitionId(p)) wanted.push_back(&topic.partition(PartitionId(p)));
   }
+  KEELSON_TRY(check_here(wanted));
+  auto subscription = std::make_unique<LogSubscription>(topic, from, std::move(filter));
+  for (const Partition* const partition : wanted) KEELSON_TRY(subscription->add(partition->id()));
   return subscription;
 }
 

@@ -30,6 +30,7 @@ class Subscription {
   /// @param from  first event wanted in each partition.
   /// @param only  restricts it to one partition.
   /// @error beyond_end, below_start
+  /// @error not_leader, not_enough_replicas, bad_request  it is not here: as `check_here`.
   [[nodiscard]] static Result<std::unique_ptr<Subscription>> open(
       Topic& topic, const Position& from, EventFilter filter,
       std::optional<PartitionId> only = std::nullopt);
@@ -42,6 +43,7 @@ class Subscription {
   };
   /// Hands up to `events_max` matching events to `visit` (false stops after that event), looking at
   /// no more than `scan_max` events in all, so that a call stays short whatever the filter.
+  /// @error as `open`; when a partition has left this node, after all that it had.
   [[nodiscard]] virtual Result<Polled> poll(std::size_t events_max, std::size_t scan_max,
                                             const EventVisitor& visit) = 0;
 

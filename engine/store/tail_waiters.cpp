@@ -1,7 +1,5 @@
 #include "engine/store/tail_waiters.h"
 
-#include <vector>
-
 namespace keelson {
 
 struct TailWaiters::Entry {
@@ -65,6 +63,20 @@ void TailWaiters::advance(Offset end) {
     for (auto it = entries_.begin(); it != last; ++it) due.push_back(std::move(it->second));
     entries_.erase(entries_.begin(), last);
   }
+  run(due);
+}
+
+void TailWaiters::wake_all() {
+  std::vector<std::shared_ptr<Entry>> due;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [offset, entry] : entries_) due.push_back(std::move(entry));
+    entries_.clear();
+  }
+  run(due);
+}
+
+void TailWaiters::run(const std::vector<std::shared_ptr<Entry>>& due) {
   for (const auto& entry : due) {
     const std::lock_guard lock(entry->mutex);
     if (!entry->task) continue;

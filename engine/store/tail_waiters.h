@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "engine/base/scheduler.h"
 #include "engine/base/types.h"
@@ -23,10 +24,14 @@ class TailWaiters : public std::enable_shared_from_this<TailWaiters> {
 
   /// Offsets below `end` are committed: wakes whoever waited for them, on the calling thread.
   void advance(Offset end);
+  /// Wakes everybody: there will be nothing more to wait for here.
+  void wake_all();
 
  private:
   struct Entry;
   class Handle;
+
+  static void run(const std::vector<std::shared_ptr<Entry>>& due);
 
   std::mutex mutex_;
   std::multimap<Offset, std::shared_ptr<Entry>> entries_;

@@ -98,7 +98,7 @@ Result<void> RealNode::open(replication::Coordinator& coordinator) {
             whole.batches = *std::move(bytes);
             hooks_.send(to, replication::encode_message(whole));
           },
-          [](replication::NodeId node) { return "node:" + std::to_string(node.value); },
+          [](const Member& at) { return "node:" + std::to_string(at.node.value); },
           [this](const std::string& what) { hooks_.report(what); }});
   replica->start();
   up_since_ = time.now();

@@ -159,6 +159,10 @@ class BankCluster:
         self._copies.append(self._make(folder, node))
         return self._copies[-1]
 
+    def move_to_another_port(self, node):
+        """Of a node that is stopped: clients reach it there from its next start on."""
+        self.nodes[node] = self._make(self.nodes[node].folder, node)
+
     def start(self):
         if self._spread:
             self._spread = False

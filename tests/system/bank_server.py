@@ -74,6 +74,10 @@ class BankServer:
         self.wait_ready(started)
         return self
 
+    def set_argument(self, name, value):
+        """From the next start on."""
+        self._arguments[self._arguments.index(name) + 1] = value
+
     def start_without_waiting(self, binary=BINARY):
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self._log, "ab") as log:

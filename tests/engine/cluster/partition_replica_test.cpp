@@ -61,7 +61,7 @@ class Node {
         PartitionReplica::Ports{
             coordinator, [](const Member&, const std::string&) {},
             [](const Member&, const std::string&, const io::FileRegion&) {},
-            [](replication::NodeId node) { return "node-" + std::to_string(node.value); },
+            [this](const Member& at) { return where + std::to_string(at.node.value); },
             [this](const std::string& what) { reports.push_back(what); }});
     replica->start();
     coordinator.compare_and_set(
@@ -124,6 +124,7 @@ class Node {
   SteppedScheduler scheduler;
   replication::LocalCoordinator coordinator;
   std::vector<std::string> reports;
+  std::string where = "node-";  ///< clients reach nodes
   int ended = 0;
   bool stopped = false;
   bool closed = false;
@@ -220,4 +221,16 @@ TEST_CASE("partition replica: one that halts shows nothing more, and says why") 
   const Answer answer = node.execute(write_to("a-1", {"2"}));
   REQUIRE(answer->has_value());
   CHECK_FALSE((*answer)->has_value());
+}
+
+TEST_CASE("partition replica: a leader that has moved is known where it is now") {
+  Node node({member(2), kSelf, member(3)});
+  node.say(member(2), replication::Fence{Epoch(1)});
+  node.say(member(2), replication::Append{Epoch(1), 1, {}, true, {}, {}, {}});
+  REQUIRE(node.partition->leader() == "node-2");
+  node.where = "moved-";
+  node.say(member(2), replication::Append{Epoch(1), 2, {}, true, {}, {}, {}});
+  node.replica->on_addresses_changed();
+  node.scheduler.run();
+  CHECK(node.partition->leader() == "moved-2");
 }

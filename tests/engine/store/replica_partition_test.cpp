@@ -10,6 +10,7 @@
 #include "engine/log/partition_log.h"
 #include "engine/store/log_partition.h"
 #include "engine/store/partition_replication.h"
+#include "engine/store/subscription.h"
 #include "tests/support/simulated_environment.h"
 #include "tests/support/test_store.h"
 
@@ -69,13 +70,18 @@ class Node final : public PartitionReplication {
   void on_log_failed(std::uint64_t operation, const Error& error) override {
     failed.emplace_back(operation, error.code);
   }
-  void begin_read(Partition::Linearized read) override { read({}); }
+  void begin_read(Partition::Linearized read) override {
+    if (!hold_reads) return read({});
+    reads.push_back(std::move(read));
+  }
   Error refusal() const override { return {Errc::not_leader, "elsewhere:1", {}}; }
 
   SimulatedEnvironment environment;
   BatchNo appended;
   BatchNo durable;
   int stops = 0;
+  bool hold_reads = false;
+  std::vector<Partition::Linearized> reads;
   std::vector<std::uint64_t> done;
   std::vector<std::pair<std::uint64_t, Errc>> failed;
   std::shared_ptr<LogPartition> partition;
@@ -466,4 +472,90 @@ TEST_CASE("replica: a mark is later than what was gathered before, which has yet
   node.commit_all();
   REQUIRE(accepted(waiting));
   CHECK(node.partition->end_at(TimeUs(4'000'000)) == Offset(1));
+}
+
+TEST_CASE("replica: a version conflict is answered when a majority has confirmed who leads") {
+  Node node;
+  node.lead(Epoch(1));
+  const Answer first = node.execute(write_to("a-1", {"1"}));
+  node.commit_all();
+  REQUIRE(accepted(first));
+  node.hold_reads = true;
+  const auto conflicting = [&] {
+    return node.execute(write_to("a-1", {"2"}, ExpectedVersion::exact(Version(7))));
+  };
+  const Answer current = conflicting();
+  const Answer deposed = conflicting();
+  REQUIRE(node.reads.size() == 2);
+  CHECK_FALSE(current->has_value());
+  CHECK_FALSE(deposed->has_value());
+  node.reads[0]({});
+  CHECK(code_of(current) == Errc::version_conflict);
+  REQUIRE((*current)->error().versions);
+  CHECK((*current)->error().versions->current == Version(1));
+  // Another one led by then, and may have had a seventh event.
+  node.reads[1](fail(Errc::not_leader, "elsewhere:1"));
+  CHECK(code_of(deposed) == Errc::not_leader);
+  // One that is staged waits for its batch alone.
+  const Answer staged = node.execute(write_to("a-1", {"2"}));
+  const Answer after_it = conflicting();
+  CHECK(node.reads.size() == 2);
+  node.commit_all();
+  CHECK(accepted(staged));
+  CHECK(code_of(after_it) == Errc::version_conflict);
+  // Nor is anything asked where nothing conflicts.
+  const Answer good = node.execute(write_to("a-1", {"3"}, ExpectedVersion::exact(Version(2))));
+  node.commit_all();
+  CHECK(accepted(good));
+  CHECK(node.reads.size() == 2);
+}
+
+TEST_CASE("replica: what is not here, or no longer, is asked for elsewhere") {
+  Node node;
+  LogPartition& partition = *node.partition;
+  const auto reading = [&] { return partition.readable().error(); };
+  CHECK(reading().code == Errc::not_caught_up);
+  partition.set_whereabouts(true, {"b:1", "c:1"});
+  CHECK(reading().code == Errc::not_caught_up);
+  partition.set_whereabouts(false, {"b:1", "c:1"});
+  CHECK(reading() == Error{Errc::not_leader, "b:1", {}});
+  CHECK(code_of(node.execute(write_to("a-1", {"1"}))) == Errc::not_leader);
+  CHECK_FALSE(partition.whereabouts().here);
+  partition.set_whereabouts(false, {});
+  CHECK(reading().code == Errc::not_enough_replicas);
+  // It gets one, and loses it again: what it had is not shown any more.
+  partition.set_whereabouts(true, {"b:1"});
+  node.lead(Epoch(1));
+  REQUIRE(accepted([&] {
+    auto answer = node.execute(write_to("a-1", {"1"}));
+    node.commit_all();
+    return answer;
+  }()));
+  CHECK(partition.readable().has_value());
+  int woken = 0;
+  const auto registration = partition.when_past(Offset(5), [&] { ++woken; });
+  partition.step_down();
+  partition.set_whereabouts(false, {"b:1"});
+  CHECK(woken == 1);
+  CHECK(reading() == Error{Errc::not_leader, "b:1", {}});
+  CHECK(partition.stream_version("a-1", Offset(UINT64_MAX)).error().code == Errc::not_leader);
+  // This node's own readers have what was here.
+  auto cursor = partition.read(Offset(0));
+  REQUIRE(cursor);
+  partition.set_whereabouts(true, {"b:1"});
+  CHECK(partition.readable().has_value());
+}
+
+TEST_CASE("replica: one that has halted sends clients elsewhere, if there is an elsewhere") {
+  Node node;
+  node.lead(Epoch(1));
+  const Error why{Errc::corruption, "differs", {}};
+  node.partition->step_down();
+  node.partition->halt(why);
+  CHECK(node.partition->readable().error() == why);
+  CHECK(node.partition->whereabouts().here);
+  node.partition->set_whereabouts(true, {"b:1"});
+  CHECK(node.partition->readable().error() == Error{Errc::not_leader, "b:1", {}});
+  CHECK(node.partition->health().error() == why);
+  CHECK(code_of(node.execute(write_to("a-1", {"1"}))) == Errc::not_leader);
 }
