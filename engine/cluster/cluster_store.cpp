@@ -20,6 +20,32 @@ constexpr std::size_t kEnvelopeBytes = 20;
 /// How long a leader that stops waits for another to take over.
 constexpr std::chrono::milliseconds kGiveAwayTime{1500};
 
+/// What is shorter costs nothing to speak of: heartbeats, acknowledgements and votes.
+constexpr std::size_t kSmallBytes = 4096;
+
+/// Counts what has come and is not written yet.
+class Unwritten {
+ public:
+  Unwritten(std::shared_ptr<std::atomic<std::size_t>> all, std::size_t bytes)
+      : all_(std::move(all)), bytes_(bytes) {
+    *all_ += bytes_;
+  }
+  ~Unwritten() { *all_ -= bytes_; }
+  Unwritten(const Unwritten&) = delete;
+  Unwritten& operator=(const Unwritten&) = delete;
+
+ private:
+  const std::shared_ptr<std::atomic<std::size_t>> all_;
+  const std::size_t bytes_;
+};
+
+/// Each partition's messages stay in order, and no others'.
+replication::Flow flow_of(const PartitionKey& partition) {
+  std::uint64_t topic = 0;
+  std::memcpy(&topic, partition.topic.bytes.data(), sizeof topic);
+  return replication::Flow(topic + partition.partition.value);
+}
+
 std::string in_envelope(const PartitionKey& partition, const std::string& message) {
   std::string bytes;
   bytes.reserve(kEnvelopeBytes + message.size());
@@ -182,8 +208,11 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
               [[maybe_unused]] const auto sent = send(key, to, message);
             },
             [this, key](const Member& to, const std::string& message, io::FileRegion region) {
-              [[maybe_unused]] const auto sent =
-                  transport_->send_file(to, in_envelope(key, message), std::move(region));
+              [[maybe_unused]] const auto sent = transport_->send_file(
+                  to, in_envelope(key, message), std::move(region), flow_of(key));
+            },
+            [this](const Member& to) {
+              return transport_->waiting(to) >= options_.congested_bytes;
             },
             [this](const Member& member) { return http_address_of(member); },
             [this, where](const std::string& what) { options_.report(where + what); }});
@@ -442,12 +471,19 @@ void ClusterStore::on_received(const Member& from, std::string message, std::str
   const auto found = key ? replica(key->topic, key->partition) : nullptr;
   if (!found) return;
   message.erase(0, kEnvelopeBytes);
-  found->on_message(from, std::move(message), std::move(batches));
+  std::shared_ptr<Unwritten> held;
+  if (const std::size_t bytes = message.size() + batches.size(); bytes > kSmallBytes) {
+    held = std::make_shared<Unwritten>(unwritten_, bytes);
+    // Lost, as anything may be; but never what is alone.
+    const std::size_t all = unwritten_->load();
+    if (all > options_.unwritten_bytes_max && all != bytes) return;
+  }
+  found->on_message(from, std::move(message), std::move(batches), std::move(held));
 }
 
 Result<void> ClusterStore::send(const PartitionKey& partition, const Member& to,
                                 const std::string& message) {
-  return transport_->send(to, in_envelope(partition, message));
+  return transport_->send(to, in_envelope(partition, message), flow_of(partition));
 }
 
 std::optional<Member> ClusterStore::leader_elsewhere(const PartitionKey& partition) {

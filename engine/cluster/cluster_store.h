@@ -1,6 +1,7 @@
 // The store of a node in a cluster.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -31,6 +32,12 @@ struct ClusterStoreOptions {
   replication::ReplicaOptions protocol;
   /// How long `create_topic` waits for the cluster.
   std::chrono::seconds create_timeout{10};
+  /// Of batches for this node's logs that have come and are not written yet, of all partitions
+  /// together: one more message is let go of, and its sender will repeat it.
+  std::size_t unwritten_bytes_max = 64u << 20;
+  /// Of what waits to be sent to a node, of all partitions: while it is more each partition has one
+  /// message with batches on its way and no more.
+  std::size_t congested_bytes = 16u << 20;
   /// See `ClaimOptions`.
   std::chrono::seconds claim_patience{10};
   std::chrono::seconds claim_quiet{2};
@@ -159,6 +166,10 @@ class ClusterStore final : public Store, private DirectoryListener {
   std::map<replication::NodeId, std::string> peers_;  ///< of the transport; the directory's
   std::mutex directory_mutex_;  ///< of `directory_` being there, for the worker
   std::unique_ptr<ClusterDirectory> directory_;
+
+  /// Bytes of batches that have come and are not written; those who hold some have it as well.
+  const std::shared_ptr<std::atomic<std::size_t>> unwritten_ =
+      std::make_shared<std::atomic<std::size_t>>(0);
 
   std::mutex mutex_;  ///< of all that follows
   std::condition_variable changed_;

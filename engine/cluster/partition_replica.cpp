@@ -119,9 +119,10 @@ void PartitionReplica::stop(Task done) {
 
 // --- inputs ---
 
-void PartitionReplica::on_message(const Member& from, std::string message, std::string batches) {
-  run([from, bytes = std::move(message),
-       batches = std::move(batches)](PartitionReplica& self) mutable {
+void PartitionReplica::on_message(const Member& from, std::string message, std::string batches,
+                                  std::shared_ptr<void> held) {
+  run([from, bytes = std::move(message), batches = std::move(batches),
+       held = std::move(held)](PartitionReplica& self) mutable {
     if (bytes.starts_with(kKept)) return self.on_kept(bytes);
     auto decoded = replication::decode_message(bytes);
     if (!decoded) {
@@ -133,7 +134,9 @@ void PartitionReplica::on_message(const Member& from, std::string message, std::
       if (append == nullptr || !append->batches.empty()) return;
       append->batches = std::move(batches);
     }
+    self.held_ = std::move(held);
     self.replica_->on_message(from, *std::move(decoded), self.now());
+    self.held_.reset();
   });
 }
 
@@ -349,6 +352,8 @@ void PartitionReplica::send(const Member& to, replication::Message message) {
   ports_.send(to, replication::encode_message(message));
 }
 
+bool PartitionReplica::may_fill(const Member& to) const { return !ports_.congested(to); }
+
 void PartitionReplica::store_promise(Epoch epoch) {
   promise_wanted_ = epoch;
   disk_->post([self = shared_from_this(), epoch] {
@@ -419,6 +424,7 @@ void PartitionReplica::read_record(std::uint64_t number) {
 }
 
 void PartitionReplica::append(replication::LogOperation operation, std::string batches) {
+  if (held_) held_by_log_[operation] = held_;
   partition_->append_batches(operation, std::move(batches));
 }
 
@@ -499,6 +505,7 @@ void PartitionReplica::on_writer_stopped() {
 }
 
 void PartitionReplica::on_log_done(std::uint64_t operation) {
+  held_by_log_.erase(held_by_log_.begin(), held_by_log_.upper_bound(operation));
   if (!replica_) return;
   log_failure_.reset();
   replica_->on_log_done(operation, now());
@@ -506,6 +513,7 @@ void PartitionReplica::on_log_done(std::uint64_t operation) {
 }
 
 void PartitionReplica::on_log_failed(std::uint64_t operation, const Error& error) {
+  held_by_log_.clear();
   if (!replica_) return;
   if (!log_failure_ || log_failure_->code != error.code) {
     ports_.report("the leader's batches cannot be written here: " + error.message());

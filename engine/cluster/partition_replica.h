@@ -80,6 +80,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
     /// The same with a part of a file behind the message.
     std::function<void(const Member& to, const std::string& message, io::FileRegion region)>
         send_file;
+    /// Whether much already waits to be sent there.
+    std::function<bool(const Member& to)> congested;
     /// Where clients reach that member; nothing when that is not known.
     std::function<std::optional<std::string>(const Member& member)> address_of;
     /// Something that an operator wants to know.
@@ -101,7 +103,9 @@ class PartitionReplica final : public replication::ReplicaPorts,
 
   // --- inputs, from any thread ---
   /// @param batches  that came behind the message, as a part of a file.
-  void on_message(const Member& from, std::string message, std::string batches = {});
+  /// @param held     dropped when what came is no longer in memory: the log has it, or nobody does.
+  void on_message(const Member& from, std::string message, std::string batches = {},
+                  std::shared_ptr<void> held = {});
   void on_connected(const Member& peer);
   void on_disconnected(const Member& peer);
   void on_record(const replication::PartitionRecord& record, Revision revision);
@@ -150,6 +154,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
 
   // --- ReplicaPorts ---
   void send(const Member& to, replication::Message message) override;
+  [[nodiscard]] bool may_fill(const Member& to) const override;
   void store_promise(Epoch epoch) override;
   void compare_and_set(Revision expected, const replication::PartitionRecord& record) override;
   void read_record(std::uint64_t number) override;
@@ -199,7 +204,9 @@ class PartitionReplica final : public replication::ReplicaPorts,
   std::optional<Error> halted_;
   Epoch promise_wanted_;                  ///< the last one that was to be stored
   std::optional<Error> promise_failure_;  ///< of the last try
-  std::optional<Error> log_failure_;      ///< reported, and not to be reported again
+  std::shared_ptr<void> held_;            ///< of the message that is being handled
+  std::map<replication::LogOperation, std::shared_ptr<void>> held_by_log_;
+  std::optional<Error> log_failure_;  ///< reported, and not to be reported again
   replication::Moment preferred_since_{};
   replication::Moment retention_held_at_{};
   std::optional<Member> leader_told_;  ///< to the partition

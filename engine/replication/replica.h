@@ -57,6 +57,9 @@ class ReplicaPorts {
 
   /// May be lost.
   virtual void send(const Member& to, Message message) = 0;
+  /// Whether more of the log may be sent there than one message at a time: not while much waits to
+  /// go, of other partitions too.
+  [[nodiscard]] virtual bool may_fill(const Member&) const { return true; }
   /// To be made durable; then `on_promise_stored`.
   virtual void store_promise(Epoch epoch) = 0;
   /// Then `on_swapped`, `on_not_swapped` or `on_swap_unknown`.

@@ -60,6 +60,8 @@ void Replica::feed(Leading& leading, const Member& member, Peer& peer) {
   if (!peer.matched || !connected(member)) return;
   const BatchNo end = log_.end().end;
   while (peer.next < end && peer.window_bytes < options_.window_bytes_max) {
+    // What is on its way will be answered, and then it goes on.
+    if (peer.window_bytes != 0 && !ports_.may_fill(member)) break;
     Append append{leading.epoch, leading.round, committed_, leading.started, peer.next, {}, {}};
     std::uint64_t bytes = 0;
     if (auto region = log_.region(peer.next)) {

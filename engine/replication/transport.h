@@ -15,9 +15,12 @@ namespace keelson::replication {
 
 using io::FileRegion;
 
-/// Carries whole messages in order while a connection lasts; loses what was under way when it
-/// breaks, and says so. A peer is a member: a node with another data folder is another peer.
-/// Thread-safe.
+/// Messages of one flow stay in order.
+using Flow = StrongNumber<struct FlowTag>;
+
+/// Carries whole messages while a connection lasts, those of a flow in order; loses what was under
+/// way when it breaks, and says so. Between flows small messages go before large ones. A peer is a
+/// member: a node with another data folder is another peer. Thread-safe.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -48,14 +51,18 @@ class Transport {
   /// @error overloaded  its send buffer is full.
   /// @error too_large   over the limit for messages.
   /// In all of these nothing was sent.
-  [[nodiscard]] virtual Result<void> send(const Member& to, std::string message) = 0;
+  [[nodiscard]] virtual Result<void> send(const Member& to, std::string message,
+                                          Flow flow = Flow(0)) = 0;
 
   /// Sends `message` and the bytes of `region` together; in order with what `send` sends. The file
   /// is read later, and the connection ends if that fails.
   /// @error bad_request  the region is not within the file.
   /// @error closed, overloaded, too_large  as above.
   [[nodiscard]] virtual Result<void> send_file(const Member& to, std::string message,
-                                               FileRegion region) = 0;
+                                               FileRegion region, Flow flow = Flow(0)) = 0;
+
+  /// How many bytes wait to be sent there, regions included; 0 where nobody is connected.
+  [[nodiscard]] virtual std::size_t waiting(const Member& to) const = 0;
 };
 
 }  // namespace keelson::replication

@@ -117,7 +117,9 @@ class TcpTransport::Impl {
   void start(Listener listener);
   Result<void> set_peers(const std::map<NodeId, std::string>& texts);
   void outdate(const Member& member, const Incarnation& latest);
-  Result<void> send(const Member& to, std::string message, std::optional<FileRegion> region);
+  Result<void> send(const Member& to, std::string message, std::optional<FileRegion> region,
+                    Flow flow);
+  [[nodiscard]] std::size_t waiting(const Member& to) const;
   [[nodiscard]] Result<void> check_region(const FileRegion& region) const;
   void stop();
 
@@ -156,7 +158,7 @@ class TcpTransport::Impl {
   std::mutex lifecycle_;  ///< of who starts and stops
   std::thread thread_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   bool stopped_ = false;             ///< with the mutex: nobody reaches the context any more
   std::map<NodeId, Entry> entries_;  ///< with the mutex
 
@@ -233,7 +235,7 @@ Result<void> TcpTransport::Impl::set_peers(const std::map<NodeId, std::string>& 
 }
 
 Result<void> TcpTransport::Impl::send(const Member& to, std::string message,
-                                      std::optional<FileRegion> region) {
+                                      std::optional<FileRegion> region, Flow flow) {
   if (message.size() > options_.message_bytes_max) {
     return fail(Errc::too_large, "a message of " + std::to_string(message.size()) + " bytes");
   }
@@ -247,6 +249,7 @@ Result<void> TcpTransport::Impl::send(const Member& to, std::string message,
     entry = found->second;
   }
   Outgoing item;
+  item.flow = flow;
   item.header = make_frame_header(region ? FrameKind::file : FrameKind::message,
                                   entry.outbox->seed(), message, region ? region->length : 0);
   item.message = std::move(message);
@@ -260,6 +263,12 @@ Result<void> TcpTransport::Impl::send(const Member& to, std::string message,
     if (const auto there = link.lock()) there->wake();
   });
   return {};
+}
+
+std::size_t TcpTransport::Impl::waiting(const Member& to) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(to.node);
+  return found == entries_.end() || found->second.member != to ? 0 : found->second.outbox->bytes();
 }
 
 void TcpTransport::Impl::outdate(const Member& member, const Incarnation& latest) {
@@ -626,14 +635,17 @@ void TcpTransport::outdate(const Member& member, const Incarnation& latest) {
   impl_->outdate(member, latest);
 }
 
-Result<void> TcpTransport::send(const Member& to, std::string message) {
-  return impl_->send(to, std::move(message), std::nullopt);
+Result<void> TcpTransport::send(const Member& to, std::string message, Flow flow) {
+  return impl_->send(to, std::move(message), std::nullopt, flow);
 }
 
-Result<void> TcpTransport::send_file(const Member& to, std::string message, FileRegion region) {
+Result<void> TcpTransport::send_file(const Member& to, std::string message, FileRegion region,
+                                     Flow flow) {
   KEELSON_TRY(impl_->check_region(region));
-  return impl_->send(to, std::move(message), std::move(region));
+  return impl_->send(to, std::move(message), std::move(region), flow);
 }
+
+std::size_t TcpTransport::waiting(const Member& to) const { return impl_->waiting(to); }
 
 void TcpTransport::stop() { impl_->stop(); }
 

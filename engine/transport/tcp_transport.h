@@ -45,7 +45,8 @@ struct TcpTransportOptions {
   std::uint32_t message_bytes_max = 64u << 20;
   /// Of one region of a file, likewise.
   std::uint32_t region_bytes_max = 8u << 20;
-  /// Of what waits to be sent to a node, regions of files included. A single item may be larger.
+  /// Of what waits to be sent to a node, regions of files included. A single item may be larger;
+  /// for small messages there is an eighth more.
   std::size_t send_buffer_bytes_max = 64u << 20;
   /// Connections that have not shown who they are, at a time. One more and the oldest is dropped.
   std::size_t strangers_max = 64;
@@ -98,9 +99,12 @@ class TcpTransport final : public replication::Transport {
   void set_listener(Listener listener) override;
   [[nodiscard]] Result<void> set_peers(std::map<replication::NodeId, std::string> peers) override;
   void outdate(const replication::Member& member, const replication::Incarnation& latest) override;
-  [[nodiscard]] Result<void> send(const replication::Member& to, std::string message) override;
+  [[nodiscard]] Result<void> send(const replication::Member& to, std::string message,
+                                  replication::Flow flow = replication::Flow(0)) override;
   [[nodiscard]] Result<void> send_file(const replication::Member& to, std::string message,
-                                       replication::FileRegion region) override;
+                                       replication::FileRegion region,
+                                       replication::Flow flow = replication::Flow(0)) override;
+  [[nodiscard]] std::size_t waiting(const replication::Member& to) const override;
 
   /// Ends all connections and the thread. On return no call of the listener is under way, and none
   /// comes; who was connected is not told `disconnected`. Never from a call of the listener.

@@ -98,6 +98,7 @@ Result<void> RealNode::open(replication::Coordinator& coordinator) {
             whole.batches = *std::move(bytes);
             hooks_.send(to, replication::encode_message(whole));
           },
+          [](const Member&) { return false; },
           [](const Member& at) { return "node:" + std::to_string(at.node.value); },
           [this](const std::string& what) { hooks_.report(what); }});
   replica->start();

@@ -106,6 +106,7 @@ class Scripted final : public ReplicaPorts {
   }
 
   void send(const Member& to, Message message) override { sent.emplace_back(to, message); }
+  bool may_fill(const Member&) const override { return !congested; }
   void store_promise(Epoch epoch) override {
     disk_.push_back([this, epoch] { replica->on_promise_stored(epoch, now); });
   }
@@ -147,6 +148,7 @@ class Scripted final : public ReplicaPorts {
   std::optional<PartitionRecord> swapped;
   std::uint64_t reading = 0;
   bool may_halt = false;
+  bool congested = false;
 
  private:
   void replica_stops() {
@@ -462,4 +464,42 @@ TEST_CASE("replication rule 16: a survivor that is fenced promises, and asks nob
   node.now += 10s;
   node.replica->on_tick(node.now);
   CHECK_FALSE(node.last<Probe>(kThird));
+}
+
+TEST_CASE(
+    "replication: while much waits to go to a node each partition has one message under way") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(2)});
+  node.congested = true;
+  const auto appends = [&] {
+    std::vector<BatchNo> ends;
+    for (const auto& [to, message] : node.sent) {
+      const auto* const append = std::get_if<Append>(&message);
+      if (to == kThird && append != nullptr && !append->batches.empty()) {
+        ends.push_back(append->end);
+      }
+    }
+    return ends;
+  };
+  const auto write = [&] {
+    node.log.batches.push_back({Epoch(2), node.log.batches.size()});
+    node.replica->on_appended(node.log.end().end, node.now);
+    node.replica->on_durable(node.log.end().end, node.now);
+  };
+  node.receive(kThird, Follow{Epoch(2), 1, {}});
+  CHECK(appends() == std::vector{BatchNo(2)});
+  write();
+  write();
+  CHECK(appends() == std::vector{BatchNo(2)});
+  // It goes on by itself when that has arrived, or the way is free.
+  node.receive(kThird, Ack{Epoch(2), 1, BatchNo(2)});
+  CHECK(appends() == std::vector{BatchNo(2), BatchNo(4)});
+  write();
+  CHECK(appends().size() == 2);
+  node.congested = false;
+  node.now += 1s;
+  node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(5)});
+  node.replica->on_tick(node.now);
+  CHECK(appends() == std::vector{BatchNo(2), BatchNo(4), BatchNo(5)});
 }

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,13 +24,17 @@ namespace {
 
 using Outdated = std::vector<std::pair<Member, replication::Incarnation>>;
 
+/// What the store is told of messages.
+using Heard = std::function<void(const Member& from, std::string message)>;
+
 /// Reaches nobody. Takes addresses that have a port.
 class NoTransport final : public replication::Transport {
  public:
   using Peers = std::map<replication::NodeId, std::string>;
-  NoTransport(Peers& peers, Outdated& outdated) : peers_(peers), outdated_(outdated) {}
+  NoTransport(Peers& peers, Outdated& outdated, Heard& heard)
+      : peers_(peers), outdated_(outdated), heard_(heard) {}
 
-  void set_listener(Listener) override {}
+  void set_listener(Listener listener) override { heard_ = std::move(listener.received); }
   Result<void> set_peers(Peers addresses) override {
     for (const auto& [node, address] : addresses) {
       if (address.find(':') == std::string::npos) return fail(Errc::bad_request, address);
@@ -39,14 +45,19 @@ class NoTransport final : public replication::Transport {
   void outdate(const Member& member, const replication::Incarnation& latest) override {
     outdated_.emplace_back(member, latest);
   }
-  Result<void> send(const Member&, std::string) override { return fail(Errc::closed, ""); }
-  Result<void> send_file(const Member&, std::string, replication::FileRegion) override {
+  Result<void> send(const Member&, std::string, replication::Flow) override {
     return fail(Errc::closed, "");
   }
+  Result<void> send_file(const Member&, std::string, replication::FileRegion,
+                         replication::Flow) override {
+    return fail(Errc::closed, "");
+  }
+  std::size_t waiting(const Member&) const override { return 0; }
 
  private:
   Peers& peers_;
   Outdated& outdated_;
+  Heard& heard_;
 };
 
 StoreOptions in_data() {
@@ -74,7 +85,7 @@ class Fixture {
     return ClusterStore::open(
         environment.get(), in_data(), options, coordinator,
         [this](const Member&, const auto&) -> Result<ClusterStore::Transporting> {
-          return ClusterStore::Transporting{std::make_unique<NoTransport>(peers, outdated),
+          return ClusterStore::Transporting{std::make_unique<NoTransport>(peers, outdated, heard),
                                             "node-1:70"};
         });
   }
@@ -83,6 +94,7 @@ class Fixture {
   replication::LocalCoordinator coordinator;
   NoTransport::Peers peers;
   Outdated outdated;
+  Heard heard;
   std::vector<std::string> reports;
   TopicOptions topic;
 };
@@ -183,4 +195,40 @@ TEST_CASE("cluster store: a folder that was used elsewhere since is not opened")
   { REQUIRE(fixture.open_in_cluster()); }
   REQUIRE(io::replace_file(fixture.environment.disk, "data/keelson.starts", *kept));
   CHECK(fixture.open_in_cluster().error().code == Errc::locked);
+}
+
+TEST_CASE("cluster store: batches that wait to be written are bounded over all partitions") {
+  Fixture fixture;
+  { REQUIRE(fixture.open_in_cluster()); }
+  {
+    auto store = ReplicaStore::open(fixture.environment.get(), in_data());
+    REQUIRE(store);
+    TopicOptions two = fixture.topic;
+    two.partitions = 2;
+    REQUIRE((*store)->create_topic("t", two));
+  }
+  auto store = fixture.open_in_cluster();
+  REQUIRE(store);
+  const Topic* const topic = (*store)->find_topic("t");
+  REQUIRE(topic != nullptr);
+  // Messages that nobody understands: each that is looked at is reported.
+  const auto send = [&](std::uint32_t partition, std::size_t bytes) {
+    std::string message(20 + bytes, '\xee');
+    std::memcpy(message.data(), topic->id().bytes.data(), 16);
+    std::memcpy(message.data() + 16, &partition, sizeof partition);
+    fixture.heard(member(2), std::move(message));
+  };
+  constexpr std::size_t kMiB = 1u << 20;
+  for (int round = 0; round < 3; ++round) {
+    fixture.reports.clear();
+    fixture.environment.scheduler.hold();
+    for (std::uint32_t i = 0; i < 100; ++i) send(i % 2, kMiB);
+    send(0, 1000);  // what is small gets through
+    fixture.environment.scheduler.release();
+    CHECK(fixture.reports.size() == 64 + 1);
+  }
+  // One by itself is never too large.
+  fixture.reports.clear();
+  send(0, 100 * kMiB);
+  CHECK(fixture.reports.size() == 1);
 }

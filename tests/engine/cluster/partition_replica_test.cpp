@@ -61,6 +61,7 @@ class Node {
         PartitionReplica::Ports{
             coordinator, [](const Member&, const std::string&) {},
             [](const Member&, const std::string&, const io::FileRegion&) {},
+            [](const Member&) { return false; },
             [this](const Member& at) { return where + std::to_string(at.node.value); },
             [this](const std::string& what) { reports.push_back(what); }});
     replica->start();

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <future>
 #include <semaphore>
 #include <string>
 #include <thread>
@@ -408,6 +410,34 @@ TEST_CASE("transport: a peer that takes nothing of what waits for it is given up
   // More than the kernel's buffers hold.
   REQUIRE(two.transport().send(kOne, std::string(60u << 20, 'x')).has_value());
   CHECK(two.heard.wait("disconnected 1.0"));
+}
+
+TEST_CASE("transport: a small message does not wait for all of what another flow has to send") {
+  std::promise<void> read_on;
+  TestNode one(kOne);
+  TestNode two(make_options(kTwo), [released = read_on.get_future().share()] { released.wait(); });
+  connect(one, two);
+  // Far more than what sockets hold.
+  constexpr int kLarge = 48;
+  const std::string filling(1u << 20, 'x');
+  for (int i = 0; i < kLarge; ++i) {
+    REQUIRE(one.transport().send(kTwo, std::to_string(i) + filling, replication::Flow(1)));
+  }
+  CHECK(one.transport().waiting(kTwo) > 0);
+  REQUIRE(one.transport().send(kTwo, "its own last", replication::Flow(1)));
+  REQUIRE(one.transport().send(kTwo, "heartbeat", replication::Flow(2)));
+  read_on.set_value();
+  REQUIRE(two.heard.wait("1.0: its own last"));
+  const auto heard = two.heard.all();
+  const auto place = [&](const std::string& what) {
+    return std::ranges::find(heard, what) - heard.begin();
+  };
+  CHECK(place("1.0: heartbeat") < place("1.0: " + std::to_string(kLarge / 2) + filling));
+  for (int i = 0; i < kLarge; ++i) {
+    const auto next = i + 1 == kLarge ? "its own last" : std::to_string(i + 1) + filling;
+    CHECK(place("1.0: " + std::to_string(i) + filling) < place("1.0: " + next));
+  }
+  CHECK(one.transport().waiting(make_member(2, 7)) == 0);
 }
 
 TEST_CASE("transport: while a listener is busy what peers send waits with them") {
