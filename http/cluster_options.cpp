@@ -41,8 +41,7 @@ void describe(CLI::App& command, ClusterOptions& options) {
       .add_option("--node-id", options.node,
                   "Of this node; fixed for its data folder, and no other node's")
       ->check(CLI::Range(1u, 65535u));
-  command.add_option("--etcd", options.etcd, "Where the cluster's etcd is, as in http://HOST:2379")
-      ->type_name("URL[,URL]");
+  describe(command, options.etcd);
   command.add_option("--advertise", options.advertise, "Where the other nodes reach this one")
       ->type_name("HOST:PORT");
   command
@@ -76,16 +75,17 @@ void describe(CLI::App& command, ClusterOptions& options) {
 
 Result<void> complete(ClusterOptions& options, const std::string& listen, bool insecure) {
   if (!options.given()) {
-    if (options.node != 0 || !options.etcd.empty() || !options.advertise.empty()) {
+    if (options.node != 0 || !options.etcd.endpoints.empty() || !options.advertise.empty()) {
       return fail(Errc::bad_request,
                   "--node-id, --etcd and --advertise are of a node of a cluster: give --cluster");
     }
     return {};
   }
   KEELSON_TRY(cluster::check_cluster_name(options.name));
-  if (options.node == 0 || options.etcd.empty() || options.advertise.empty()) {
+  if (options.node == 0 || options.etcd.endpoints.empty() || options.advertise.empty()) {
     return fail(Errc::bad_request, "--cluster needs --node-id, --etcd and --advertise");
   }
+  KEELSON_TRY(complete(options.etcd, insecure));
   const std::string& where = options.peer_listen.empty() ? options.advertise : options.peer_listen;
   const auto address = parse_socket_address(where);
   if (!address) {

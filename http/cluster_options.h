@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/base/result.h"
+#include "http/etcd/etcd_options.h"
 
 namespace CLI {
 class App;
@@ -15,7 +16,7 @@ namespace keelson::http {
 struct ClusterOptions {
   std::string name;            ///< empty: this node is alone
   std::uint32_t node = 0;      ///< from 1
-  std::string etcd;            ///< URLs, with commas between
+  EtcdOptions etcd;            ///< what the cluster agrees on is kept there
   std::string advertise;       ///< `HOST:PORT` where the other nodes reach this one
   std::string peer_listen;     ///< numeric address and port; empty: as `advertise`
   std::string advertise_http;  ///< `HOST:PORT` where clients reach it; empty: as it listens

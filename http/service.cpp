@@ -7,6 +7,7 @@
 #include <memory>
 #include <thread>
 
+#include "engine/cluster/cluster_keys.h"
 #include "engine/cluster/cluster_store.h"
 #include "engine/transport/tcp_transport.h"
 #include "http/aggregate_routes.h"
@@ -214,7 +215,13 @@ Result<void> Service::open_store() {
 
 Result<void> Service::open_cluster(StoreOptions options) {
   const ClusterOptions& is = options_.cluster;
-  KEELSON_TRY_ASSIGN(coordinator_, EtcdCoordinator::open(is.etcd));
+  EtcdOptions etcd = is.etcd;
+  etcd.report = [](const std::string& what) { spdlog::warn("{}", what); };
+  KEELSON_TRY_ASSIGN(coordinator_, EtcdCoordinator::open(std::move(etcd)));
+  // A node starts without etcd, but not with one that will not have it.
+  const auto let_in = coordinator_->check(
+      cluster::ClusterKeys(is.name).of(cluster::NodeKey{replication::NodeId(is.node)}));
+  if (!let_in && let_in.error().code != Errc::io_error) return let_in;
   cluster::ClusterStoreOptions cluster;
   cluster.name = {replication::NodeId(is.node), is.name};
   cluster.http_address = is.advertise_http;

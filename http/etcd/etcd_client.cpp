@@ -1,159 +1,433 @@
 #include "http/etcd/etcd_client.h"
 
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
+#include <algorithm>
+#include <boost/beast/ssl.hpp>
+#include <initializer_list>
 #include <utility>
 
 namespace keelson::http {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
+using nlohmann::json;
 
 namespace {
 
-constexpr std::string_view kScheme = "http://";
 constexpr std::size_t kAnswerBytesMax = 64u << 20;
 constexpr std::size_t kReadBytes = 16u << 10;
 
 using HttpRequest = beast::http::request<beast::http::string_body>;
+using StringParser = beast::http::response_parser<beast::http::string_body>;
+using BufferParser = beast::http::response_parser<beast::http::buffer_body>;
+using boost::system::error_code;
 
-HttpRequest make_request(const EtcdEndpoint& endpoint, const std::string& path, std::string body) {
+HttpRequest make_request(const EtcdEndpoint& endpoint, const std::string& path,
+                         const std::string& token, std::string body) {
   HttpRequest request{beast::http::verb::post, path, 11};
-  request.set(beast::http::field::host, endpoint.host + ":" + endpoint.port);
+  request.set(beast::http::field::host, endpoint.authority());
   request.set(beast::http::field::content_type, "application/json");
+  if (!token.empty()) request.set(beast::http::field::authorization, token);
   request.body() = std::move(body);
   request.prepare_payload();
   return request;
 }
 
-std::unexpected<Error> no_answer(const EtcdEndpoint& endpoint, const char* what,
-                                 const boost::system::error_code& error) {
-  return fail(Errc::io_error, "etcd at " + endpoint.host + ":" + endpoint.port + ": " + what +
-                                  ": " + error.message());
+json name_and_password(const EtcdOptions& options) {
+  return {{"name", options.user}, {"password", options.password}};
+}
+
+/// What etcd says of an error, without its own name before.
+std::string words_of(const std::string& answer) {
+  const json parsed = json::parse(answer, nullptr, false);
+  std::string words = answer.substr(0, std::min<std::size_t>(answer.find('\n'), 500));
+  if (parsed.is_object() && parsed.contains("error") && parsed["error"].is_string()) {
+    words = parsed["error"].get<std::string>();
+  }
+  for (const std::string_view prefix : {"etcdserver: ", "auth: "}) {
+    if (words.starts_with(prefix)) words.erase(0, prefix.size());
+  }
+  return words;
+}
+
+bool has_any(const std::string& words, std::initializer_list<std::string_view> of) {
+  for (const std::string_view one : of) {
+    if (words.find(one) != std::string::npos) return true;
+  }
+  return false;
+}
+
+/// With a new token the same may be done.
+bool blames_token(const std::string& words) {
+  return has_any(words,
+                 {"invalid auth token", "user name is empty", "revision of auth store is old"});
+}
+
+/// Nothing is done for this client, whatever it asks, before somebody has changed something.
+bool blames_client(const std::string& words) {
+  return blames_token(words) || has_any(words, {"permission denied", "authentication failed",
+                                                "is not enabled", "CommonName of client"});
+}
+
+/// Of a watch: there was no leave for it, or what it asked for has been compacted, say.
+std::optional<std::string> reason_of_end(const json& message) {
+  const auto result = message.is_object() ? message.find("result") : message.end();
+  if (result == message.end() || !result->is_object()) {
+    if (message.is_object() && message.contains("error")) return message["error"].dump();
+    return std::nullopt;
+  }
+  const auto canceled = result->find("canceled");
+  if (canceled == result->end() || !canceled->is_boolean() || !canceled->get<bool>()) {
+    return std::nullopt;
+  }
+  const auto why = result->find("cancel_reason");
+  return why != result->end() && why->is_string() ? why->get<std::string>() : "no reason given";
+}
+
+Result<std::unique_ptr<asio::ssl::context>> make_tls_context(const EtcdOptions& options) {
+  auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
+  error_code error;
+  context->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_sslv2 |
+                           asio::ssl::context::no_sslv3 | asio::ssl::context::no_tlsv1 |
+                           asio::ssl::context::no_tlsv1_1,
+                       error);
+  context->set_verify_mode(asio::ssl::verify_peer, error);
+  const auto unusable = [&](const char* flag, const std::string& file) {
+    return fail(Errc::bad_request,
+                std::string(flag) + " '" + file + "' cannot be used: " + error.message());
+  };
+  error = {};
+  if (options.authority_file.empty()) {
+    context->set_default_verify_paths(error);
+  } else {
+    context->load_verify_file(options.authority_file, error);
+  }
+  if (error) return unusable("--etcd-ca", options.authority_file);
+  if (options.certificate_file.empty()) return context;
+  context->use_certificate_chain_file(options.certificate_file, error);
+  if (error) return unusable("--etcd-cert", options.certificate_file);
+  context->use_private_key_file(options.key_file, asio::ssl::context::pem, error);
+  if (error) return unusable("--etcd-key", options.key_file);
+  return context;
+}
+
+/// Certificates must be for the name, or the address, that etcd is asked at.
+void expect_name(SSL* ssl, const std::string& host) {
+  if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str()) == 1) return;
+  SSL_set1_host(ssl, host.c_str());
+  SSL_set_tlsext_host_name(ssl, host.c_str());
 }
 
 }  // namespace
 
-Result<std::vector<EtcdEndpoint>> parse_etcd_endpoints(std::string_view text) {
-  std::vector<EtcdEndpoint> endpoints;
-  while (true) {
-    const std::size_t comma = text.find(',');
-    std::string_view one = text.substr(0, comma);
-    const auto refused = [&] {
-      return fail(Errc::bad_request,
-                  "an etcd endpoint is http://host:port, not '" + std::string(one) + "'");
-    };
-    if (!one.starts_with(kScheme)) return refused();
-    const std::string_view address = one.substr(kScheme.size());
-    const std::size_t colon = address.rfind(':');
-    if (colon == std::string_view::npos || colon == 0) return refused();
-    const std::string_view port = address.substr(colon + 1);
-    if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos) {
-      return refused();
+/// With TLS or without.
+class EtcdConnection {
+ public:
+  EtcdConnection(const asio::any_io_executor& executor, asio::ssl::context* tls)
+      : plain_(executor) {
+    if (tls != nullptr) tls_.emplace(std::move(plain_), *tls);
+  }
+
+  [[nodiscard]] beast::tcp_stream& tcp() { return tls_ ? tls_->next_layer() : plain_; }
+
+  asio::awaitable<error_code> handshake(std::string host) {
+    error_code error;
+    if (!tls_) co_return error;
+    expect_name(tls_->native_handle(), host);
+    co_await tls_->async_handshake(asio::ssl::stream_base::client,
+                                   asio::redirect_error(asio::use_awaitable, error));
+    co_return error;
+  }
+  /// Why a certificate of the other side was not believed; empty: it was not for that.
+  [[nodiscard]] std::string disbelief() {
+    const long result = tls_ ? SSL_get_verify_result(tls_->native_handle()) : X509_V_OK;
+    return result == X509_V_OK ? std::string() : X509_verify_cert_error_string(result);
+  }
+  asio::awaitable<error_code> write(const HttpRequest& request) {
+    error_code error;
+    if (tls_) {
+      co_await beast::http::async_write(*tls_, request,
+                                        asio::redirect_error(asio::use_awaitable, error));
+    } else {
+      co_await beast::http::async_write(plain_, request,
+                                        asio::redirect_error(asio::use_awaitable, error));
     }
-    endpoints.push_back({std::string(address.substr(0, colon)), std::string(port)});
-    if (comma == std::string_view::npos) return endpoints;
-    text.remove_prefix(comma + 1);
+    co_return error;
+  }
+  asio::awaitable<error_code> read(StringParser& parser) {
+    error_code error;
+    if (tls_) {
+      co_await beast::http::async_read(*tls_, buffer_, parser,
+                                       asio::redirect_error(asio::use_awaitable, error));
+    } else {
+      co_await beast::http::async_read(plain_, buffer_, parser,
+                                       asio::redirect_error(asio::use_awaitable, error));
+    }
+    co_return error;
+  }
+  asio::awaitable<error_code> read_header(BufferParser& parser) {
+    error_code error;
+    if (tls_) {
+      co_await beast::http::async_read_header(*tls_, buffer_, parser,
+                                              asio::redirect_error(asio::use_awaitable, error));
+    } else {
+      co_await beast::http::async_read_header(plain_, buffer_, parser,
+                                              asio::redirect_error(asio::use_awaitable, error));
+    }
+    co_return error;
+  }
+  asio::awaitable<error_code> read_some(BufferParser& parser) {
+    error_code error;
+    if (tls_) {
+      co_await beast::http::async_read_some(*tls_, buffer_, parser,
+                                            asio::redirect_error(asio::use_awaitable, error));
+    } else {
+      co_await beast::http::async_read_some(plain_, buffer_, parser,
+                                            asio::redirect_error(asio::use_awaitable, error));
+    }
+    co_return error;
+  }
+
+ private:
+  beast::tcp_stream plain_;
+  std::optional<beast::ssl_stream<beast::tcp_stream>> tls_;
+  beast::flat_buffer buffer_;
+};
+
+Result<std::unique_ptr<EtcdClient>> EtcdClient::open(EtcdOptions options, EtcdTimes times) {
+  KEELSON_TRY_ASSIGN(auto endpoints, parse_etcd_endpoints(options.endpoints));
+  std::unique_ptr<asio::ssl::context> tls;
+  if (endpoints.front().tls) {
+    KEELSON_TRY_ASSIGN(tls, make_tls_context(options));
+  }
+  return std::unique_ptr<EtcdClient>(
+      new EtcdClient(std::move(options), std::move(endpoints), times, std::move(tls)));
+}
+
+EtcdClient::EtcdClient(EtcdOptions options, std::vector<EtcdEndpoint> endpoints, EtcdTimes times,
+                       std::unique_ptr<asio::ssl::context> tls)
+    : options_(std::move(options)),
+      endpoints_(std::move(endpoints)),
+      times_(times),
+      tls_(std::move(tls)) {}
+
+EtcdClient::~EtcdClient() = default;
+
+void EtcdClient::avoid(const EtcdEndpoint& endpoint) {
+  if (endpoints_[preferred_] == endpoint) preferred_ = (preferred_ + 1) % endpoints_.size();
+}
+
+// --- what an operator is told ---
+
+void EtcdClient::on_trouble(const std::string& what) {
+  if (muted_) return;
+  const Trouble trouble = refusal_.empty() ? Trouble::away : Trouble::refused;
+  if (std::exchange(reported_, trouble) != trouble) options_.report(what);
+}
+
+void EtcdClient::on_answer() {
+  refusal_.clear();
+  if (std::exchange(reported_, Trouble::none) != Trouble::none) {
+    options_.report("etcd answers again");
   }
 }
 
-void EtcdClient::avoid(std::size_t endpoint) {
-  if (preferred_ == endpoint) preferred_ = (endpoint + 1) % endpoints_.size();
+Error EtcdClient::unreached(const EtcdEndpoint& endpoint, const char* what,
+                            const error_code& error) {
+  const std::string words =
+      "etcd at " + endpoint.authority() + ": " + what + ": " + error.message();
+  const bool closes = error == asio::ssl::error::stream_truncated;
+  if (error.category() == asio::error::get_ssl_category() && !closes) refusal_ = words;
+  return {Errc::io_error, words, {}};
 }
 
-asio::awaitable<Result<std::unique_ptr<beast::tcp_stream>>> EtcdClient::connect(
+Error EtcdClient::refused(const EtcdEndpoint& endpoint, const std::string& words) {
+  const std::string who = options_.user.empty() ? "this client, who has no --etcd-user"
+                                                : "the user '" + options_.user + "'";
+  refusal_ = "etcd at " + endpoint.authority() + " refuses " + who + ": " + words;
+  return {Errc::io_error, refusal_, {}};
+}
+
+// --- one request at one endpoint ---
+
+asio::awaitable<Result<std::unique_ptr<EtcdConnection>>> EtcdClient::connect(
     EtcdEndpoint endpoint) {
   const auto executor = co_await asio::this_coro::executor;
-  boost::system::error_code error;
+  error_code error;
   asio::ip::tcp::resolver resolver(executor);
   const auto found = co_await resolver.async_resolve(
       endpoint.host, endpoint.port, asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return no_answer(endpoint, "resolve", error);
-  auto stream = std::make_unique<beast::tcp_stream>(executor);
-  stream->expires_after(times_.connect);
-  co_await stream->async_connect(found, asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return no_answer(endpoint, "connect", error);
-  stream->socket().set_option(asio::ip::tcp::no_delay(true), error);
-  co_return stream;
+  if (error) co_return std::unexpected(unreached(endpoint, "resolve", error));
+  auto connection = std::make_unique<EtcdConnection>(executor, tls_.get());
+  connection->tcp().expires_after(times_.connect);
+  co_await connection->tcp().async_connect(found, asio::redirect_error(asio::use_awaitable, error));
+  if (error) co_return std::unexpected(unreached(endpoint, "connect", error));
+  connection->tcp().socket().set_option(asio::ip::tcp::no_delay(true), error);
+  connection->tcp().expires_after(times_.handshake);
+  error = co_await connection->handshake(endpoint.host);
+  if (error) {
+    Error failed = unreached(endpoint, "TLS", error);
+    if (const std::string why = connection->disbelief(); !why.empty()) {
+      failed.context += ": " + why;
+      refusal_ = failed.context;
+    }
+    co_return std::unexpected(std::move(failed));
+  }
+  co_return connection;
 }
 
-asio::awaitable<Result<std::string>> EtcdClient::exchange(beast::tcp_stream& stream,
-                                                          EtcdEndpoint endpoint, std::string path,
-                                                          std::string body) {
-  const HttpRequest request = make_request(endpoint, path, std::move(body));
-  boost::system::error_code error;
-  stream.expires_after(times_.request);
-  co_await beast::http::async_write(stream, request,
-                                    asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return no_answer(endpoint, "write", error);
-  beast::flat_buffer buffer;
-  beast::http::response_parser<beast::http::string_body> parser;
+asio::awaitable<EtcdClient::Tried> EtcdClient::exchange(EtcdConnection& connection,
+                                                        EtcdEndpoint endpoint, std::string path,
+                                                        std::string body) {
+  Tried tried;
+  tried.sent = true;
+  const std::string token = token_;
+  const HttpRequest request = make_request(endpoint, path, token, std::move(body));
+  error_code error = co_await connection.write(request);
+  const char* const what = error ? "write" : "read";
+  StringParser parser;
   parser.body_limit(kAnswerBytesMax);
-  co_await beast::http::async_read(stream, buffer, parser,
-                                   asio::redirect_error(asio::use_awaitable, error));
-  if (error) co_return no_answer(endpoint, "read", error);
+  if (!error) error = co_await connection.read(parser);
+  if (error) {
+    tried.error = unreached(endpoint, what, error);
+    co_return tried;
+  }
   const unsigned status = parser.get().result_int();
   std::string text = std::move(parser.get().body());
-  if (status == 200) co_return text;
-  const std::string context = "etcd at " + endpoint.host + ":" + endpoint.port + " answers " +
-                              std::to_string(status) + ": " + text.substr(0, 500);
+  if (status == 200) {
+    tried.answer = std::move(text);
+    co_return tried;
+  }
+  const std::string words = words_of(text);
+  if (status < 500 && blames_client(words)) {
+    tried.token_refused = blames_token(words) && !token.empty();
+    if (tried.token_refused && token_ == token) token_.clear();
+    tried.sent = false;
+    tried.error = refused(endpoint, words);
+    co_return tried;
+  }
   // Such as 'no leader', or 'timed out': it may be done all the same.
-  co_return fail(status >= 500 ? Errc::io_error : Errc::internal, context);
+  tried.error =
+      Error{status >= 500 ? Errc::io_error : Errc::internal,
+            "etcd at " + endpoint.authority() + " answers " + std::to_string(status) + ": " + words,
+            {}};
+  co_return tried;
 }
 
-asio::awaitable<Result<nlohmann::json>> EtcdClient::call(std::string path, nlohmann::json body,
-                                                         Repeat repeat) {
+asio::awaitable<EtcdClient::Tried> EtcdClient::try_at(EtcdEndpoint endpoint, std::string path,
+                                                      std::string body) {
+  Tried tried;
+  for (int i = 0; i < 2; ++i) {
+    const auto token = co_await have_token(endpoint);
+    if (!token) {
+      tried.error = token.error();
+      co_return tried;
+    }
+    const auto connection = co_await connect(endpoint);
+    if (!connection) {
+      tried.error = connection.error();
+      co_return tried;
+    }
+    (*connection)->tcp().expires_after(times_.request);
+    tried = co_await exchange(**connection, endpoint, path, body);
+    // Nothing else is sent again here: it may have been done.
+    if (!tried.token_refused) break;
+  }
+  co_return tried;
+}
+
+// --- tokens ---
+
+asio::awaitable<Result<std::string>> EtcdClient::authenticate(EtcdEndpoint endpoint) {
+  auto connection = co_await connect(endpoint);
+  if (!connection) co_return std::unexpected(std::move(connection).error());
+  (*connection)->tcp().expires_after(times_.authenticate);
+  const Tried tried = co_await exchange(**connection, endpoint, "/v3/auth/authenticate",
+                                        name_and_password(options_).dump());
+  if (!tried.answer) co_return std::unexpected(*tried.error);
+  const json answer = json::parse(*tried.answer, nullptr, false);
+  const auto token = answer.is_object() ? answer.find("token") : answer.end();
+  if (token == answer.end() || !token->is_string() ||
+      token->get_ref<const std::string&>().empty()) {
+    co_return fail(Errc::io_error, "etcd at " + endpoint.authority() + " gives no token");
+  }
+  co_return token->get<std::string>();
+}
+
+/// One asks at a time, since it is costly, and all others wait for what comes of it.
+asio::awaitable<Result<void>> EtcdClient::have_token(EtcdEndpoint endpoint) {
+  if (options_.user.empty() || !token_.empty()) co_return Result<void>();
+  if (authenticating_) {
+    error_code woken;
+    co_await authenticating_->async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    if (!token_.empty() || !not_authenticated_) co_return Result<void>();
+    co_return std::unexpected(*not_authenticated_);
+  }
+  authenticating_ = std::make_unique<asio::steady_timer>(co_await asio::this_coro::executor,
+                                                         asio::steady_timer::time_point::max());
+  auto token = co_await authenticate(endpoint);
+  not_authenticated_.reset();
+  if (token) {
+    token_ = *std::move(token);
+  } else {
+    not_authenticated_ = token.error();
+  }
+  authenticating_.reset();  // wakes the others
+  if (!token) co_return std::unexpected(*not_authenticated_);
+  co_return Result<void>();
+}
+
+// --- requests ---
+
+asio::awaitable<Result<json>> EtcdClient::call(std::string path, json body, Repeat repeat) {
   const std::string text = body.dump();
   std::optional<Error> last;
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
-    const std::size_t at = preferred_;
-    auto stream = co_await connect(endpoints_[at]);
-    if (!stream) {
-      last = std::move(stream).error();
-      avoid(at);
-      continue;
-    }
-    auto answer = co_await exchange(**stream, endpoints_[at], path, text);
-    if (answer) {
-      auto parsed = nlohmann::json::parse(*answer, nullptr, false);
+    const EtcdEndpoint endpoint = endpoints_[preferred_];
+    Tried tried = co_await try_at(endpoint, path, text);
+    if (tried.answer) {
+      on_answer();
+      auto parsed = json::parse(*tried.answer, nullptr, false);
       if (parsed.is_discarded()) co_return fail(Errc::internal, "etcd's answer is not JSON");
       co_return parsed;
     }
-    if (answer.error().code != Errc::io_error) co_return std::unexpected(answer.error());
-    avoid(at);
-    last = std::move(answer).error();
-    if (repeat == Repeat::never) {
+    last = std::move(tried.error);
+    if (last->code != Errc::io_error) co_return std::unexpected(*last);
+    avoid(endpoint);
+    if (repeat == Repeat::never && tried.sent) {
       last->code = Errc::outcome_unknown;
       break;
     }
   }
+  on_trouble(last->context);
   co_return std::unexpected(*last);
 }
 
-asio::awaitable<Result<void>> EtcdClient::stream(
-    std::string path, nlohmann::json body, std::function<bool(const nlohmann::json&)> received) {
-  const std::size_t at = preferred_;
-  const EtcdEndpoint endpoint = endpoints_[at];
-  auto connected = co_await connect(endpoint);
+asio::awaitable<Result<void>> EtcdClient::stream(std::string path, json body,
+                                                 std::function<bool(const json&)> received) {
+  const EtcdEndpoint endpoint = endpoints_[preferred_];
+  if (const auto token = co_await have_token(endpoint); !token) {
+    avoid(endpoint);
+    co_return std::unexpected(token.error());
+  }
+  const auto connected = co_await connect(endpoint);
   if (!connected) {
-    avoid(at);
-    co_return std::unexpected(std::move(connected).error());
+    avoid(endpoint);
+    co_return std::unexpected(connected.error());
   }
-  beast::tcp_stream& stream = **connected;
-  const HttpRequest request = make_request(endpoint, path, body.dump());
-  boost::system::error_code error;
-  stream.expires_after(times_.request);
-  co_await beast::http::async_write(stream, request,
-                                    asio::redirect_error(asio::use_awaitable, error));
-  beast::flat_buffer buffer;
-  beast::http::response_parser<beast::http::buffer_body> parser;
+  EtcdConnection& connection = **connected;
+  const std::string shown = token_;
+  const HttpRequest request = make_request(endpoint, path, shown, body.dump());
+  connection.tcp().expires_after(times_.request);
+  error_code error = co_await connection.write(request);
+  BufferParser parser;
   parser.body_limit(boost::none);
-  if (!error) {
-    co_await beast::http::async_read_header(stream, buffer, parser,
-                                            asio::redirect_error(asio::use_awaitable, error));
-  }
+  if (!error) error = co_await connection.read_header(parser);
   if (!error && parser.get().result_int() != 200) {
-    avoid(at);
+    avoid(endpoint);
     co_return fail(Errc::io_error, "etcd answers " + std::to_string(parser.get().result_int()));
   }
   // One message a line.
@@ -162,22 +436,27 @@ asio::awaitable<Result<void>> EtcdClient::stream(
   while (!error && !parser.is_done()) {
     parser.get().body().data = chunk.data();
     parser.get().body().size = chunk.size();
-    stream.expires_after(times_.silence);
-    co_await beast::http::async_read_some(stream, buffer, parser,
-                                          asio::redirect_error(asio::use_awaitable, error));
+    connection.tcp().expires_after(times_.silence);
+    error = co_await connection.read_some(parser);
     if (error == beast::http::error::need_buffer) error = {};
     pending.append(chunk, 0, chunk.size() - parser.get().body().size);
     if (pending.size() > kAnswerBytesMax) co_return fail(Errc::too_large, "a message of etcd");
     for (std::size_t end = pending.find('\n'); end != std::string::npos; end = pending.find('\n')) {
-      const auto message = nlohmann::json::parse(
+      const auto message = json::parse(
           pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
       pending.erase(0, end + 1);
       if (message.is_discarded()) co_return fail(Errc::internal, "etcd's stream is not JSON");
+      if (const auto why = reason_of_end(message)) {
+        if (blames_token(*why) && token_ == shown) token_.clear();
+        if (blames_client(*why)) on_trouble(refused(endpoint, *why).context);
+        co_return fail(Errc::io_error, "etcd has ended the stream: " + *why);
+      }
       if (!received(message)) co_return Result<void>();
     }
   }
-  avoid(at);
-  co_return no_answer(endpoint, "stream", error ? error : beast::http::error::end_of_stream);
+  avoid(endpoint);
+  co_return std::unexpected(
+      unreached(endpoint, "stream", error ? error : beast::http::error::end_of_stream));
 }
 
 std::string to_base64(std::string_view bytes) {

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <future>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -24,6 +25,7 @@ namespace {
 
 /// Before what failed is tried again.
 constexpr std::chrono::milliseconds kPause{200};
+constexpr Revision kNoRevision(INT64_MAX);
 
 /// A 64-bit number is a string in etcd's JSON; one that is zero is left out.
 std::uint64_t number_at(const json& object, const char* name) {
@@ -112,11 +114,11 @@ asio::awaitable<void> pause(std::chrono::milliseconds duration) {
 
 /// What outlives a call: the thread, and the client that it alone uses.
 struct EtcdCoordinator::Running {
-  explicit Running(std::vector<EtcdEndpoint> endpoints)
-      : client(std::move(endpoints), {}), work(asio::make_work_guard(io)) {}
+  explicit Running(std::unique_ptr<EtcdClient> its)
+      : client(std::move(its)), work(asio::make_work_guard(io)) {}
 
   asio::io_context io{1};
-  EtcdClient client;
+  const std::unique_ptr<EtcdClient> client;
   asio::executor_work_guard<asio::io_context::executor_type> work;
   std::thread thread;
 };
@@ -157,6 +159,23 @@ asio::awaitable<void> run_swap(EtcdClient& client, std::string key, Revision exp
     co_return;
   }
   done(swapped_from(*answer, std::move(value)));
+}
+
+/// Asks for what needs leave to read and to write, and changes nothing: no record is at that
+/// revision.
+asio::awaitable<void> run_check(EtcdClient& client, std::string key,
+                                std::shared_ptr<std::promise<Result<void>>> done) {
+  client.mute(true);
+  const auto answer = co_await client.call("/v3/kv/txn", swap_body(key, kNoRevision, ""),
+                                           EtcdClient::Repeat::harmless);
+  client.mute(false);
+  if (answer) {
+    done->set_value({});
+  } else if (answer.error().code == Errc::io_error && client.refusal().empty()) {
+    done->set_value(std::unexpected(answer.error()));
+  } else {
+    done->set_value(fail(Errc::bad_request, answer.error().context));
+  }
 }
 
 bool tell_events(RecordWatcher& watcher, std::set<std::string>& known, const json& result) {
@@ -208,14 +227,10 @@ asio::awaitable<void> run_watch(EtcdClient& client, std::string prefix,
     }
     if (!tell_all(*watcher, known, *range)) co_return;
     const Revision looked(number_at(member(*range, "header"), "revision"));
-    const auto ended = co_await client.stream("/v3/watch", watch_body(prefix, looked + 1),
-                                              [&](const json& message) {
-                                                const json& result = member(message, "result");
-                                                const json& canceled = member(result, "canceled");
-                                                if (canceled.is_boolean() && canceled.get<bool>())
-                                                  return false;  // compacted, say
-                                                return tell_events(*watcher, known, result);
-                                              });
+    const auto ended = co_await client.stream(
+        "/v3/watch", watch_body(prefix, looked + 1), [&](const json& message) {
+          return tell_events(*watcher, known, member(message, "result"));
+        });
     if (!ended) co_await pause(kPause);
   }
 }
@@ -287,10 +302,10 @@ class EtcdCoordinator::Present final : public Presence {
   const std::shared_ptr<PresenceState> state_;
 };
 
-Result<std::unique_ptr<EtcdCoordinator>> EtcdCoordinator::open(const std::string& endpoints) {
-  KEELSON_TRY_ASSIGN(auto parsed, parse_etcd_endpoints(endpoints));
+Result<std::unique_ptr<EtcdCoordinator>> EtcdCoordinator::open(EtcdOptions options) {
+  KEELSON_TRY_ASSIGN(auto client, EtcdClient::open(std::move(options)));
   return std::unique_ptr<EtcdCoordinator>(
-      new EtcdCoordinator(std::make_shared<Running>(std::move(parsed))));
+      new EtcdCoordinator(std::make_shared<Running>(std::move(client))));
 }
 
 EtcdCoordinator::EtcdCoordinator(std::shared_ptr<Running> running) : running_(std::move(running)) {
@@ -303,8 +318,15 @@ EtcdCoordinator::~EtcdCoordinator() {
   running_->thread.join();
 }
 
+Result<void> EtcdCoordinator::check(const std::string& key) {
+  auto answered = std::make_shared<std::promise<Result<void>>>();
+  auto answer = answered->get_future();
+  asio::co_spawn(running_->io, run_check(*running_->client, key, answered), asio::detached);
+  return answer.get();
+}
+
 void EtcdCoordinator::get(std::string key, Read done) {
-  asio::co_spawn(running_->io, run_get(running_->client, std::move(key), std::move(done)),
+  asio::co_spawn(running_->io, run_get(*running_->client, std::move(key), std::move(done)),
                  asio::detached);
 }
 
@@ -312,14 +334,14 @@ void EtcdCoordinator::compare_and_set(std::string key, Revision expected, std::s
                                       Swap done) {
   asio::co_spawn(
       running_->io,
-      run_swap(running_->client, std::move(key), expected, std::move(value), std::move(done)),
+      run_swap(*running_->client, std::move(key), expected, std::move(value), std::move(done)),
       asio::detached);
 }
 
 std::unique_ptr<replication::Coordinator::Watch> EtcdCoordinator::watch(
     std::string prefix, std::function<void(const Change&)> changed) {
   auto watcher = std::make_shared<RecordWatcher>(std::move(changed));
-  asio::co_spawn(running_->io, run_watch(running_->client, std::move(prefix), watcher),
+  asio::co_spawn(running_->io, run_watch(*running_->client, std::move(prefix), watcher),
                  asio::detached);
   return std::make_unique<RecordWatch>(std::move(watcher));
 }
@@ -328,7 +350,7 @@ std::unique_ptr<replication::Coordinator::Presence> EtcdCoordinator::appear(
     std::string key, std::string value, std::chrono::seconds time_to_live, Revision replaces) {
   auto state = std::make_shared<PresenceState>();
   asio::co_spawn(running_->io,
-                 run_presence(running_->client, std::move(key), std::move(value), time_to_live,
+                 run_presence(*running_->client, std::move(key), std::move(value), time_to_live,
                               replaces, state),
                  asio::detached);
   return std::make_unique<Present>(std::move(state));

@@ -6,10 +6,11 @@
 #include <string>
 
 #include "engine/replication/coordinator.h"
+#include "http/etcd/etcd_options.h"
 
 namespace keelson::http {
 
-/// Speaks etcd's v3 interface as JSON over HTTP, from a thread of its own.
+/// Speaks etcd's v3 interface as JSON over HTTP or HTTPS, from a thread of its own.
 ///
 /// While etcd is away `get` fails with `io_error` within a second or so, a compare-and-set that may
 /// have arrived with `outcome_unknown`; watches and presences go on when it is back. Answers come
@@ -17,10 +18,16 @@ namespace keelson::http {
 /// their time to live is over.
 class EtcdCoordinator final : public replication::Coordinator {
  public:
-  /// @param endpoints  `http://host:port`, several with commas between: of one cluster.
-  /// @error bad_request  one is not like that. That etcd answers is not waited for.
-  [[nodiscard]] static Result<std::unique_ptr<EtcdCoordinator>> open(const std::string& endpoints);
+  /// That etcd answers is not waited for.
+  /// @error bad_request  an endpoint is none, or a file cannot be used: context says which.
+  [[nodiscard]] static Result<std::unique_ptr<EtcdCoordinator>> open(EtcdOptions options);
   ~EtcdCoordinator() override;
+
+  /// Asks once whether etcd lets this process read and write `key`, which stays as it is. Blocks
+  /// for a few seconds at most.
+  /// @error bad_request  it does not: a certificate, the password or the user's rights are wrong.
+  /// @error io_error     nobody answers.
+  [[nodiscard]] Result<void> check(const std::string& key);
 
   void get(std::string key, Read done) override;
   void compare_and_set(std::string key, replication::Revision expected, std::string value,

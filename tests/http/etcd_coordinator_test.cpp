@@ -4,103 +4,39 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <condition_variable>
-#include <functional>
-#include <future>
-#include <map>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "tests/http/coordinator_calls.h"
 #include "tests/support/etcd.h"
 
 using namespace keelson;
 using namespace keelson::http;
 using namespace keelson::replication;
 using namespace std::chrono_literals;
-
-namespace {
-
-constexpr auto kPatience = 30s;
-
-template <class Answer>
-Answer wait_for(std::future<Answer>& answer) {
-  REQUIRE(answer.wait_for(kPatience) == std::future_status::ready);
-  return answer.get();
-}
-
-Result<std::optional<Record>> get(Coordinator& coordinator, const std::string& key) {
-  std::promise<Result<std::optional<Record>>> promise;
-  auto answer = promise.get_future();
-  coordinator.get(key, [&](auto record) { promise.set_value(std::move(record)); });
-  return wait_for(answer);
-}
-
-Result<Coordinator::Swapped> swap(Coordinator& coordinator, const std::string& key,
-                                  Revision expected, const std::string& value) {
-  std::promise<Result<Coordinator::Swapped>> promise;
-  auto answer = promise.get_future();
-  coordinator.compare_and_set(key, expected, value,
-                              [&](auto swapped) { promise.set_value(std::move(swapped)); });
-  return wait_for(answer);
-}
-
-/// Until it answers for the first time.
-void await_etcd(Coordinator& coordinator) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (!get(coordinator, "any")) {
-    REQUIRE(std::chrono::steady_clock::now() < end);
-    std::this_thread::sleep_for(20ms);
-  }
-}
-
-/// What a watch has told.
-class Seen {
- public:
-  std::function<void(const Coordinator::Change&)> listener() {
-    return [this](const Coordinator::Change& change) {
-      const std::lock_guard lock(mutex_);
-      if (change.record) all_.push_back(change.key + "=" + change.record->value);
-      if (change.record) {
-        records_[change.key] = change.record->value;
-      } else {
-        records_.erase(change.key);
-      }
-      changed_.notify_all();
-    };
-  }
-  bool becomes(const std::map<std::string, std::string>& records) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, kPatience, [&] { return records_ == records; });
-  }
-  /// Everything that was ever told.
-  std::vector<std::string> all() {
-    const std::lock_guard lock(mutex_);
-    return all_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::string> all_;
-  std::map<std::string, std::string> records_;
-};
-
-}  // namespace
+using test::await_etcd;
+using test::get;
+using test::Seen;
+using test::swap;
 
 TEST_CASE("etcd endpoints: addresses with ports, and nothing else") {
-  CHECK_FALSE(EtcdCoordinator::open(""));
-  CHECK_FALSE(EtcdCoordinator::open("127.0.0.1:2379"));
-  CHECK_FALSE(EtcdCoordinator::open("http://127.0.0.1"));
-  CHECK_FALSE(EtcdCoordinator::open("http://127.0.0.1:2379,"));
-  CHECK_FALSE(EtcdCoordinator::open("http://:2379"));
-  CHECK(EtcdCoordinator::open("http://127.0.0.1:2379,http://etcd-2:2379"));
+  CHECK_FALSE(EtcdCoordinator::open({""}));
+  CHECK_FALSE(EtcdCoordinator::open({"127.0.0.1:2379"}));
+  CHECK_FALSE(EtcdCoordinator::open({"http://127.0.0.1"}));
+  CHECK_FALSE(EtcdCoordinator::open({"http://127.0.0.1:2379,"}));
+  CHECK_FALSE(EtcdCoordinator::open({"http://:2379"}));
+  CHECK_FALSE(EtcdCoordinator::open({"http://127.0.0.1:2379,https://etcd-2:2379"}));
+  CHECK_FALSE(EtcdCoordinator::open({"https://etcd-1/:2379"}));
+  CHECK(EtcdCoordinator::open({"http://127.0.0.1:2379,http://etcd-2:2379"}));
+  const auto six = parse_etcd_endpoints("https://[::1]:2379").value().front();
+  CHECK(six.host == "::1");
+  CHECK(six.authority() == "[::1]:2379");
+  CHECK(six.tls);
 }
 
 TEST_CASE("etcd coordinator: of two swaps at one revision, one wins and the other sees it") {
   test::Etcd etcd;
-  const auto coordinator = EtcdCoordinator::open(etcd.url()).value();
+  const auto coordinator = EtcdCoordinator::open({etcd.url()}).value();
   await_etcd(*coordinator);
   CHECK(get(*coordinator, "p/0").value() == std::nullopt);
   const std::string value("all bytes\0\xff", 11);
@@ -118,7 +54,7 @@ TEST_CASE("etcd coordinator: of two swaps at one revision, one wins and the othe
 
 TEST_CASE("etcd coordinator: a watch tells each change that comes after what was there") {
   test::Etcd etcd;
-  const auto coordinator = EtcdCoordinator::open(etcd.url()).value();
+  const auto coordinator = EtcdCoordinator::open({etcd.url()}).value();
   await_etcd(*coordinator);
   Revision last = swap(*coordinator, "w/0", Revision(0), "0").value().current->revision;
   Seen seen;
@@ -133,7 +69,7 @@ TEST_CASE("etcd coordinator: a watch tells each change that comes after what was
 
 TEST_CASE("etcd coordinator: a watch goes on after etcd was away") {
   test::Etcd etcd;
-  const auto coordinator = EtcdCoordinator::open(etcd.url()).value();
+  const auto coordinator = EtcdCoordinator::open({etcd.url()}).value();
   await_etcd(*coordinator);
   const auto first = swap(*coordinator, "w/0", Revision(0), "a").value();
   Seen seen;
@@ -155,7 +91,7 @@ TEST_CASE("etcd coordinator: a watch goes on after etcd was away") {
 
 TEST_CASE("etcd coordinator: who is present is seen, and who has left is not") {
   test::Etcd etcd;
-  const auto coordinator = EtcdCoordinator::open(etcd.url()).value();
+  const auto coordinator = EtcdCoordinator::open({etcd.url()}).value();
   await_etcd(*coordinator);
   Seen seen;
   const auto watch = coordinator->watch("n/", seen.listener());
@@ -163,7 +99,7 @@ TEST_CASE("etcd coordinator: who is present is seen, and who has left is not") {
   CHECK(seen.becomes({{"n/1", "here"}}));
   {
     // A process that ends without a word.
-    const auto other = EtcdCoordinator::open(etcd.url()).value();
+    const auto other = EtcdCoordinator::open({etcd.url()}).value();
     const auto two = other->appear("n/2", "there", 1s);
     CHECK(seen.becomes({{"n/1", "here"}, {"n/2", "there"}}));
   }

@@ -60,7 +60,7 @@ class Bell final : public DirectoryListener {
 
 struct Node {
   Node(const std::string& etcd, std::uint32_t id)
-      : coordinator(EtcdCoordinator::open(etcd).value()),
+      : coordinator(EtcdCoordinator::open({etcd}).value()),
         directory(std::make_unique<ClusterDirectory>(
             DirectoryPorts{*coordinator, scheduler, random}, kKeys, bell,
             DirectoryOptions{.time_to_live = 5s, .patience = kPatience})) {

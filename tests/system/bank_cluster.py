@@ -15,17 +15,21 @@ READY_SECONDS_MAX = 60
 
 
 class EtcdServers:
-    """An etcd of one or three nodes."""
+    """An etcd of one or three nodes. `security`: an EtcdSecurity, or None for plain HTTP."""
 
-    def __init__(self, folder, nodes=1, host="127.0.0.1"):
+    def __init__(self, folder, nodes=1, host="127.0.0.1", security=None):
         self._folder = Path(folder)
         self._folder.mkdir(parents=True)
-        self._clients = [f"http://{host}:{free_port()}" for _ in range(nodes)]
+        self._security = security
+        scheme = "https" if security else "http"
+        self._clients = [f"{scheme}://{host}:{free_port()}" for _ in range(nodes)]
         self._peers = [f"http://127.0.0.1:{free_port()}" for _ in range(nodes)]
         self._processes = [None] * nodes
         for node in range(nodes):
             self.start(node)
-        self._wait_ready()
+        self.wait_ready()
+        if security:
+            security.ask_for_passwords(self._clients[0], "/keelson/test/")
 
     @property
     def urls(self):
@@ -40,18 +44,50 @@ class EtcdServers:
                  f"--advertise-client-urls={self._clients[node]}",
                  f"--listen-peer-urls={self._peers[node]}",
                  f"--initial-advertise-peer-urls={self._peers[node]}",
-                 f"--initial-cluster={','.join(names)}", "--logger=zap"],
+                 f"--initial-cluster={','.join(names)}", "--logger=zap",
+                 *(self._security.etcd_arguments() if self._security else ())],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def kill(self, node):
         self._processes[node].kill()
         self._processes[node].wait()
 
-    def _wait_ready(self):
+    def restart(self):
+        for node, process in enumerate(self._processes):
+            self.kill(node)
+            self.start(node)
+        self.wait_ready()
+
+    def wipe(self):
+        """All that it held is gone; at the same addresses there is an empty one."""
+        for node, process in enumerate(self._processes):
+            self.kill(node)
+            shutil.rmtree(self._folder / f"e{node}")
+            self.start(node)
+        self.wait_ready()
+
+    def save(self, name):
+        """A copy of all that it holds now, of one node."""
+        self.kill(0)
+        shutil.copytree(self._folder / "e0", self._folder / name)
+        self.start(0)
+        self.wait_ready()
+
+    def restore(self, name):
+        """It goes back to what it held then."""
+        self.kill(0)
+        shutil.rmtree(self._folder / "e0")
+        shutil.copytree(self._folder / name, self._folder / "e0")
+        self.start(0)
+        self.wait_ready()
+
+    def wait_ready(self):
         deadline = time.monotonic() + READY_SECONDS_MAX
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                with urllib.request.urlopen(self._clients[0] + "/health", timeout=1) as answer:
+                with urllib.request.urlopen(
+                        self._clients[0] + "/health", timeout=1,
+                        context=self._security and self._security.context()) as answer:
                     if b"true" in answer.read():
                         return
             time.sleep(0.05)
@@ -130,11 +166,13 @@ class BankCluster:
     not beside this process."""
 
     def __init__(self, folder, nodes=3, etcd_nodes=1, partitions=1, arguments=(), networks=None,
-                 replicas=None, spread=False):
+                 replicas=None, spread=False, security=None):
         folder = Path(folder)
         self.networks = networks
         self.etcd = EtcdServers(folder / "etcd", etcd_nodes,
-                                networks.host if networks else "127.0.0.1")
+                                networks.host if networks else "127.0.0.1", security)
+        if security:
+            arguments = [*arguments, *security.node_arguments()]
         self.partitions = partitions
         self._replicas = replicas or min(nodes, 3)
         self._spread = spread
@@ -192,6 +230,12 @@ class BankCluster:
             server.signal_stop()
         for server in self.nodes.values():
             assert server.wait() == 0, server.log()
+
+    def start_dead(self):
+        """Those that do not run."""
+        for server in self.nodes.values():
+            if not server.is_alive():
+                server.restart()
 
     def client(self, timeout=10):
         return ClusterClient(self.nodes.values(), timeout)
