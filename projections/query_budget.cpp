@@ -50,8 +50,9 @@ void* reallocate(void* memory, int bytes) {
   return made;
 }
 
-/// SQLite takes an allocator before its first use only. Its own count of its memory is switched off:
-/// it is kept under one lock for the whole process, taken at each allocation, and nobody asks for it.
+/// SQLite takes an allocator before its first use only. Its own count of its memory is switched
+/// off: it is kept under one lock for the whole process, taken at each allocation, and nobody asks
+/// for it.
 bool install() {
   if (sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK) return false;
   if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &system_allocator) != SQLITE_OK) return false;
