@@ -37,11 +37,13 @@ class BenchNode {
     cluster.version = "bench";
     auto opened = cluster::ClusterStore::open(
         {files_, clock_, random_, scheduler_}, options, cluster, coordinator,
-        [&](const replication::Member& self) -> Result<cluster::ClusterStore::Transporting> {
+        [&](const replication::Member& self,
+            const replication::Incarnation& start) -> Result<cluster::ClusterStore::Transporting> {
           transport::TcpTransportOptions tcp;
           tcp.cluster = "bench";
           tcp.secret = "a secret of this benchmark alone";
           tcp.self = self;
+          tcp.incarnation = start;
           KEELSON_TRY_ASSIGN(auto transport, transport::TcpTransport::open(tcp, clock_, random_));
           const std::string address = "127.0.0.1:" + std::to_string(transport->port());
           return cluster::ClusterStore::Transporting{std::move(transport), address};
