@@ -53,6 +53,7 @@ Result<Folded> fold_committed(const AggregateType& type, const Partition& partit
     range.limit = limit.version_max - from;
     if (range.limit != UINT64_MAX) ++range.limit;  // version_max itself is wanted
     range.before = limit.before;
+    range.command_ids = false;
     return partition.read_stream(stream, range, visit);
   };
   return fold(type, fold_start(type, partition, snapshots, stream, limit), read);

@@ -119,10 +119,6 @@ Result<BatchHeader> decode_batch_header(std::string_view bytes, ChecksumSeed see
   return header;
 }
 
-bool is_compressed(std::string_view batch) {
-  return get<std::uint8_t>(batch, kCodec) != static_cast<std::uint8_t>(Codec::none);
-}
-
 std::string_view batch_bytes(std::string_view bytes) {
   if (bytes.size() < kBatchHeaderBytes) return {};
   const std::uint64_t length = get<std::uint32_t>(bytes, kLength);

@@ -57,9 +57,6 @@ using ChecksumSeed = std::uint64_t;
 /// its header alone; nothing when that cannot be. For a batch whose header has been decoded before.
 [[nodiscard]] std::string_view batch_bytes(std::string_view bytes);
 
-/// Whether the body of a batch is compressed. For a batch whose header has been decoded before.
-[[nodiscard]] bool is_compressed(std::string_view batch);
-
 /// Checks the body checksum. `batch` begins with the header and is `padded_bytes()` long.
 /// @error corruption
 [[nodiscard]] Result<void> check_batch_body(const BatchHeader& header, std::string_view batch,

@@ -86,15 +86,9 @@ Result<std::unique_ptr<LogCursor>> DiskLog::read(Offset from) const {
   return std::make_unique<DiskCursor>(log_, from);
 }
 
-Result<void> DiskLog::read_stream(std::string_view stream, Version first, Version end,
-                                  Offset before, bool backward, const Visitor& visit) const {
-  StreamSlice left{stream, first, end, before, backward};
-  // What has been visited is not visited again.
-  const Visitor visit_once = [&](const FoundEvent& event) {
-    (backward ? left.end : left.first) = backward ? event.record.version : event.record.version + 1;
-    return visit(event);
-  };
-  return repairing(log_, [&] { return log::read_stream(log_, left, visit_once); });
+Result<void> DiskLog::read_stream(const StreamSlice& slice, const Visitor& visit) const {
+  StreamSlice left = slice;  // what has been visited is not visited again
+  return repairing(log_, [&] { return log::read_stream(log_, left, visit); });
 }
 
 Result<Version> DiskLog::stream_version(std::string_view stream, Offset before) const {

@@ -71,8 +71,7 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Epoch last_epoch() const override { return writer_->last_epoch(); }
 
   [[nodiscard]] Result<std::unique_ptr<LogCursor>> read(Offset from) const override;
-  [[nodiscard]] Result<void> read_stream(std::string_view stream, Version first, Version end,
-                                         Offset before, bool backward,
+  [[nodiscard]] Result<void> read_stream(const StreamSlice& slice,
                                          const Visitor& visit) const override;
   [[nodiscard]] Result<Version> stream_version(std::string_view stream,
                                                Offset before) const override;

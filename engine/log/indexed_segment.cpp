@@ -1,23 +1,11 @@
 #include "engine/log/indexed_segment.h"
 
-#include <algorithm>
-#include <array>
+#include <string>
 #include <utility>
 
-#include "engine/base/check.h"
 #include "engine/log/log_format.h"
 
 namespace keelson::log {
-
-namespace {
-
-constexpr std::size_t kCacheLineBytes = 64;
-
-void prefetch(std::string_view bytes, std::uint64_t position) {
-  if (position < bytes.size()) __builtin_prefetch(bytes.data() + position);
-}
-
-}  // namespace
 
 Result<IndexedSegment> IndexedSegment::open(const PublishedLog& log, const Segment& segment) {
   KEELSON_TRY_ASSIGN(auto open, segment.open());
@@ -55,7 +43,7 @@ Result<StoredBatch> IndexedSegment::verify(std::uint32_t ordinal, std::uint32_t 
     if (auto good = check_batch_body(batch.header, batch.bytes, seed_); !good) {
       return failed(std::move(good).error(), ordinal);
     }
-    open_->verified.add(ordinal);
+    open_->verified.add(ordinal, batch.header.codec);
   }
   return batch;
 }
@@ -65,16 +53,14 @@ Result<StoredBatch> IndexedSegment::batch(std::uint32_t ordinal) const {
   return verify(ordinal, at);
 }
 
-Result<std::string_view> IndexedSegment::body(std::uint32_t ordinal, std::uint32_t position) const {
-  const std::string_view file = open_->file().bytes;
-  if (open_->verified.contains(ordinal) && position < file.size()) {
-    // The header's checksum held when the batch was verified, so the length is right, unless the
-    // index says another place than it said then: the length is checked against the file.
-    if (const auto batch = batch_bytes(file.substr(position)); !batch.empty()) {
-      return is_compressed(batch) ? std::string_view() : batch.substr(kBatchHeaderBytes);
-    }
+Result<std::string_view> IndexedSegment::body(std::uint32_t ordinal,
+                                              const BatchExtent& extent) const {
+  const std::string_view file = bytes();
+  const std::uint64_t begin = std::uint64_t{extent.begin} + kBatchHeaderBytes;
+  if (!reads_header(ordinal) && begin <= extent.end && extent.end <= file.size()) {
+    return file.substr(begin, extent.end - begin);
   }
-  KEELSON_TRY_ASSIGN(const StoredBatch batch, verify(ordinal, position));
+  KEELSON_TRY_ASSIGN(const StoredBatch batch, verify(ordinal, extent.begin));
   return batch.header.codec == Codec::none ? batch.stored_body() : std::string_view();
 }
 
@@ -88,36 +74,6 @@ Result<OpenBody> IndexedSegment::opened_body(std::uint32_t ordinal) const {
     decompressed_ordinal_ = ordinal;
   }
   return body;
-}
-
-Result<void> IndexedSegment::bodies(std::span<const Posting> postings,
-                                    std::span<std::string_view> bodies) const {
-  KEELSON_ASSERT(postings.size() <= bodies.size() && postings.size() <= kPostingsAtOnce);
-  const std::string_view file = open_->file().bytes;
-  std::array<std::uint32_t, kPostingsAtOnce> positions;
-  for (std::size_t i = 0; i < postings.size(); ++i) {
-    KEELSON_TRY_ASSIGN(positions[i], position(postings[i].batch));
-    const std::uint64_t event = positions[i] + kBatchHeaderBytes + postings[i].body_position;
-    prefetch(file, positions[i]);
-    prefetch(file, event);
-    prefetch(file, event + kCacheLineBytes);
-  }
-  for (std::size_t i = 0; i < postings.size(); ++i) {
-    KEELSON_TRY_ASSIGN(bodies[i], body(postings[i].batch, positions[i]));
-  }
-  return {};
-}
-
-Result<FoundEvent> IndexedSegment::event(const Posting& posting, std::string_view body) const {
-  if (body.empty()) {
-    KEELSON_TRY_ASSIGN(const OpenBody opened, opened_body(posting.batch));
-    body = opened.bytes;
-  }
-  auto event = decode_event(body, posting.body_position);
-  if (!event) return failed(std::move(event).error(), posting.batch);
-  auto command_id = decode_command_id(body, event->commit_position);
-  if (!command_id) return failed(std::move(command_id).error(), posting.batch);
-  return FoundEvent{start_.end + posting.relative_offset, event->record, *command_id};
 }
 
 Result<DecodedCommit> IndexedSegment::commit(const CommitPlace& place) const {

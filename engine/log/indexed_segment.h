@@ -1,11 +1,8 @@
 // A segment opened for look-ups.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
-#include <string>
 #include <string_view>
 
 #include "engine/base/result.h"
@@ -20,10 +17,6 @@ namespace keelson::log {
 /// look-up.
 class IndexedSegment {
  public:
-  /// Postings that `bodies` takes at a time: more than memory answers at once, and few enough that
-  /// what was asked for is still in the cache when it is used.
-  static constexpr std::size_t kPostingsAtOnce = 64;
-
   /// @error io_error, corruption  as `Segment::open`.
   [[nodiscard]] static Result<IndexedSegment> open(const PublishedLog& log, const Segment& segment);
 
@@ -37,21 +30,19 @@ class IndexedSegment {
   /// The batch with this ordinal.
   /// @error corruption  context has file and byte.
   [[nodiscard]] Result<StoredBatch> batch(std::uint32_t ordinal) const;
-  /// Fills `bodies` with the body of each posting's batch, padding included, or nothing where it is
-  /// compressed: those are decompressed one at a time, by `event`. And asks the processor
-  /// for the bytes of all the events before the first of them is needed: they lie far apart, so the
-  /// time to read them is the time of waiting for memory, and this way they are waited for
-  /// together.
-  [[nodiscard]] Result<void> bodies(std::span<const Posting> postings,
-                                    std::span<std::string_view> bodies) const;
-
+  [[nodiscard]] std::string_view bytes() const { return open_->file().bytes; }
+  /// Whether `body` reads the header of the batch with this ordinal.
+  [[nodiscard]] bool reads_header(std::uint32_t ordinal) const {
+    return !open_->verified.contains_plain(ordinal);
+  }
+  /// The body of the batch with this ordinal, which the index says is at `extent`, padding
+  /// included; nothing where it is compressed.
+  [[nodiscard]] Result<std::string_view> body(std::uint32_t ordinal,
+                                              const BatchExtent& extent) const;
   /// The body of the batch with this ordinal. The last one that was decompressed is kept.
   [[nodiscard]] Result<OpenBody> opened_body(std::uint32_t ordinal) const;
 
-  /// The event at `posting` in `body`, as `bodies` gave it, with the id of its command. Valid until
-  /// an event or a commit of another batch is asked for.
-  [[nodiscard]] Result<FoundEvent> event(const Posting& posting, std::string_view body) const;
-  /// The commit at `place`. Valid as an event is.
+  /// The commit at `place`. Valid until the body of another batch is asked for.
   [[nodiscard]] Result<DecodedCommit> commit(const CommitPlace& place) const;
 
   /// Keeps the bytes that have been read.
@@ -65,7 +56,6 @@ class IndexedSegment {
       : start_(start), seed_(log.seed), open_(std::move(open)) {}
 
   [[nodiscard]] Result<std::uint32_t> position(std::uint32_t ordinal) const;
-  [[nodiscard]] Result<std::string_view> body(std::uint32_t ordinal, std::uint32_t position) const;
   [[nodiscard]] Result<StoredBatch> verify(std::uint32_t ordinal, std::uint32_t position) const;
 
   LogPoint start_;

@@ -73,7 +73,8 @@ Result<void> DiskCursor::enter_batch() {
     return failed(std::move(good).error());
   }
   open_->verified.add(
-      static_cast<std::uint32_t>(batch.header.batch_no - segment_->start().next_batch));
+      static_cast<std::uint32_t>(batch.header.batch_no - segment_->start().next_batch),
+      batch.header.codec);
   auto body = open_body(batch);
   if (!body) return failed(std::move(body).error());
   decompressed_ = std::move(body->decompressed);

@@ -1,16 +1,15 @@
 #include "engine/log/log_lookup.h"
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <memory>
 #include <optional>
-#include <span>
 #include <utility>
 #include <vector>
 
 #include "engine/log/indexed_segment.h"
 #include "engine/log/segment_search.h"
+#include "engine/log/stream_reader.h"
 
 namespace keelson::log {
 
@@ -19,15 +18,6 @@ namespace {
 /// Segments that a forward read of a stream keeps open between finding the stream's parts and
 /// reading them; those of a stream that lies in more are opened again.
 constexpr std::size_t kPartsKeptOpen = 32;
-
-/// A part of a stream: some of its versions, in one segment.
-struct StreamPart {
-  std::shared_ptr<Segment> segment;
-  std::optional<IndexedSegment> open;
-  std::optional<StreamPostings> postings;  ///< valid as long as `open`
-  Version first;                           ///< versions [first, end)
-  Version end;
-};
 
 /// Finds the parts of a slice, newest first, and looks no further back than the slice reaches.
 class PartFinder {
@@ -78,64 +68,34 @@ class PartFinder {
 
  private:
   const PublishedLog& log_;
-  const StreamSlice& slice_;
+  const StreamSlice slice_;
   const Offset before_;
   const StreamKey key_;
   SegmentSearch search_;
   bool done_ = false;  ///< nothing older is wanted
 };
 
-/// Whether `event`, found where the index has `version` of `stream`, is that.
-Result<void> check_event(const FoundEvent& event, std::string_view stream, Version version,
-                         const IndexedSegment& segment, std::uint32_t batch) {
-  if (event.record.stream == stream && event.record.version == version) return {};
-  return segment.failed({Errc::corruption,
-                         "the index says version " + std::to_string(version.value) + " of '" +
-                             std::string(stream) + "' is here",
-                         {}},
-                        batch);
-}
-
-/// Visits `part`, which is open. False when the visitor has had enough.
-Result<bool> visit_part(const StreamPart& part, const StreamSlice& slice,
-                        const PartitionLog::Visitor& visit) {
-  const IndexedSegment& segment = *part.open;
-  std::array<Posting, IndexedSegment::kPostingsAtOnce> postings;
-  std::array<std::string_view, IndexedSegment::kPostingsAtOnce> bodies;
-  for (Version first = part.first, end = part.end; first < end;) {
-    const std::size_t count = std::min<std::uint64_t>(end - first, postings.size());
-    const Version chunk = slice.backward ? end - count : first;
-    const std::span chosen(postings.data(), count);
-    KEELSON_TRY(part.postings->copy(
-        static_cast<std::uint32_t>(chunk - part.postings->first_version()), chosen));
-    KEELSON_TRY(segment.bodies(chosen, bodies));
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t n = slice.backward ? count - 1 - i : i;
-      const auto event = segment.event(chosen[n], bodies[n]);
-      if (!event) return std::unexpected(event.error());
-      KEELSON_TRY(check_event(*event, slice.stream, chunk + n, segment, chosen[n].batch));
-      if (!visit(*event)) return false;
-    }
-    (slice.backward ? end : first) = slice.backward ? chunk : chunk + count;
-  }
-  return true;
-}
-
 /// Newest first, as the parts are found: what is not wanted is not looked for.
-Result<void> read_backward(const PublishedLog& log, const StreamSlice& slice,
+Result<void> read_backward(const PublishedLog& log, StreamSlice& left,
                            const PartitionLog::Visitor& visit) {
-  PartFinder finder(log, slice);
+  PartFinder finder(log, left);
+  StreamReader reader(left);
   while (true) {
-    KEELSON_TRY_ASSIGN(const auto part, finder.next());
+    KEELSON_TRY_ASSIGN(const FoundEvent* const event, reader.next());
+    if (event != nullptr) {
+      left.end = event->record.version;
+      if (!visit(*event)) return {};
+      continue;
+    }
+    KEELSON_TRY_ASSIGN(auto part, finder.next());
     if (!part) return {};
-    KEELSON_TRY_ASSIGN(const bool more, visit_part(*part, slice, visit));
-    if (!more) return {};
+    KEELSON_TRY(reader.add(*std::move(part)));
   }
 }
 
-Result<void> read_forward(const PublishedLog& log, const StreamSlice& slice,
+Result<void> read_forward(const PublishedLog& log, StreamSlice& left,
                           const PartitionLog::Visitor& visit) {
-  PartFinder finder(log, slice);
+  PartFinder finder(log, left);
   std::vector<StreamPart> parts;  // newest first
   while (true) {
     KEELSON_TRY_ASSIGN(auto part, finder.next());
@@ -148,13 +108,18 @@ Result<void> read_forward(const PublishedLog& log, const StreamSlice& slice,
       later.open.reset();
     }
   }
-  for (; !parts.empty(); parts.pop_back()) {
-    StreamPart& part = parts.back();
-    if (!part.open) KEELSON_TRY(finder.open_again(part));
-    KEELSON_TRY_ASSIGN(const bool more, visit_part(part, slice, visit));
-    if (!more) break;
+  StreamReader reader(left);
+  while (true) {
+    if (reader.wants_part() && !parts.empty()) {
+      if (!parts.back().open) KEELSON_TRY(finder.open_again(parts.back()));
+      KEELSON_TRY(reader.add(std::move(parts.back())));
+      parts.pop_back();
+    }
+    KEELSON_TRY_ASSIGN(const FoundEvent* const event, reader.next());
+    if (event == nullptr) return {};
+    left.first = event->record.version + 1;
+    if (!visit(*event)) return {};
   }
-  return {};
 }
 
 bool same_key(const CommandKey& a, const CommandKey& b) {
@@ -188,9 +153,9 @@ Result<FoundCommit> read_commit(const IndexedSegment& segment, const CommitPlace
 
 }  // namespace
 
-Result<void> read_stream(const PublishedLog& log, const StreamSlice& slice,
+Result<void> read_stream(const PublishedLog& log, StreamSlice& left,
                          const PartitionLog::Visitor& visit) {
-  return slice.backward ? read_backward(log, slice, visit) : read_forward(log, slice, visit);
+  return left.backward ? read_backward(log, left, visit) : read_forward(log, left, visit);
 }
 
 Result<Version> stream_version(const PublishedLog& log, std::string_view stream, Offset before) {

@@ -11,16 +11,8 @@
 
 namespace keelson::log {
 
-/// What `PartitionLog::read_stream` takes.
-struct StreamSlice {
-  std::string_view stream;
-  Version first;
-  Version end;
-  Offset before;
-  bool backward = false;
-};
-
-[[nodiscard]] Result<void> read_stream(const PublishedLog& log, const StreamSlice& slice,
+/// Takes off `left` what it has visited, so that a read that has failed can be taken up again.
+[[nodiscard]] Result<void> read_stream(const PublishedLog& log, StreamSlice& left,
                                        const PartitionLog::Visitor& visit);
 [[nodiscard]] Result<Version> stream_version(const PublishedLog& log, std::string_view stream,
                                              Offset before);

@@ -91,8 +91,8 @@ class OpenSegment final : public Opened {
 
 /// Holds the sealed segments, and the filters of groups of them, that were read last, so that a
 /// reader seldom has to open one. What it holds is bounded, however many there are: for each at
-/// most two descriptors, two mappings, a bit for each batch and one for each 4 KiB of index. And of
-/// all together so many bytes of decompressed segments. Shared by all partitions of a store.
+/// most two descriptors, two mappings, two bits for each batch and one for each 4 KiB of index. And
+/// of all together so many bytes of decompressed segments. Shared by all partitions of a store.
 /// Thread-safe.
 ///
 /// What falls out is closed when its last reader lets go of it, and opened again when it

@@ -81,6 +81,18 @@ struct TornTail {
   std::uint64_t bytes = 0;
 };
 
+/// Events of one stream: versions [first, end) that lie at offsets below `before`.
+struct StreamSlice {
+  std::string_view stream;
+  Version first{1};
+  Version end{UINT64_MAX};
+  Offset before{UINT64_MAX};
+  bool backward = false;
+  /// Whether the ids of the events' commands are wanted, or left empty. An id lies apart from the
+  /// event, in its commit, so it takes time.
+  bool command_ids = true;
+};
+
 /// Reads committed events in order, verifying each batch as it is entered. Pins its segment.
 class LogCursor {
  public:
@@ -217,9 +229,8 @@ class PartitionLog {
   [[nodiscard]] virtual Epoch last_epoch() const = 0;
 
   [[nodiscard]] virtual Result<std::unique_ptr<LogCursor>> read(Offset from) const = 0;
-  /// Events of `stream` with version in [first, end) and offset < before, forward or backward.
-  [[nodiscard]] virtual Result<void> read_stream(std::string_view stream, Version first,
-                                                 Version end, Offset before, bool backward,
+  /// Visits the events of the slice until `visit` returns false.
+  [[nodiscard]] virtual Result<void> read_stream(const StreamSlice& slice,
                                                  const Visitor& visit) const = 0;
   /// Version of `stream` as of offsets < before; 0 when there is none.
   [[nodiscard]] virtual Result<Version> stream_version(std::string_view stream,

@@ -60,23 +60,31 @@ class Fields {
   std::string_view rest_;
 };
 
-/// Reads the event at `position` into `event`, where it is to be used: a replay decodes millions a
-/// second, and each copy of what was just written waits for the writes.
-/// @return what is wrong with it, when something is; `event` is then not changed.
-const char* parse_event(std::string_view body, std::size_t position, DecodedEvent& event) {
+/// Where an event stands in its body.
+struct EventFrame {
+  std::string_view leaf;
+  std::size_t commit_position = 0;
+  std::size_t end = 0;
+};
+
+/// Reads the event at `position` into `record` and `frame`, where they are to be used: a replay
+/// decodes millions a second, and each copy of what was just written waits for the writes.
+/// @return what is wrong with it, when something is; nothing is then changed.
+const char* parse_event(std::string_view body, std::size_t position, EventFrame& frame,
+                        EventRecord& record) {
   if (position > body.size() || body.size() - position < kEventFramingBytes + kLeafHeadBytes) {
     return "event head past the end";
   }
-  const std::string_view frame = body.substr(position);
-  const auto leaf_bytes = get<std::uint32_t>(frame, kEventLeafLength);
-  const auto distance = get<std::uint32_t>(frame, kEventCommitDistance);
-  if (leaf_bytes < kLeafHeadBytes || leaf_bytes > frame.size() - kEventFramingBytes) {
+  const std::string_view rest = body.substr(position);
+  const auto leaf_bytes = get<std::uint32_t>(rest, kEventLeafLength);
+  const auto distance = get<std::uint32_t>(rest, kEventCommitDistance);
+  if (leaf_bytes < kLeafHeadBytes || leaf_bytes > rest.size() - kEventFramingBytes) {
     return "event length out of range";
   }
   if (distance < kCommitHeadBytes || distance > position) {
     return "event's distance to its commit is wrong";
   }
-  const std::string_view leaf = frame.substr(kEventFramingBytes, leaf_bytes);
+  const std::string_view leaf = rest.substr(kEventFramingBytes, leaf_bytes);
   const std::size_t data = get<std::uint32_t>(leaf, kLeafDataLength);
   const std::size_t metadata = get<std::uint32_t>(leaf, kLeafMetadataLength);
   const std::size_t stream = get<std::uint16_t>(leaf, kLeafStreamLength);
@@ -84,18 +92,29 @@ const char* parse_event(std::string_view body, std::size_t position, DecodedEven
   if (kLeafHeadBytes + stream + type + data + metadata != leaf.size()) {
     return "event's fields do not add up to its length";
   }
-  event.leaf = leaf;
-  event.position = position;
-  event.commit_position = position - distance;
-  event.end = position + kEventFramingBytes + leaf_bytes;
-  event.record.version = Version(get<std::uint64_t>(leaf, kLeafVersion));
-  event.record.time = TimeUs(get<std::int64_t>(leaf, kLeafTime));
+  frame.leaf = leaf;
+  frame.commit_position = position - distance;
+  frame.end = position + kEventFramingBytes + leaf_bytes;
+  record.version = Version(get<std::uint64_t>(leaf, kLeafVersion));
+  record.time = TimeUs(get<std::int64_t>(leaf, kLeafTime));
   Fields fields(leaf.substr(kLeafHeadBytes));
-  event.record.stream = fields.take(stream);
-  event.record.type = fields.take(type);
-  event.record.data = fields.take(data);
-  event.record.metadata = fields.take(metadata);
+  record.stream = fields.take(stream);
+  record.type = fields.take(type);
+  record.data = fields.take(data);
+  record.metadata = fields.take(metadata);
   return nullptr;
+}
+
+const char* parse_event(std::string_view body, std::size_t position, DecodedEvent& event) {
+  EventFrame frame;
+  const char* const wrong = parse_event(body, position, frame, event.record);
+  if (wrong == nullptr) {
+    event.leaf = frame.leaf;
+    event.position = position;
+    event.commit_position = frame.commit_position;
+    event.end = frame.end;
+  }
+  return wrong;
 }
 
 std::uint16_t name_length(std::string_view name) {
@@ -229,6 +248,19 @@ Result<DecodedCommit> decode_commit(std::string_view body, std::size_t position)
     return malformed("bytes after a commit without events", position);
   }
   return commit;
+}
+
+std::size_t commit_position(std::string_view body, std::size_t position) {
+  if (position > body.size() || body.size() - position < kEventFramingBytes) return body.size();
+  return position - get<std::uint32_t>(body, position + kEventCommitDistance);
+}
+
+Result<std::size_t> read_event(std::string_view body, std::size_t position, EventRecord& record) {
+  EventFrame frame;
+  if (const char* const wrong = parse_event(body, position, frame, record)) {
+    return malformed(wrong, position);
+  }
+  return frame.commit_position;
 }
 
 Result<std::string_view> decode_command_id(std::string_view body, std::size_t position) {

@@ -116,7 +116,15 @@ struct DecodedEvent {
 /// @error corruption  context says what is wrong and at which byte of the body.
 [[nodiscard]] Result<DecodedCommit> decode_commit(std::string_view body, std::size_t position);
 [[nodiscard]] Result<DecodedEvent> decode_event(std::string_view body, std::size_t position);
-/// The id of the commit at `position`, and nothing else of it: for readers of single events.
+/// Where the commit begins to which the event at `position` belongs, by the event's head and
+/// unchecked; perhaps outside of `body`. For asking the processor for it.
+[[nodiscard]] std::size_t commit_position(std::string_view body, std::size_t position);
+/// Reads the event at `position` into `record`, where it is used: a reader of single events reads
+/// millions a second, and each copy of what was just written waits for the writes.
+/// @return the position of its commit.
+[[nodiscard]] Result<std::size_t> read_event(std::string_view body, std::size_t position,
+                                             EventRecord& record);
+/// The id of the commit at `position`, and nothing else of it.
 [[nodiscard]] Result<std::string_view> decode_command_id(std::string_view body,
                                                          std::size_t position);
 

@@ -1,5 +1,6 @@
 #include "engine/log/sealed_index.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "engine/base/check.h"
@@ -11,6 +12,9 @@ namespace keelson::log {
 namespace {
 
 constexpr std::size_t kBlocksPerWord = 64;
+
+constexpr std::uint32_t kPostingsAhead = 64;
+constexpr std::uint32_t kPostingsPerLine = 64 / kIndexPostingBytes;
 
 SegmentId read_segment_id(std::string_view header) {
   SegmentId id;
@@ -99,17 +103,21 @@ std::unexpected<Error> SealedIndex::found_damaged(std::string_view what) const {
   return unusable(first_batch_, what);
 }
 
+bool SealedIndex::is_checked(std::uint64_t block) const {
+  const std::uint64_t word =
+      checked_blocks_[block / kBlocksPerWord].load(std::memory_order_relaxed);
+  return (word >> block % kBlocksPerWord & 1u) != 0;
+}
+
 Result<void> SealedIndex::check_block(std::uint64_t block) const {
-  std::atomic<std::uint64_t>& word = checked_blocks_[block / kBlocksPerWord];
-  const std::uint64_t bit = std::uint64_t{1} << block % kBlocksPerWord;
-  if ((word.load(std::memory_order_relaxed) & bit) != 0) return {};
   const auto [first, end] = layout_.block(block);
   const auto expected = get<std::uint64_t>(bytes_, layout_.checksums + block * kChecksumBytes);
   if (checksum(bytes_.substr(first, end - first), seed_) != expected) {
     return found_damaged("the checksum of bytes " + std::to_string(first) + " to " +
                          std::to_string(end) + " is wrong");
   }
-  word.fetch_or(bit, std::memory_order_relaxed);
+  checked_blocks_[block / kBlocksPerWord].fetch_or(std::uint64_t{1} << block % kBlocksPerWord,
+                                                   std::memory_order_relaxed);
   return {};
 }
 
@@ -122,7 +130,7 @@ Result<std::string_view> SealedIndex::checked(std::uint64_t position, std::uint6
   KEELSON_ASSERT(position <= layout_.checksums && length <= layout_.checksums - position);
   const std::uint64_t blocks_end = (position + length + kIndexBlockBytes - 1) / kIndexBlockBytes;
   for (std::uint64_t block = position / kIndexBlockBytes; block < blocks_end; ++block) {
-    KEELSON_TRY(check_block(block));
+    if (!is_checked(block)) KEELSON_TRY(check_block(block));
   }
   return bytes_.substr(position, length);
 }
@@ -136,6 +144,20 @@ Result<BatchEntry> SealedIndex::batch(std::uint32_t i) const {
       checked(layout_.batches + std::uint64_t{i} * kIndexBatchBytes, kIndexBatchBytes));
   return BatchEntry{get<std::uint32_t>(entry, 0), get<std::uint32_t>(entry, 4),
                     TimeUs(get<std::int64_t>(entry, 8))};
+}
+
+Result<void> SealedIndex::find_batches(std::span<const Posting> postings,
+                                       std::span<BatchExtent> extents) const {
+  for (std::size_t i = 0; i < postings.size(); ++i) {
+    const std::uint32_t batch = postings[i].batch;  // `copy_postings` has checked that it is one
+    const bool last = batch + 1 == counts_.batches;
+    KEELSON_TRY_ASSIGN(const std::string_view entries,
+                       checked(layout_.batches + std::uint64_t{batch} * kIndexBatchBytes,
+                               (last ? 1 : 2) * kIndexBatchBytes));
+    extents[i] = {get<std::uint32_t>(entries, 0),
+                  last ? 0 : get<std::uint32_t>(entries, kIndexBatchBytes)};
+  }
+  return {};
 }
 
 // --- keys ---
@@ -254,6 +276,12 @@ Result<StreamPostings> SealedIndex::postings_of(std::string_view stream_entry) c
   }
   if (first_version == 0 || first_version > UINT64_MAX - count) {
     return found_damaged("a stream's first version is out of range");
+  }
+  // They are read next, as a rule: the processor is asked for them now.
+  const char* const postings = bytes_.data() + layout_.postings;
+  const std::uint64_t ahead = std::min(count, kPostingsAhead);
+  for (std::uint64_t i = 0; i < ahead; i += kPostingsPerLine) {
+    __builtin_prefetch(postings + (first_posting + i) * kIndexPostingBytes);
   }
   return StreamPostings(*this, first_posting, Version(first_version), count);
 }

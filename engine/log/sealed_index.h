@@ -56,6 +56,8 @@ class SealedIndex final : public SegmentIndex {
   [[nodiscard]] std::uint64_t file_bytes() const { return layout_.file_bytes; }
   [[nodiscard]] bool damaged() const override { return damaged_.load(std::memory_order_relaxed); }
   [[nodiscard]] Result<BatchEntry> batch(std::uint32_t i) const override;
+  [[nodiscard]] Result<void> find_batches(std::span<const Posting> postings,
+                                          std::span<BatchExtent> extents) const override;
   [[nodiscard]] Result<std::optional<StreamPostings>> find_stream(
       const StreamKey& key) const override;
   [[nodiscard]] Result<std::optional<CommitPlace>> find_command(
@@ -99,6 +101,7 @@ class SealedIndex final : public SegmentIndex {
   /// `length` bytes at `position`, their blocks checked.
   [[nodiscard]] Result<std::string_view> checked(std::uint64_t position,
                                                  std::uint64_t length) const;
+  [[nodiscard]] bool is_checked(std::uint64_t block) const;
   [[nodiscard]] Result<void> check_block(std::uint64_t block) const;
   [[nodiscard]] std::unexpected<Error> found_damaged(std::string_view what) const;
 

@@ -40,6 +40,12 @@ struct BatchEntry {
   bool operator==(const BatchEntry&) const = default;
 };
 
+/// Where the bytes of a batch are in its segment's file.
+struct BatchExtent {
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;  ///< 0: of the last one, which says itself how long it is
+};
+
 /// A stream's name with its hash, made once and asked of many segments.
 struct StreamKey {
   std::string_view name;
@@ -114,6 +120,9 @@ class SegmentIndex {
 
   /// Batch `i` < batch_count().
   [[nodiscard]] virtual Result<BatchEntry> batch(std::uint32_t i) const = 0;
+  /// Fills `extents` with that of the batch of each posting.
+  [[nodiscard]] virtual Result<void> find_batches(std::span<const Posting> postings,
+                                                  std::span<BatchExtent> extents) const = 0;
   /// The batch that holds the event at `relative_offset`; nothing past the last event.
   [[nodiscard]] Result<std::optional<std::uint32_t>> batch_of_offset(
       std::uint64_t relative_offset) const;

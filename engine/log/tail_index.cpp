@@ -30,64 +30,68 @@ std::atomic<std::uint32_t>& TailIndex::Buckets::of(std::uint64_t hash) const {
 TailIndex::TailIndex(std::uint64_t segment_bytes)
     : stream_buckets_(segment_bytes), command_buckets_(segment_bytes) {
   // What the class comment promises.
-  static_assert(sizeof(EventNode) == 20 && sizeof(StreamNode) == 40 && sizeof(BatchNode) == 24 &&
-                sizeof(CommandNode) + sizeof(CommitNode) == 28);
+  static_assert(sizeof(StreamNode) == 56 && sizeof(Posting) == 12 && sizeof(Block) == 16 &&
+                sizeof(BatchNode) == 24 && sizeof(CommandNode) + sizeof(CommitNode) == 28);
 }
 
 // --- writer ---
 
 void TailIndex::add_batch(const BatchEntry& entry, std::uint32_t event_count) {
-  KEELSON_ASSERT(entry.relative_offset == events_.size());
-  KEELSON_ASSERT(batches_.size() == 0 ||
-                 batches_[batches_.size() - 1].events_end == events_.size());
+  KEELSON_ASSERT(entry.relative_offset == event_count_);
+  KEELSON_ASSERT(batches_.size() == 0 || batches_[batches_.size() - 1].events_end == event_count_);
   batches_[batches_.push()] = {entry, entry.relative_offset + event_count};
 }
 
 Result<void> TailIndex::add_event(const StreamKey& key, Version version,
                                   std::uint32_t body_position) {
-  KEELSON_ASSERT(batches_.size() > 0 && events_.size() < batches_[batches_.size() - 1].events_end);
+  KEELSON_ASSERT(batches_.size() > 0 && event_count_ < batches_[batches_.size() - 1].events_end);
+  const Posting posting{event_count_, batches_.size() - 1, body_position};
   if (const std::uint32_t known = find_stream_node(key); known != kNone) {
     StreamNode& stream = streams_[known];
-    const std::uint32_t newest = stream.newest.load(std::memory_order_relaxed);
-    const Version next = stream.first_version + events_[newest].ordinal + 1;
+    const Version next = stream.first_version + stream.count.load(std::memory_order_relaxed);
     if (version != next) {
       return fail(Errc::corruption, "version " + std::to_string(version.value) + " of '" +
                                         std::string(key.name) + "' follows " +
                                         std::to_string(next.value - 1));
     }
-    stream.newest.store(push_event(newest, body_position), std::memory_order_release);
-    return {};
-  }
-  if (version == Version(0)) {
+    push_posting(stream, posting);
+  } else if (version == Version(0)) {
     return fail(Errc::corruption, "version 0 of '" + std::string(key.name) + "'");
+  } else {
+    push_stream(key, version, posting);
   }
-  push_stream(key, version, push_event(kNone, body_position));
+  ++event_count_;
   return {};
 }
 
-std::uint32_t TailIndex::push_event(std::uint32_t previous, std::uint32_t body_position) {
-  const std::uint32_t event = events_.push();
-  const bool oldest = previous == kNone;
-  events_[event] = {.batch = batches_.size() - 1,
-                    .body_position = body_position,
-                    .ordinal = oldest ? 0 : events_[previous].ordinal + 1,
-                    .previous = previous,
-                    .jump = oldest ? event : jump_from(previous)};
-  return event;
-}
-
-void TailIndex::push_stream(const StreamKey& key, Version first_version, std::uint32_t event) {
-  char* name = static_cast<char*>(names_.allocate(key.name.size(), 1));
+void TailIndex::push_stream(const StreamKey& key, Version first_version, const Posting& first) {
+  char* const name = static_cast<char*>(memory_.allocate(key.name.size(), 1));
   key.name.copy(name, key.name.size());
   std::atomic<std::uint32_t>& head = stream_buckets_.of(key.hash);
   const std::uint32_t added = streams_.push();
   StreamNode& stream = streams_[added];
   stream.hash = key.hash;
   stream.first_version = first_version;
-  stream.name = {name, key.name.size()};
+  stream.name = name;
+  stream.name_bytes = static_cast<std::uint32_t>(key.name.size());
   stream.next = head.load(std::memory_order_relaxed);
-  stream.newest.store(event, std::memory_order_relaxed);
+  stream.first = first;
+  stream.count.store(1, std::memory_order_relaxed);
+  stream.newest.store(nullptr, std::memory_order_relaxed);
   head.store(added, std::memory_order_release);
+}
+
+void TailIndex::push_posting(StreamNode& stream, const Posting& posting) {
+  const std::uint32_t i = stream.count.load(std::memory_order_relaxed);
+  Block* block = stream.newest.load(std::memory_order_relaxed);
+  if (std::has_single_bit(i + 1)) {
+    // The newest block, which ends at 2^n - 2, is full.
+    const std::size_t bytes = sizeof(Block) + (i + 1) * sizeof(Posting);
+    block = new (memory_.allocate(bytes, alignof(Block))) Block{block, i};
+    stream.newest.store(block, std::memory_order_release);
+  }
+  block->postings()[i - block->first] = posting;
+  stream.count.store(i + 1, std::memory_order_release);
 }
 
 void TailIndex::add_commit(std::uint64_t hash, std::uint32_t body_position) {
@@ -120,16 +124,6 @@ void TailIndex::publish(std::uint32_t batches) {
   published_.store(std::uint64_t{batches} << 32 | events, std::memory_order_release);
 }
 
-std::uint32_t TailIndex::jump_from(std::uint32_t previous) const {
-  // Myers: when the last two jumps span the same distance, the next one spans both and the step
-  // between; the spans are then the digits of the length in skew-binary.
-  const EventNode& node = events_[previous];
-  const EventNode& middle = events_[node.jump];
-  const EventNode& far = events_[middle.jump];
-  const bool equal_spans = node.ordinal - middle.ordinal == middle.ordinal - far.ordinal;
-  return equal_spans ? middle.jump : previous;
-}
-
 // --- readers ---
 
 TailIndex::Published TailIndex::published() const {
@@ -142,10 +136,23 @@ Result<BatchEntry> TailIndex::batch(std::uint32_t i) const {
   return batches_[i].entry;
 }
 
+Result<void> TailIndex::find_batches(std::span<const Posting> postings,
+                                     std::span<BatchExtent> extents) const {
+  const std::uint32_t batches = published().batches;
+  const auto begin = [this](std::uint32_t i) { return batches_[i].entry.file_position; };
+  std::ranges::transform(postings, extents.begin(), [&](const Posting& posting) {
+    const std::uint32_t next = posting.batch + 1;
+    return BatchExtent{begin(posting.batch), next < batches ? begin(next) : 0};
+  });
+  return {};
+}
+
 std::uint32_t TailIndex::find_stream_node(const StreamKey& key) const {
   std::uint32_t i = stream_buckets_.of(key.hash).load(std::memory_order_acquire);
-  while (i != kNone && (streams_[i].hash != key.hash || streams_[i].name != key.name)) {
-    i = streams_[i].next;
+  while (i != kNone) {
+    const StreamNode& stream = streams_[i];
+    if (stream.hash == key.hash && stream.key().name == key.name) break;
+    i = stream.next;
   }
   return i;
 }
@@ -161,10 +168,10 @@ Result<std::optional<StreamPostings>> TailIndex::find_stream(const StreamKey& ke
   const std::uint32_t found = find_stream_node(key);
   if (found == kNone) return std::nullopt;
   const StreamNode& stream = streams_[found];
-  const std::uint32_t newest =
-      newest_before(stream.newest.load(std::memory_order_acquire), events_end);
-  if (newest == kNone) return std::nullopt;
-  return StreamPostings(*this, newest, stream.first_version, events_[newest].ordinal + 1);
+  const std::uint32_t count =
+      count_before(stream, stream.count.load(std::memory_order_acquire), events_end);
+  if (count == 0) return std::nullopt;
+  return StreamPostings(*this, found, stream.first_version, count);
 }
 
 Result<std::optional<CommitPlace>> TailIndex::find_command(std::uint64_t hash,
@@ -182,45 +189,57 @@ Result<std::optional<CommitPlace>> TailIndex::find_command(std::uint64_t hash,
   return std::nullopt;
 }
 
-std::uint32_t TailIndex::newest_before(std::uint32_t event, std::uint64_t end) const {
-  while (event >= end) {
-    const EventNode& node = events_[event];
-    if (node.previous == kNone) return kNone;
-    event = node.jump >= end ? node.jump : node.previous;
+const TailIndex::Block* TailIndex::block_of(const StreamNode& stream, std::uint32_t i) {
+  // Begins perhaps with a block that is newer than what the reader has seen counted.
+  const Block* block = stream.newest.load(std::memory_order_acquire);
+  while (block != nullptr && block->first > i) block = block->previous;
+  return block;
+}
+
+std::uint32_t TailIndex::count_before(const StreamNode& stream, std::uint32_t count,
+                                      std::uint64_t relative_offset) {
+  const auto is_before = [relative_offset](const Posting& posting) {
+    return posting.relative_offset < relative_offset;
+  };
+  while (count > 1) {
+    const Block* const block = block_of(stream, count - 1);
+    const Posting* const first = block->postings();
+    const Posting* const end = first + (count - block->first);
+    if (is_before(end[-1])) return count;
+    if (is_before(*first)) {
+      return block->first +
+             static_cast<std::uint32_t>(std::partition_point(first, end, is_before) - first);
+    }
+    count = block->first;
   }
-  return event;
+  return count == 1 && is_before(stream.first) ? 1 : 0;
 }
 
 Result<void> TailIndex::copy_postings(std::uint32_t handle, std::uint32_t /*count*/,
                                       std::uint32_t first, std::span<Posting> out) const {
-  const std::uint32_t last = first + static_cast<std::uint32_t>(out.size()) - 1;
-  std::uint32_t event = handle;
-  while (events_[event].ordinal > last) {
-    const EventNode& node = events_[event];
-    event = events_[node.jump].ordinal >= last ? node.jump : node.previous;
+  const StreamNode& stream = streams_[handle];
+  auto end = first + static_cast<std::uint32_t>(out.size());
+  const Block* block = block_of(stream, end - 1);
+  for (; end > first && block != nullptr; block = block->previous) {
+    const std::uint32_t from = std::max(first, block->first);
+    const Posting* const postings = block->postings();
+    std::copy(postings + (from - block->first), postings + (end - block->first),
+              out.begin() + (from - first));
+    end = from;
   }
-  for (std::size_t i = out.size(); i-- > 0;) {
-    const EventNode& node = events_[event];
-    // The next step is not known before this one has come from memory; where the far link leads is
-    // an event that may be wanted later, so it is asked for on the way.
-    __builtin_prefetch(&events_[node.jump]);
-    out[i] = {event, node.batch, node.body_position};
-    event = node.previous;
-  }
+  if (end > first) out[0] = stream.first;
   return {};
 }
 
-Result<std::uint32_t> TailIndex::count_postings_before(std::uint32_t handle,
-                                                       std::uint32_t /*count*/,
+Result<std::uint32_t> TailIndex::count_postings_before(std::uint32_t handle, std::uint32_t count,
                                                        std::uint64_t relative_offset) const {
-  const std::uint32_t newest = newest_before(handle, relative_offset);
-  return newest == kNone ? 0 : events_[newest].ordinal + 1;
+  return count_before(streams_[handle], count, relative_offset);
 }
 
 // --- sealing ---
 
 TailIndex::Counts TailIndex::counts() const {
-  return {batches_.size(), events_.size(), streams_.size(), commits_.size()};
+  return {batches_.size(), event_count_, streams_.size(), commits_.size()};
 }
 
 void TailIndex::visit_batches(const std::function<void(const BatchEntry&)>& visit) const {
@@ -231,9 +250,8 @@ void TailIndex::visit_streams(
     const std::function<void(const StreamKey&, const StreamPostings&)>& visit) const {
   for (std::uint32_t i = 0; i < streams_.size(); ++i) {
     const StreamNode& stream = streams_[i];
-    const std::uint32_t newest = stream.newest.load(std::memory_order_acquire);
-    visit({stream.name, stream.hash},
-          StreamPostings(*this, newest, stream.first_version, events_[newest].ordinal + 1));
+    visit(stream.key(), StreamPostings(*this, i, stream.first_version,
+                                       stream.count.load(std::memory_order_acquire)));
   }
 }
 

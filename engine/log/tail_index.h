@@ -19,25 +19,28 @@ namespace keelson::log {
 /// is sealed it is written out (`seal_index`) and dropped, so a partition's memory does not grow
 /// with its history. Lost in a crash, and made again by scanning the segment.
 ///
-/// Memory: 20 bytes per event, 40 per stream and its name once, 28 per commit with a command id, 24
-/// per batch, each up to twice that while its arena's last chunk is not full (`AppendArena`); and
-/// two tables of 4 bytes per 512 bytes of segment. For a 64 MiB segment of 300,000 commits of one
-/// event of 220 bytes in 20,000 streams that is 6 + 1 + 8 + 1 MB, and with the unused ends 23 MB.
+/// A stream's postings stand in blocks, each twice as long as the one before and linked to it; the
+/// first posting, often the only one, stands with the stream. So reading a stream follows one link
+/// for many events, any version, and the newest version below an offset, is O(log n) steps away,
+/// and nothing moves when a stream grows.
+///
+/// Memory: 56 bytes per stream and its name once; 12 bytes per further event, twice that while its
+/// stream's last block is not full, and 16 per block; 28 per commit with a command id, 24 per
+/// batch, each of these two up to twice that while its arena's last chunk is not full
+/// (`AppendArena`); and two tables of 4 bytes per 512 bytes of segment. For a 64 MiB segment of
+/// 300,000 commits of one event of 220 bytes in 20,000 streams that is 1 + 5 + 8 + 7 + 1 MB, and
+/// with the unused ends 23 MB.
 ///
 /// Hash tables: lists hung into a fixed number of buckets, chosen from the size of the segment
 /// because nothing moves here. The smallest commit with an event takes about 100 bytes of log, so
 /// even then five entries share a bucket on average, and two in common use. What repeats does not
 /// lengthen a list: all events of a stream, and all commits under one hash, hang from one entry.
 ///
-/// A stream's events form a chain from the newest to the oldest, each with a second link far back
-/// (E. W. Myers, "An applicative random-access stack", 1983), so that any version, and the newest
-/// version below an offset, is O(log n) steps away, in 4 bytes more per event and no more chunks.
-///
 /// Threads: add_batch, add_event and add_commit by one writer; `publish` by one thread at a time,
 /// which may be another; look-ups by any thread, without locks. Invariants: an entry is complete
-/// before it is linked (release), and is never changed or moved afterwards, but for links to newer
-/// ones. A reader takes the published counts first and ignores what is later, so it never sees a
-/// part of a batch.
+/// before it is linked or counted (release), and is never changed or moved afterwards, but for
+/// links to newer ones. A reader takes the published counts first and ignores what is later, so it
+/// never sees a part of a batch.
 class TailIndex final : public SegmentIndex {
  public:
   /// @param segment_bytes  size of the segment's file, up to 1 GiB.
@@ -61,6 +64,8 @@ class TailIndex final : public SegmentIndex {
   [[nodiscard]] std::uint32_t batch_count() const override { return published().batches; }
   [[nodiscard]] std::uint32_t event_count() const override { return published().events; }
   [[nodiscard]] Result<BatchEntry> batch(std::uint32_t i) const override;
+  [[nodiscard]] Result<void> find_batches(std::span<const Posting> postings,
+                                          std::span<BatchExtent> extents) const override;
   [[nodiscard]] Result<std::optional<StreamPostings>> find_stream(
       const StreamKey& key) const override;
   [[nodiscard]] Result<std::optional<CommitPlace>> find_command(
@@ -88,21 +93,27 @@ class TailIndex final : public SegmentIndex {
     std::uint32_t events_end;  ///< events of the segment up to and with this batch
   };
 
-  /// One event. Its index is its relative offset.
-  struct EventNode {
-    std::uint32_t batch;
-    std::uint32_t body_position;
-    std::uint32_t ordinal;   ///< in its stream's chain, from 0 at the oldest
-    std::uint32_t previous;  ///< event of the stream; kNone at the oldest
-    std::uint32_t jump;      ///< an event of the stream far before; itself at the oldest
+  /// Postings of a stream from the `first`-th on: `first` + 1 of them, behind this head.
+  struct Block {
+    const Block* previous;  ///< nullptr: before it is the stream's first posting alone
+    std::uint32_t first;    ///< 1, 3, 7, …
+    [[nodiscard]] const Posting* postings() const {
+      return reinterpret_cast<const Posting*>(this + 1);
+    }
+    [[nodiscard]] Posting* postings() { return reinterpret_cast<Posting*>(this + 1); }
   };
 
   struct StreamNode {
     std::uint64_t hash;
     Version first_version;
-    std::string_view name;              ///< in `names_`
-    std::uint32_t next;                 ///< stream in the bucket, or kNone
-    std::atomic<std::uint32_t> newest;  ///< event
+    const char* name;  ///< in `memory_`
+    std::uint32_t name_bytes;
+    std::uint32_t next;  ///< stream in the bucket, or kNone
+    Posting first;
+    std::atomic<std::uint32_t> count;  ///< of its postings
+    std::atomic<Block*> newest;        ///< nullptr while the first posting is the only one
+
+    [[nodiscard]] StreamKey key() const { return {{name, name_bytes}, hash}; }
   };
 
   struct CommitNode {
@@ -135,14 +146,15 @@ class TailIndex final : public SegmentIndex {
   };
   [[nodiscard]] Published published() const;
 
-  /// Adds an event with the body position to the arena, in the chain after `previous`.
-  std::uint32_t push_event(std::uint32_t previous, std::uint32_t body_position);
-  void push_stream(const StreamKey& key, Version first_version, std::uint32_t event);
+  void push_stream(const StreamKey& key, Version first_version, const Posting& first);
+  void push_posting(StreamNode& stream, const Posting& posting);
   [[nodiscard]] std::uint32_t find_stream_node(const StreamKey& key) const;
   [[nodiscard]] std::uint32_t find_command_node(std::uint64_t hash) const;
-  /// The newest event of the chain from `event` back that is below `end`, or kNone.
-  [[nodiscard]] std::uint32_t newest_before(std::uint32_t event, std::uint64_t end) const;
-  [[nodiscard]] std::uint32_t jump_from(std::uint32_t previous) const;
+  /// The block with the stream's `i`-th posting, which the reader has seen counted; nullptr for 0.
+  [[nodiscard]] static const Block* block_of(const StreamNode& stream, std::uint32_t i);
+  /// How many of the stream's first `count` postings lie before `relative_offset`.
+  [[nodiscard]] static std::uint32_t count_before(const StreamNode& stream, std::uint32_t count,
+                                                  std::uint64_t relative_offset);
 
   [[nodiscard]] Result<void> copy_postings(std::uint32_t handle, std::uint32_t count,
                                            std::uint32_t first,
@@ -151,13 +163,13 @@ class TailIndex final : public SegmentIndex {
       std::uint32_t handle, std::uint32_t count, std::uint64_t relative_offset) const override;
 
   AppendArena<BatchNode> batches_;
-  AppendArena<EventNode> events_;
   AppendArena<StreamNode> streams_;
   AppendArena<CommandNode> commands_;
   AppendArena<CommitNode> commits_;
-  std::pmr::monotonic_buffer_resource names_;
+  std::pmr::monotonic_buffer_resource memory_;  ///< names and blocks
   Buckets stream_buckets_;
   Buckets command_buckets_;
+  std::uint32_t event_count_ = 0;  ///< added
   std::atomic<std::uint64_t> published_{0};
 };
 

@@ -111,7 +111,7 @@ Result<void> LogPartition::read_stream(std::string_view stream, const StreamRang
   const Version end = backward ? above : Version(UINT64_MAX);
   std::uint64_t left = range.limit;
   return health_->noted(log_->read_stream(
-      stream, first, end, range.before, backward,
+      {stream, first, end, range.before, backward, range.command_ids},
       [&](const log::FoundEvent& found) { return visit(as_event(id(), found)) && --left > 0; }));
 }
 

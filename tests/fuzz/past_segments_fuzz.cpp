@@ -155,11 +155,11 @@ void look_up(const PartitionLog& log) {
   }
   static_cast<void>(log.stream_version("hot", Offset(2)));
   std::uint64_t events = 0;
-  static_cast<void>(log.read_stream("hot", Version(1), Version(UINT64_MAX), log.end(), true,
-                                    [&](const FoundEvent& event) {
-                                      ++events;
-                                      return event.record.stream == "hot";
-                                    }));
+  static_cast<void>(
+      log.read_stream({.stream = "hot", .backward = true}, [&](const FoundEvent& event) {
+        ++events;
+        return event.record.stream == "hot";
+      }));
   KEELSON_ASSERT(events == RetainedLog::kBatches - RetainedLog::kRemoved);
   KEELSON_ASSERT(!log.read(Offset(0)));
   const auto cursor = log.read(log.start());

@@ -367,7 +367,7 @@ TEST_CASE(
       const auto visit = [&](const log::FoundEvent& found) {
         return found.record.version == Version(++seen);
       };
-      if (!log->read_stream(name, Version(1), Version(UINT64_MAX), end, false, visit)) return false;
+      if (!log->read_stream({.stream = name, .before = end}, visit)) return false;
       if (seen != versions) return false;
       if (end == Offset(0)) continue;
       const std::string id = "id-" + std::to_string(random() % end.value);

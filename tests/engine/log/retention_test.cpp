@@ -25,7 +25,6 @@ namespace {
 
 constexpr Uuid kIdentity = ModelledLog::kIdentity;
 constexpr std::uint64_t kSegmentBytes = ModelledLog::kSegmentBytes;
-const Version kAllVersions(UINT64_MAX);
 
 /// A log of many small segments with a retention, beside its model.
 class RetainedLog : public ModelledLog {
@@ -100,20 +99,17 @@ class RetainedLog : public ModelledLog {
         seen.push_back(found.record.version);
         return true;
       };
-      const auto rest =
-          (*this)->read_stream(stream, first_kept, kAllVersions, (*this)->end(), false, note);
+      const auto rest = (*this)->read_stream({.stream = stream, .first = first_kept}, note);
       REQUIRE_MESSAGE(rest.has_value(), (rest ? "" : rest.error().message()));
       CHECK(seen.size() == static_cast<std::size_t>(all.end() - kept));
       if (kept == all.begin()) continue;
       seen.clear();
-      const auto whole =
-          (*this)->read_stream(stream, Version(1), kAllVersions, (*this)->end(), false, note);
+      const auto whole = (*this)->read_stream({.stream = stream}, note);
       REQUIRE_FALSE(whole.has_value());
       CHECK(whole.error().code == Errc::below_start);
       CHECK(seen.empty());
       // Backward, what is there comes first.
-      const auto back =
-          (*this)->read_stream(stream, Version(1), kAllVersions, (*this)->end(), true, note);
+      const auto back = (*this)->read_stream({.stream = stream, .backward = true}, note);
       REQUIRE_FALSE(back.has_value());
       CHECK(back.error().code == Errc::below_start);
       CHECK(seen.size() == static_cast<std::size_t>(all.end() - kept));

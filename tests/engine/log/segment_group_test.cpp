@@ -77,12 +77,11 @@ class ManySegments {
     }
     CHECK(log_->stream_version("hot", log_->end()).value() == Version(count_));
     std::uint64_t version = 0;
-    REQUIRE(log_->read_stream("hot", Version(1), Version(UINT64_MAX), log_->end(), false,
-                              [&](const log::FoundEvent& event) {
-                                ++version;
-                                return event.record.version == Version(version) &&
-                                       event.command_id == std::to_string(version - 1);
-                              }));
+    REQUIRE(log_->read_stream({.stream = "hot"}, [&](const log::FoundEvent& event) {
+      ++version;
+      return event.record.version == Version(version) &&
+             event.command_id == std::to_string(version - 1);
+    }));
     CHECK(version == count_);
     check_absent(200);
   }

@@ -60,7 +60,17 @@ void check_command(const SegmentIndex& index, const IndexModel& model, const std
 void check_batches(const SegmentIndex& index, const IndexModel& model, std::uint32_t batches) {
   REQUIRE(index.batch_count() == batches);
   REQUIRE(index.event_count() == model.events_in(batches));
-  for (std::uint32_t i = 0; i < batches; ++i) CHECK(index.batch(i) == model.batches[i]);
+  std::vector<Posting> in_each;
+  for (std::uint32_t i = 0; i < batches; ++i) {
+    CHECK(index.batch(i) == model.batches[i]);
+    in_each.push_back({0, i, 0});
+  }
+  std::vector<BatchExtent> extents(batches);
+  REQUIRE(index.find_batches(in_each, extents).has_value());
+  for (std::uint32_t i = 0; i < batches; ++i) {
+    CHECK(extents[i].begin == model.batches[i].file_position);
+    CHECK(extents[i].end == (i + 1 == batches ? 0 : model.batches[i + 1].file_position));
+  }
   for (std::uint32_t e = 0; e < model.events_in(batches); ++e) {
     CHECK((value(index.batch_of_offset(e)) == model.batch_of[e]));
   }

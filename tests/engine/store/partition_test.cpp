@@ -250,6 +250,22 @@ TEST_CASE("partition: a stream is read both ways, in part, and as of an offset")
   CHECK(read_stream(partition, "absent-1").empty());
 }
 
+TEST_CASE("partition: a stream is read with the ids of its commands, or without") {
+  TestStore store;
+  Partition& partition = only_partition(store);
+  REQUIRE(commit(partition, write_to("a-1", {"1"}), stamp("a-1", "first")));
+  REQUIRE(commit(partition, write_to("a-1", {"2"})));
+  const auto ids = [&](StreamRange range) {
+    std::string all;
+    for (const auto& event : read_stream(partition, "a-1", range)) {
+      all += event.data + "=" + event.command_id + " ";
+    }
+    return all;
+  };
+  CHECK(ids({}) == "1=first 2= ");
+  CHECK(ids({.command_ids = false}) == "1= 2= ");
+}
+
 TEST_CASE("partition: the state at a time is everything committed up to it") {
   TestStore store;
   Partition& partition = only_partition(store);
