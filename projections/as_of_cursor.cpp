@@ -153,13 +153,13 @@ int AsOfCursor::open(const PartitionSnapshot& partition, Input& input) {
 
 int AsOfCursor::step(Input& input) const {
   sqlite3_stmt* const row = input.statement.handle();
-  const auto version = static_cast<int>(plan_->scan.columns.size());
+  const auto version = static_cast<int>(plan_->sole.value_or(plan_->scan.columns.size()));
   int code = sqlite3_step(row);
   if (!input.as_of) return code;
   while (code == SQLITE_ROW && sqlite3_column_type(row, version) == SQLITE_NULL) {
     code = sqlite3_step(row);
   }
-  if (code != SQLITE_ROW) return code;
+  if (code != SQLITE_ROW || plan_->sole) return code;
   input.changed = sqlite3_column_type(row, version) == SQLITE_BLOB;
   if (input.changed) {
     const auto* const bytes = static_cast<const char*>(sqlite3_column_blob(row, version));

@@ -178,6 +178,7 @@ PlannedScan plan_scan(const Table& table, const PlanContext& context, sqlite3_in
   take_constraints(table, context, info, plan.scan);
   if (!context.versions) take_order(table, info, plan.scan);
   take_columns(table, context.versions, info, plan);
+  plan.sole = sole_value(table, plan.scan);
   const auto count = static_cast<double>(std::max<std::size_t>(context.partitions, 1));
   const double rows = estimate_rows(table, context.versions, plan.scan);
   // A key is in one partition as a rule, and is looked for in all.

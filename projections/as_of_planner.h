@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -23,6 +24,7 @@ struct PlannedScan {
   /// Of each of `scan.columns` in a packed version of a row, or -1: it is of the key.
   std::vector<int> packed;
   int packed_count = 0;
+  std::optional<std::size_t> sole;  ///< `sole_value`: then nothing is packed
 
   /// SQL by mode and by constraints left out; see AsOfCursor.
   std::unordered_map<std::uint64_t, std::string> sql;

@@ -75,9 +75,9 @@ std::string unchanged(const Table& table, const Scan& scan) {
          " AS t WHERE t._from <= ?1" + conditions(table, scan, source);
 }
 
-/// The version of the key in `keys` that held at the offset: the one that ended first after it, if
-/// it had begun. NULL if there is none, or none that the constraints let through. ORDER BY says
-/// which row the subquery's value is of; the first is all that SQLite reads.
+/// What is wanted of the version of the key in `keys` that held at the offset: the one that ended
+/// first after it, if it had begun. NULL if there is none, or none that the constraints let
+/// through. ORDER BY says which row the subquery's value is of; the first is all that SQLite reads.
 std::string version_then(const Table& table, const Scan& scan, std::string_view keys) {
   const Source source{"v", "v"};
   std::vector<std::string> values;
@@ -85,8 +85,27 @@ std::string version_then(const Table& table, const Scan& scan, std::string_view 
     if (!is_key(table, ordinal)) values.push_back(column_sql(table, ordinal, source));
   }
   return "(SELECT CASE WHEN v._from <= ?1" + conditions(table, scan, source, Of::others) +
-         " THEN " + pack_sql(values) + " END FROM " + quoted(history_table(table.name)) +
-         " AS v WHERE " + same_key(table, "v", keys) + " AND v._to > ?1 ORDER BY v._to)";
+         " THEN " + (sole_value(table, scan) ? values.front() : pack_sql(values)) + " END FROM " +
+         quoted(history_table(table.name)) + " AS v WHERE " + same_key(table, "v", keys) +
+         " AND v._to > ?1 ORDER BY v._to)";
+}
+
+/// SELECT and its list, where the keys come from `keys`: the table itself, whose rows may not have
+/// changed since, or keys alone.
+std::string select_then(const Table& table, const Scan& scan, std::string_view keys) {
+  const bool live = keys == "t";
+  const auto then = [&](const std::string& unchanged) {
+    const std::string version = version_then(table, scan, keys);
+    return live ? "CASE WHEN t._from > ?1 THEN " + version + " ELSE " + unchanged + " END"
+                : version;
+  };
+  const auto sole = sole_value(table, scan);
+  std::string sql;
+  for (std::size_t i = 0; i < scan.columns.size(); ++i) {
+    const std::string column = column_sql(table, scan.columns[i], {keys, live ? keys : ""});
+    sql += (i == 0 ? "SELECT " : ", ") + (sole == i ? then(column) : column);
+  }
+  return sole ? sql : sql + ", " + then("0");
 }
 
 /// ` AND source."column" = ?` for the constraint by which keys are found.
@@ -102,25 +121,22 @@ std::string found_by(const Table& table, const Scan& scan, std::optional<std::si
 std::string present(const Table& table, const Scan& scan, std::optional<std::size_t> indexed) {
   const Source source{"t", "t"};
   const std::string others = conditions(table, scan, source, Of::others);
-  return "SELECT " + select_list(table, scan, source) + ", CASE WHEN t._from > ?1 THEN " +
-         version_then(table, scan, "t") + " ELSE 0 END FROM " + quoted(table.name) +
-         " AS t WHERE TRUE" + found_by(table, scan, indexed, "t") +
-         conditions(table, scan, source, Of::key) +
+  return select_then(table, scan, "t") + " FROM " + quoted(table.name) + " AS t WHERE TRUE" +
+         found_by(table, scan, indexed, "t") + conditions(table, scan, source, Of::key) +
          (others.empty() ? "" : " AND (t._from > ?1 OR (TRUE" + others + "))");
 }
 
 /// Versions of keys that no row has now, or, asked by an index, that no row with this value has. A
 /// key whose row has not changed since, or has the value now, is found above.
 std::string ended(const Table& table, const Scan& scan, std::optional<std::size_t> indexed) {
-  const Source source{"d", ""};
   const std::string keys = indexed ? former_table(table.name, scan.constraints[*indexed].column)
                                    : dead_table(table.name);
   const std::string found_above =
       indexed ? " AND (t._from <= ?1 OR (TRUE" + found_by(table, scan, indexed, "t") + "))" : "";
-  return "SELECT " + select_list(table, scan, source) + ", " + version_then(table, scan, "d") +
-         " FROM " + quoted(keys) + " AS d WHERE NOT EXISTS (SELECT 1 FROM " + quoted(table.name) +
-         " AS t WHERE " + same_key(table, "t", "d") + found_above + ")" +
-         found_by(table, scan, indexed, "d") + conditions(table, scan, source, Of::key);
+  return select_then(table, scan, "d") + " FROM " + quoted(keys) +
+         " AS d WHERE NOT EXISTS (SELECT 1 FROM " + quoted(table.name) + " AS t WHERE " +
+         same_key(table, "t", "d") + found_above + ")" + found_by(table, scan, indexed, "d") +
+         conditions(table, scan, {"d", ""}, Of::key);
 }
 
 std::string live_sql(const Table& table, const Scan& scan) {
@@ -152,6 +168,20 @@ std::optional<std::size_t> indexed_constraint(const Table& table,
     if (std::ranges::find(table.indexed, constraints[i].column) != table.indexed.end()) return i;
   }
   return std::nullopt;
+}
+
+std::optional<std::size_t> sole_value(const Table& table, const Scan& scan) {
+  std::optional<std::size_t> sole;
+  for (std::size_t i = 0; i < scan.columns.size(); ++i) {
+    const int ordinal = scan.columns[i];
+    if (is_key(table, ordinal)) continue;
+    const auto column = static_cast<std::size_t>(ordinal);
+    if (sole || (column < table.columns.size() && table.columns[column].nullable)) {
+      return std::nullopt;
+    }
+    sole = i;
+  }
+  return sole;
 }
 
 std::string scan_sql(const Table& table, const Scan& scan, ScanMode mode) {

@@ -46,6 +46,10 @@ enum class ScanMode {
 [[nodiscard]] std::optional<std::size_t> indexed_constraint(
     const Table& table, const std::vector<ScanConstraint>& constraints);
 
+/// The place in `scan.columns` of the one that is not of the key, if there is one and it is never
+/// NULL.
+[[nodiscard]] std::optional<std::size_t> sole_value(const Table& table, const Scan& scan);
+
 /// Every way is one look-up in an index for each key that comes into question, so its time depends
 /// on the number of keys and not on the length of their history.
 ///
@@ -53,7 +57,8 @@ enum class ScanMode {
 /// has, and this is the version that held, its columns that are not of the key in the order of
 /// `scan.columns`, packed (`packed_values.h`). NULL: there was no such row, and this is to be left
 /// out. SQL has no other way to the first row of a range for each row of another table with one
-/// look-up: a subquery finds it, but gives one value.
+/// look-up: a subquery finds it, but gives one value. If one is all that is wanted (`sole_value`),
+/// it stands in its own place, and a row where it is NULL is to be left out.
 [[nodiscard]] std::string scan_sql(const Table& table, const Scan& scan, ScanMode mode);
 
 }  // namespace keelson::projections

@@ -28,6 +28,7 @@ class Arguments {
     quick_ = std::erase(figures_, "--quick") > 0;
   }
 
+  [[nodiscard]] bool quick() const { return quick_; }
   /// Runs of each measurement, of which the median counts.
   [[nodiscard]] int runs() const { return quick_ ? 3 : 5; }
   [[nodiscard]] bool wants(std::string_view figure) const {

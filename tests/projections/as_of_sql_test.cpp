@@ -55,6 +55,7 @@ TEST_CASE("as of: history is read by one look-up for each key and in no other wa
   const std::vector<Scan> scans = {
       {kColumns, {}, {}},
       {{0, 1}, {}, {}},
+      {{0, 1, 4}, {}, {{0}, {1}}},
       {kColumns, {{0, "="}}, {}},
       {kColumns, {{0, "="}, {1, "="}}, {}},
       {kColumns, {{0, ">"}}, {{0}, {1}}},
@@ -96,4 +97,20 @@ TEST_CASE("as of: rows are found by the key or by the author's index, and all ar
   found({kColumns, {{2, "="}}, {}}, "SEARCH t USING INDEX t_c (c=?)");
   found({kColumns, {{2, "="}}, {}}, "SEARCH d USING PRIMARY KEY (c=?)");
   found({kColumns, {{0, "="}}, {}}, "SEARCH d USING PRIMARY KEY (a=?)");
+}
+
+TEST_CASE("as of: what is wanted of a row is packed, unless it is one value that is never NULL") {
+  const auto schema =
+      VersionedSchema::check("CREATE TABLE t (k TEXT PRIMARY KEY, a TEXT, b TEXT NOT NULL) STRICT");
+  REQUIRE(schema);
+  const auto packs = [&](std::vector<int> columns) {
+    const Scan scan{std::move(columns), {}, {}};
+    const std::string sql = scan_sql(schema->tables()[0], scan, ScanMode::as_of);
+    return sql.find("keelson_pack") != std::string::npos;
+  };
+  CHECK(packs({0}));
+  CHECK(packs({0, 1}));
+  CHECK_FALSE(packs({0, 2}));
+  CHECK_FALSE(packs({0, 3}));
+  CHECK(packs({0, 2, 3}));
 }

@@ -166,7 +166,7 @@ void measure_apply(int events) {
          "two upserts an event with history; limit: the same SQL in bare SQLite without");
 }
 
-void measure_queries(int events) {
+void measure_queries(int events, const Arguments& arguments) {
   auto topic = make_topic(events);
   Bank bank(*topic);
   Position half(1);
@@ -184,6 +184,7 @@ void measure_queries(int events) {
   };
   const auto compare = [&](const std::string& name, const std::string& sql, int times, bool by_key,
                            const std::string& what) {
+    if (!arguments.wants(name)) return;
     const auto [value, limit] = paired(
         kRuns, [&] { return rate(sql, times, half, by_key); },
         [&] { return rate(sql, times, std::nullopt, by_key); });
@@ -204,8 +205,8 @@ void measure_queries(int events) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool quick = argc > 1 && std::string_view(argv[1]) == "--quick";
-  const int events = quick ? 50'000 : 200'000;
-  measure_apply(events);
-  measure_queries(events);
+  const Arguments arguments(argc, argv);
+  const int events = arguments.quick() ? 50'000 : 200'000;
+  if (arguments.wants("projection_apply")) measure_apply(events);
+  measure_queries(events, arguments);
 }
