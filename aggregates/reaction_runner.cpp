@@ -402,7 +402,8 @@ void ReactionRunner::passed(const std::string& where) {
 }
 
 void ReactionRunner::remember() {
-  if (remembering_ || done() == remembered_) return;
+  // A place below the start is none, and would take back what another node has remembered.
+  if (remembering_ || done() == remembered_ || done() < partition_.start()) return;
   remembering_ = true;
   const Offset done_now = done();
   partition_.commit_group_offset(

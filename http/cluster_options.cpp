@@ -58,6 +58,16 @@ void describe(CLI::App& command, ClusterOptions& options) {
       ->check(CLI::IsMember({1u, 3u, 5u, 7u}))
       ->capture_default_str();
   command
+      .add_option("--retention-waits", options.retention_waits,
+                  "How many seconds retention waits for a replica that is away")
+      ->type_name("SECONDS")
+      ->capture_default_str();
+  command
+      .add_option("--retention-waits-bytes", options.retention_waits_bytes,
+                  "How many bytes of a partition it keeps for one that is behind")
+      ->type_name("BYTES")
+      ->capture_default_str();
+  command
       .add_option("--cluster-secret", options.secret_file,
                   "A file with what the nodes of the cluster know and nobody else")
       ->type_name("FILE");

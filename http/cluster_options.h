@@ -21,10 +21,13 @@ struct ClusterOptions {
   std::string peer_listen;     ///< numeric address and port; empty: as `advertise`
   std::string advertise_http;  ///< `HOST:PORT` where clients reach it; empty: as it listens
   std::uint32_t replicas = 3;  ///< of each partition of the topics that are made here
-  std::string secret_file;     ///< what the nodes know and nobody else
-  std::string peer_tls_cert;   ///< PEM
-  std::string peer_tls_key;    ///< PEM
-  std::string peer_tls_ca;     ///< PEM
+  /// Retention waits for a replica that is silent for so long, and lacks so much: seconds, bytes.
+  std::uint32_t retention_waits = 3600;
+  std::uint64_t retention_waits_bytes = std::uint64_t{16} << 30;
+  std::string secret_file;    ///< what the nodes know and nobody else
+  std::string peer_tls_cert;  ///< PEM
+  std::string peer_tls_key;   ///< PEM
+  std::string peer_tls_ca;    ///< PEM
 
   // Filled by `complete`.
   std::string peer_address;

@@ -228,6 +228,8 @@ Result<void> Service::open_cluster(StoreOptions options) {
   cluster.version = kVersion;
   cluster.replicas = is.replicas;
   cluster.give_up = options_.stop_requested;
+  cluster.retention_waits_for = std::chrono::seconds(is.retention_waits);
+  cluster.retention_waits_bytes = is.retention_waits_bytes;
   cluster.report = [](const std::string& what) { spdlog::warn("{}", what); };
   const auto make_transport = [this](const replication::Member& self,
                                      const replication::Incarnation& incarnation)

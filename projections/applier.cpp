@@ -125,10 +125,24 @@ Applier::Next Applier::step() {
   }
   if (!model_) return begin_with(ReadModel::open(source_));
   auto applied = apply(kNoBound);
+  if (!applied && applied.error().code == Errc::below_start && model_->empty()) {
+    return begin_later();
+  }
   if (!applied) return troubled(applied.error());
   if (applied->failure) return halt_before(std::move(*applied->failure));
   set_running();
   return applied->caught_up ? Next::wait : Next::more;
+}
+
+/// It was made before the log had its beginning, as at a replica that has come with an empty disk:
+/// as good as made now.
+Applier::Next Applier::begin_later() {
+  cursor_.reset();
+  if (auto begun = model_->begin_at(partition_.start()); !begun) return troubled(begun.error());
+  floor_ = model_->checkpoint().floor.value;
+  keep(model_->checkpoint().next);
+  progress_.advance(partition_.id(), model_->checkpoint().next);
+  return Next::more;
 }
 
 Result<Applier::Applied> Applier::apply(Offset before) {

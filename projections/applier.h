@@ -85,6 +85,7 @@ class Applier : public std::enable_shared_from_this<Applier> {
   [[nodiscard]] Next step();
   /// Goes on with the read model that was opened, or with why there is none.
   [[nodiscard]] Next begin_with(Result<ReadModel::Opened> opened);
+  [[nodiscard]] Next begin_later();
   /// One transaction over events below `before`. @error the log or the disk, not an event.
   [[nodiscard]] Result<Applied> apply(Offset before);
   [[nodiscard]] Result<Applied> fill_transaction(Offset before);

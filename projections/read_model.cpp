@@ -190,6 +190,16 @@ Result<void> ReadModel::create(const std::string& identity, Offset start) {
   return {};
 }
 
+Result<void> ReadModel::begin_at(Offset start) {
+  KEELSON_ASSERT(empty());
+  KEELSON_TRY_ASSIGN(auto update,
+                     database_->prepare("UPDATE keelson_checkpoint SET floor = ?1, next = ?1"));
+  KEELSON_TRY(update.bind(1, start));
+  KEELSON_TRY(update.run());
+  checkpoint_ = Checkpoint{start, start, std::nullopt};
+  return {};
+}
+
 Result<void> ReadModel::begin() { return begin_.run(); }
 
 Result<void> ReadModel::apply(const EventView& event) {

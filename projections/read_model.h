@@ -74,6 +74,13 @@ class ReadModel {
 
   [[nodiscard]] const Checkpoint& checkpoint() const { return checkpoint_; }
 
+  /// Whether nothing has been applied.
+  [[nodiscard]] bool empty() const {
+    return !checkpoint_.last && checkpoint_.next == checkpoint_.floor;
+  }
+  /// Begins at `start` instead; only while it is empty.
+  [[nodiscard]] Result<void> begin_at(Offset start);
+
   [[nodiscard]] Result<void> begin();
   /// Applies one event inside the transaction.
   [[nodiscard]] Result<void> apply(const EventView& event);

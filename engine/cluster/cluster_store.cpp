@@ -197,6 +197,8 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
     options.self = self_;
     options.record_key = keys_.of(key);
     options.protocol = options_.protocol;
+    options.retention_waits_for = options_.retention_waits_for;
+    options.retention_waits_bytes = options_.retention_waits_bytes;
     const std::string where =
         "topic " + topic.name() + " partition " + std::to_string(key.partition.value) + ": ";
     auto made = std::make_shared<PartitionReplica>(

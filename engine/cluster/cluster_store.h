@@ -30,6 +30,10 @@ struct ClusterStoreOptions {
   std::string version;         ///< of the program, for the other nodes
   std::uint32_t replicas = 3;  ///< of each partition of the topics that are made here
   replication::ReplicaOptions protocol;
+  /// For how long, and for how much, retention waits for a replica that is behind: see
+  /// `PartitionReplica::Options`.
+  std::chrono::seconds retention_waits_for = std::chrono::hours(1);
+  std::uint64_t retention_waits_bytes = std::uint64_t{16} << 30;
   /// How long `create_topic` waits for the cluster.
   std::chrono::seconds create_timeout{10};
   /// Of batches for this node's logs that have come and are not written yet, of all partitions

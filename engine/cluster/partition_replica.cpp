@@ -39,7 +39,27 @@ std::string kept_message(Offset start) {
   return message;
 }
 
+/// The part of a file that `message` goes out with, instead of the bytes.
+std::optional<io::FileRegion> take_region(replication::Message& message) {
+  if (auto* const append = std::get_if<replication::Append>(&message)) {
+    return std::exchange(append->region, std::nullopt);
+  }
+  if (auto* const fetched = std::get_if<replication::Fetched>(&message)) {
+    return std::exchange(fetched->region, std::nullopt);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+bool put_together(replication::Message& message, std::string region) {
+  std::string* bytes = nullptr;
+  if (auto* const append = std::get_if<replication::Append>(&message)) bytes = &append->batches;
+  if (auto* const fetched = std::get_if<replication::Fetched>(&message)) bytes = &fetched->bytes;
+  if (bytes == nullptr || !bytes->empty()) return false;
+  *bytes = std::move(region);
+  return true;
+}
 
 PartitionReplica::PartitionReplica(Environment environment, std::shared_ptr<LogPartition> partition,
                                    PromiseStore promises, Epoch promise,
@@ -119,9 +139,9 @@ void PartitionReplica::stop(Task done) {
 
 // --- inputs ---
 
-void PartitionReplica::on_message(const Member& from, std::string message, std::string batches,
+void PartitionReplica::on_message(const Member& from, std::string message, std::string region,
                                   std::shared_ptr<void> held) {
-  run([from, bytes = std::move(message), batches = std::move(batches),
+  run([from, bytes = std::move(message), region = std::move(region),
        held = std::move(held)](PartitionReplica& self) mutable {
     if (bytes.starts_with(kKept)) return self.on_kept(bytes);
     auto decoded = replication::decode_message(bytes);
@@ -129,11 +149,7 @@ void PartitionReplica::on_message(const Member& from, std::string message, std::
       return self.ports_.report("a message of node " + std::to_string(from.node.value) +
                                 " cannot be read: " + decoded.error().context);
     }
-    if (!batches.empty()) {
-      auto* const append = std::get_if<replication::Append>(&*decoded);
-      if (append == nullptr || !append->batches.empty()) return;
-      append->batches = std::move(batches);
-    }
+    if (!region.empty() && !put_together(*decoded, std::move(region))) return;
     self.held_ = std::move(held);
     self.replica_->on_message(from, *std::move(decoded), self.now());
     self.held_.reset();
@@ -183,11 +199,7 @@ void PartitionReplica::input_done() {
   status_.move = move_ ? MoveStatus{move_->target, move_->begun, {}} : failed_move_;
   status_.durable.clear();
   if (status_.role != Replica::Role::leading || !status_.record) return;
-  MemberList fed = status_.record->members();
-  if (move_) fed.insert(fed.end(), move_->target.begin(), move_->target.end());
-  for (const Member& member : fed) {
-    if (member != options_.self) status_.durable[member] = replica_->durable_at(member);
-  }
+  for (const Member& member : fed()) status_.durable[member] = replica_->durable_at(member);
 }
 
 /// Who is no replica hears no leader: it goes by the record.
@@ -205,34 +217,27 @@ ReplicaStatus PartitionReplica::status() const {
 // --- what an operator or a client asks ---
 
 void PartitionReplica::move(MemberList target, std::function<void(Result<void>)> done) {
-  partition_->strand()->post([self = shared_from_this(), target = std::move(target),
-                              done = std::move(done)]() mutable {
-    if (!self->replica_ || self->replica_->role() != Replica::Role::leading) {
-      return done(std::unexpected(self->refusal()));
-    }
-    if (auto good = replication::check_members(target); !good) return done(std::move(good));
-    const auto& record = *self->replica_->record();
-    if (record.changing() || (self->move_ && self->move_->begun)) {
-      return done(fail(Errc::overloaded, "another move is under way"));
-    }
-    const bool all_known =
-        std::ranges::all_of(target, [&](const Member& member) { return record.has(member); });
-    if (!all_known && self->partition_->start() > Offset(0)) {
-      return done(fail(Errc::below_start,
-                       "retention has removed the beginning of the log, without which there can "
-                       "be no new replica"));
-    }
-    // Whoever an earlier one waits for may never come: that disk may be gone by now.
-    self->end_move(fail(Errc::not_enough_replicas,
-                        "the members had not been changed when another move was asked for"));
-    MemberList learners = target;
-    std::erase_if(learners, [&](const Member& member) { return record.has(member); });
-    self->replica_->catch_up(std::move(learners), self->now());
-    self->move_ = Move{std::move(target), self->now() + kMoveTime};
-    self->failed_move_.reset();
-    self->input_done();
-    done({});
-  });
+  partition_->strand()->post(
+      [self = shared_from_this(), target = std::move(target), done = std::move(done)]() mutable {
+        if (!self->replica_ || self->replica_->role() != Replica::Role::leading) {
+          return done(std::unexpected(self->refusal()));
+        }
+        if (auto good = replication::check_members(target); !good) return done(std::move(good));
+        const auto& record = *self->replica_->record();
+        if (record.changing() || (self->move_ && self->move_->begun)) {
+          return done(fail(Errc::overloaded, "another move is under way"));
+        }
+        // Whoever an earlier one waits for may never come: that disk may be gone by now.
+        self->end_move(fail(Errc::not_enough_replicas,
+                            "the members had not been changed when another move was asked for"));
+        MemberList learners = target;
+        std::erase_if(learners, [&](const Member& member) { return record.has(member); });
+        self->replica_->catch_up(std::move(learners), self->now());
+        self->move_ = Move{std::move(target), self->now() + kMoveTime};
+        self->failed_move_.reset();
+        self->input_done();
+        done({});
+      });
 }
 
 void PartitionReplica::hand_over(const Member& successor, std::function<void(Result<void>)> done) {
@@ -314,19 +319,44 @@ void PartitionReplica::prefer_leader(Moment now) {
   [[maybe_unused]] const auto asked = replica_->hand_over(preferred, now);
 }
 
+/// All that are fed here, but this node.
+MemberList PartitionReplica::fed() const {
+  MemberList members = replica_->record()->members();
+  if (move_) members.insert(members.end(), move_->target.begin(), move_->target.end());
+  std::erase(members, options_.self);
+  return members;
+}
+
+/// Whether retention may not remove what `member` lacks, which has all before `durable`.
+bool PartitionReplica::waited_for(const Member& member, BatchNo durable, Moment now) const {
+  const auto heard = replica_->heard_at(member);
+  return heard && now - *heard <= options_.retention_waits_for &&
+         partition_->log().bytes_from(durable) <= options_.retention_waits_bytes;
+}
+
 void PartitionReplica::hold_retention(Moment now) {
   if (replica_->role() != Replica::Role::leading || now - retention_held_at_ < kHoldRetention) {
     return;
   }
   retention_held_at_ = now;
+  const BatchNo start = partition_->log().first_batch();
   BatchNo needed = partition_->appended().next_batch;
-  for (const Member& member : replica_->record()->members()) {
-    if (member != options_.self) needed = std::min(needed, replica_->durable_at(member));
+  for (const Member& member : fed()) {
+    // What is removed already it gets otherwise.
+    const BatchNo durable = std::max(replica_->durable_at(member), start);
+    if (waited_for(member, durable, now)) {
+      needed = std::min(needed, durable);
+      left_behind_.erase(member);
+    } else if (durable < partition_->appended().next_batch && left_behind_.insert(member).second) {
+      ports_.report("retention does not wait for node " + std::to_string(member.node.value) +
+                    " any more, which lacks all from batch " + std::to_string(durable.value) +
+                    " on");
+    }
   }
   Offset keep = partition_->appended().end;
   if (needed < partition_->appended().next_batch) {
     const auto offset = partition_->log().offset_of(needed);
-    if (!offset) return;  // removed before it became a member: see `move`
+    if (!offset) return;  // not readable; or removed just now, and it is done again in a second
     keep = *offset;
   }
   partition_->keep_for(kRetentionReader, keep);
@@ -336,7 +366,7 @@ void PartitionReplica::hold_retention(Moment now) {
   }
 }
 
-/// What an older leader has removed every replica had by then.
+/// What an older leader has removed every replica had by then, or need not.
 void PartitionReplica::on_kept(std::string_view message) {
   if (message.size() != 1 + sizeof(Offset::value)) return;
   partition_->keep_for(kRetentionReader, Offset(get<std::uint64_t>(message, 1)));
@@ -345,9 +375,8 @@ void PartitionReplica::on_kept(std::string_view message) {
 // --- ReplicaPorts ---
 
 void PartitionReplica::send(const Member& to, replication::Message message) {
-  if (auto* const append = std::get_if<replication::Append>(&message); append && append->region) {
-    auto region = *std::exchange(append->region, std::nullopt);
-    return ports_.send_file(to, replication::encode_message(message), std::move(region));
+  if (auto region = take_region(message)) {
+    return ports_.send_file(to, replication::encode_message(message), *std::move(region));
   }
   ports_.send(to, replication::encode_message(message));
 }
@@ -432,6 +461,17 @@ void PartitionReplica::cut(replication::LogOperation operation, BatchNo to) {
   partition_->cut(operation, to);
 }
 
+void PartitionReplica::take_removed(replication::LogOperation operation, log::RemovedPiece piece) {
+  partition_->take_removed(operation, std::move(piece));
+}
+
+void PartitionReplica::begin_at(replication::LogOperation operation, std::string header) {
+  if (!log_failure_) {
+    ports_.report("the others have removed what would come next here: the log begins anew");
+  }
+  partition_->begin_at(operation, std::move(header));
+}
+
 void PartitionReplica::publish(BatchNo end) { partition_->publish(end); }
 
 void PartitionReplica::start_epoch(Epoch epoch) { partition_->start_epoch(epoch); }
@@ -467,6 +507,8 @@ replication::LogEnd PartitionReplica::end() const {
 
 BatchNo PartitionReplica::committed() const { return partition_->log().published(); }
 
+BatchNo PartitionReplica::start() const { return partition_->log().first_batch(); }
+
 Result<replication::LogTail> PartitionReplica::tail(BatchNo from) const {
   return partition_->log().tail(from, partition_->appended().next_batch);
 }
@@ -479,6 +521,12 @@ Result<replication::EncodedBatches> PartitionReplica::read(BatchNo from,
 std::optional<replication::BatchRegion> PartitionReplica::region(BatchNo from) const {
   return partition_->log().region_of(from, partition_->appended().next_batch, kRegionBytesMax);
 }
+
+Result<log::Beginning> PartitionReplica::beginning(const log::InstallPlace& place) const {
+  return partition_->log().beginning(place.segment, place.position, kRegionBytesMax);
+}
+
+log::InstallPlace PartitionReplica::install_place() const { return partition_->install_place(); }
 
 // --- PartitionReplication ---
 

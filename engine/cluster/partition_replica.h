@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -50,14 +51,19 @@ struct ReplicaStatus {
   std::optional<MoveStatus> move;
 };
 
+/// Puts what came behind `message` as a part of a file where it belongs. False when there is no
+/// such place.
+[[nodiscard]] bool put_together(replication::Message& message, std::string region);
+
 /// Runs `replication::Replica` on the strand of its partition, and is its ports.
 ///
 /// Inputs come from everywhere: messages from the network's thread, records from the coordinator's,
 /// what became of writes from the partition's worker; all are brought to the strand. What another
 /// node is sent goes out at once, from the strand.
 ///
-/// Retention removes only what every replica has: the leader holds it back to where the furthest
-/// behind has come, and tells the followers what it has kept, who remove no more than that.
+/// Retention removes what every replica has: the leader holds it back to where the furthest behind
+/// has come, within bounds, and tells the followers what it has kept, who remove no more than that.
+/// A replica that needs what has been removed gets what is left of that, and then the rest.
 ///
 /// Crash: the promise and the log are all that lasts; both are durable before anyone is told.
 class PartitionReplica final : public replication::ReplicaPorts,
@@ -69,6 +75,11 @@ class PartitionReplica final : public replication::ReplicaPorts,
     Member self;
     std::string record_key;  ///< in the coordinator
     replication::ReplicaOptions protocol;
+    /// Retention waits for a replica until it has been silent for so long …
+    replication::Moment retention_waits_for = std::chrono::hours(1);
+    /// … or lacks so many bytes of full segments. One that is left behind is given another
+    /// beginning when it comes.
+    std::uint64_t retention_waits_bytes = std::uint64_t{16} << 30;
     /// How long the preferred leader must have been there before it is given the lead.
     replication::Moment prefer_after = std::chrono::seconds(5);
   };
@@ -102,9 +113,9 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void stop(Task done);
 
   // --- inputs, from any thread ---
-  /// @param batches  that came behind the message, as a part of a file.
-  /// @param held     dropped when what came is no longer in memory: the log has it, or nobody does.
-  void on_message(const Member& from, std::string message, std::string batches = {},
+  /// @param region  that came behind the message, as a part of a file.
+  /// @param held    dropped when what came is no longer in memory: the log has it, or nobody does.
+  void on_message(const Member& from, std::string message, std::string region = {},
                   std::shared_ptr<void> held = {});
   void on_connected(const Member& peer);
   void on_disconnected(const Member& peer);
@@ -143,6 +154,9 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void end_late_reads(replication::Moment now);
   void prefer_leader(replication::Moment now);
   void hold_retention(replication::Moment now);
+  [[nodiscard]] MemberList fed() const;
+  [[nodiscard]] bool waited_for(const Member& member, BatchNo durable,
+                                replication::Moment now) const;
   void on_kept(std::string_view message);
   void go_on_with_move(replication::Moment now);
   void end_move(const Result<void>& result);
@@ -160,6 +174,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void read_record(std::uint64_t number) override;
   void append(replication::LogOperation operation, std::string batches) override;
   void cut(replication::LogOperation operation, BatchNo to) override;
+  void take_removed(replication::LogOperation operation, log::RemovedPiece piece) override;
+  void begin_at(replication::LogOperation operation, std::string header) override;
   void publish(BatchNo end) override;
   void start_epoch(Epoch epoch) override;
   void serve(Epoch epoch) override;
@@ -172,10 +188,13 @@ class PartitionReplica final : public replication::ReplicaPorts,
   // --- ReplicaLog ---
   [[nodiscard]] replication::LogEnd end() const override;
   [[nodiscard]] BatchNo committed() const override;
+  [[nodiscard]] BatchNo start() const override;
   [[nodiscard]] Result<replication::LogTail> tail(BatchNo from) const override;
   [[nodiscard]] Result<replication::EncodedBatches> read(BatchNo from,
                                                          std::uint64_t bytes_max) const override;
   [[nodiscard]] std::optional<replication::BatchRegion> region(BatchNo from) const override;
+  [[nodiscard]] Result<log::Beginning> beginning(const log::InstallPlace& place) const override;
+  [[nodiscard]] log::InstallPlace install_place() const override;
 
   // --- PartitionReplication ---
   void on_appended(BatchNo end) override;
@@ -209,6 +228,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
   std::optional<Error> log_failure_;  ///< reported, and not to be reported again
   replication::Moment preferred_since_{};
   replication::Moment retention_held_at_{};
+  std::set<Member> left_behind_;       ///< by retention, and reported
   std::optional<Member> leader_told_;  ///< to the partition
   Task on_stopped_;
 

@@ -27,6 +27,7 @@ DiskLog::DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity
       options_(options),
       log_({files, identity,
             options.open_segments ? options.open_segments : std::make_shared<OpenSegments>()}),
+      install_(files, folder_, identity),
       retention_(options.retention) {
   log_.repair_indexes = [this](std::uint64_t before) { return repair_indexes(before); };
 }
@@ -48,6 +49,7 @@ Result<void> DiskLog::sync() { return writer_->sync(); }
 void DiskLog::publish(BatchNo through) {
   if (through < publishing_.next_batch) return;
   while (publishing_.next_batch <= through) publish_batch();
+  published_ = publishing_.next_batch.value;
   log_.end_offset.store(publishing_.end.value, std::memory_order_release);
 }
 

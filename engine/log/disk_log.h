@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/log/log_install.h"
 #include "engine/log/log_writer.h"
 #include "engine/log/partition_log.h"
 #include "engine/log/published_log.h"
@@ -24,8 +25,8 @@ struct Past;
 /// Ties the parts together: `LogWriter` writes the last segment, `publish` lets readers see it,
 /// `DiskCursor` and the look-ups read what is published.
 ///
-/// Crash: see `LogWriter`, `create_segment`, `seal_segment`, disk_log_retention.cpp and
-/// disk_log_compression.cpp; the repair is in disk_log_open.cpp and disk_log_replica.cpp.
+/// Crash: see `LogWriter`, `create_segment`, `LogInstall`, `seal_segment`, disk_log_retention.cpp
+/// and disk_log_compression.cpp; the repair is in disk_log_open.cpp and disk_log_replica.cpp.
 class DiskLog final : public PartitionLog {
  public:
   DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity, LogOptions options);
@@ -47,8 +48,15 @@ class DiskLog final : public PartitionLog {
   }
   [[nodiscard]] Result<void> append_batches(std::span<const Incoming> batches) override;
   [[nodiscard]] Result<void> cut(BatchNo to) override;
+  [[nodiscard]] Result<void> take_removed(const RemovedPiece& piece) override;
+  [[nodiscard]] InstallPlace install_place() const override { return install_.place(); }
+  [[nodiscard]] Result<void> begin_at(std::string_view header) override;
   [[nodiscard]] LogPoint appended() const override { return writer_->point(); }
-  [[nodiscard]] BatchNo published() const override { return publishing_.next_batch; }
+  [[nodiscard]] BatchNo first_batch() const override;
+  [[nodiscard]] Result<Beginning> beginning(BatchNo segment, std::uint64_t position,
+                                            std::uint64_t bytes_max) const override;
+  [[nodiscard]] std::uint64_t bytes_from(BatchNo batch) const override;
+  [[nodiscard]] BatchNo published() const override { return BatchNo(published_); }
   [[nodiscard]] Result<EncodedBatches> read_batches(BatchNo from, BatchNo end,
                                                     std::uint64_t bytes_max) const override;
   [[nodiscard]] std::optional<BatchRegion> region_of(BatchNo from, BatchNo end,
@@ -117,8 +125,12 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] std::shared_ptr<Segment> oldest_expired(TimeUs now) const;
   [[nodiscard]] Result<void> remove(Segment& segment, const LogPoint& next);
   [[nodiscard]] Result<void> delete_removed();
+  [[nodiscard]] SegmentList::Segments past_segments(const Past& past) const;
   void take_past(const Past& past);
   [[nodiscard]] Result<void> remove_leftovers(const Past& past);
+
+  // Another beginning, in disk_log_install.cpp.
+  [[nodiscard]] Result<void> start_over(const SegmentHeader& start);
 
   // Compression, in disk_log_compression.cpp.
   [[nodiscard]] std::shared_ptr<Segment> next_to_compress() const;
@@ -160,7 +172,9 @@ class DiskLog final : public PartitionLog {
   const LogOptions options_;
   PublishedLog log_;
   std::unique_ptr<LogWriter> writer_;
+  LogInstall install_;  ///< the writer's
   Publishing publishing_;
+  std::atomic<std::uint64_t> published_ = 0;  ///< `next_batch` of that
   mutable ReadPlace read_on_;     ///< where `read_batches` has come; of the thread that calls it
   std::mutex sealing_mutex_;      ///< held while segments are sealed
   std::mutex compressing_mutex_;  ///< held while a segment is compressed, which may take seconds

@@ -36,6 +36,8 @@ Result<std::unique_ptr<PartitionLog>> PartitionLog::open(io::FileSystem& files, 
 }
 
 Result<void> DiskLog::open() {
+  // Half of what is there may be of another log.
+  KEELSON_TRY(finish_install(files_, folder_, identity_));
   // Before anything is written: what is damaged stays as it is.
   KEELSON_TRY_ASSIGN(const Past past, check_not_lost());
   KEELSON_TRY_ASSIGN(const auto mark, read_mark(files_, folder_, identity_));
@@ -46,6 +48,7 @@ Result<void> DiskLog::open() {
   KEELSON_TRY(files_.sync_folder(folder_));
   KEELSON_TRY(remove_leftovers(past));
   take_past(past);
+  KEELSON_TRY(install_.resume(past.end));
   KEELSON_TRY(clean_compressed());
   if (mark) KEELSON_TRY(obey_mark(*mark));
   KEELSON_TRY_ASSIGN(const auto all_names, files_.list(folder_));
@@ -285,6 +288,7 @@ void DiskLog::continue_from(Opened opened, std::size_t held) {
   publishing_.end = published ? opened.state.point.end : floor.end;
   publishing_.position = published ? opened.place.position : kSegmentHeaderBytes;
   publishing_.next_batch = published ? opened.state.point.next_batch : floor.next_batch;
+  published_ = publishing_.next_batch.value;
   log_.end_offset = publishing_.end.value;
   torn_tail_ = std::move(opened.torn_tail);
   writer_ = std::make_unique<LogWriter>(

@@ -20,6 +20,9 @@ Result<void> PartitionLog::append_batches(std::string_view batches) {
 
 Result<void> DiskLog::append_batches(std::span<const Incoming> batches) {
   seal_overdue();
+  // This log follows as it is, and needs no other beginning.
+  if (install_.begun()) KEELSON_TRY(install_.discard());
+  install_.begin_after((*log_.segments.all())[removed_]->start());
   return writer_->append_batches(batches);
 }
 

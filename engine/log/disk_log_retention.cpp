@@ -90,12 +90,18 @@ Result<void> DiskLog::remove(Segment& segment, const LogPoint& next) {
   return delete_removed();
 }
 
+SegmentList::Segments DiskLog::past_segments(const Past& past) const {
+  SegmentList::Segments segments;
+  for (const PastSegment& segment : past.segments) {
+    segments.push_back(std::make_shared<Segment>(log_.context, segment.start, segment.path,
+                                                 segment.used_end, SegmentForm::removed));
+  }
+  return segments;
+}
+
 /// Puts what is removed in front of the list of segments.
 void DiskLog::take_past(const Past& past) {
-  for (const PastSegment& segment : past.segments) {
-    log_.segments.add(std::make_shared<Segment>(log_.context, segment.start, segment.path,
-                                                segment.used_end, SegmentForm::removed));
-  }
+  for (auto& segment : past_segments(past)) log_.segments.add(std::move(segment));
   removed_ = past.segments.size();
   log_.start_offset = past.end.end.value;
 }

@@ -20,9 +20,15 @@ Result<const FoundEvent*> DiskCursor::next() {
 }
 
 Result<const FoundEvent*> DiskCursor::read_event() {
-  if (segment_ == nullptr) KEELSON_TRY(repairing(log_, [this] { return locate(); }));
   while (true) {
-    if (!batch_) KEELSON_TRY(enter_batch());
+    if (!batch_) {
+      // What it was reading is no part of the log any more; after the end, which it has seen.
+      const std::uint64_t beginnings = log_.beginnings.load(std::memory_order_acquire);
+      if (beginnings != beginnings_) segment_.reset();
+      beginnings_ = beginnings;
+      if (segment_ == nullptr) KEELSON_TRY(repairing(log_, [this] { return locate(); }));
+      KEELSON_TRY(enter_batch());
+    }
     if (commit_ != nullptr) {
       auto event = body_->next_event();
       if (!event) return failed(std::move(event).error());
@@ -47,6 +53,7 @@ Result<const FoundEvent*> DiskCursor::read_event() {
 
 /// Goes to the batch of `next_`, which is published.
 Result<void> DiskCursor::locate() {
+  if (next_ < log_.start()) return removed(log_, "offset " + std::to_string(next_.value));
   auto segment = segment_of(*log_.segments.all(), next_);
   KEELSON_TRY_ASSIGN(const auto indexed, IndexedSegment::open(log_, *segment));
   if (indexed.removed()) return removed(log_, "offset " + std::to_string(next_.value));
@@ -88,6 +95,9 @@ Result<void> DiskCursor::enter_batch() {
 
 Result<void> DiskCursor::next_segment() {
   auto segment = segment_starting_at(*log_.segments.all(), point_.next_batch);
+  if (segment == nullptr && log_.beginnings != beginnings_) {
+    return removed(log_, "offset " + std::to_string(next_.value));
+  }
   if (segment == nullptr) {
     return failed({Errc::corruption,
                    "no segment follows with batch " + std::to_string(point_.next_batch.value),

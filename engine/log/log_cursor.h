@@ -39,8 +39,9 @@ class DiskCursor final : public LogCursor {
   std::shared_ptr<const std::string> decompressed_;  ///< its body, if it is compressed
   std::optional<BodyReader> body_;
   const DecodedCommit* commit_ = nullptr;
-  Offset event_offset_;  ///< of the next event in the batch
-  FoundEvent event_;     ///< the last one handed out
+  Offset event_offset_;           ///< of the next event in the batch
+  std::uint64_t beginnings_ = 0;  ///< of the log, when `segment_` was found
+  FoundEvent event_;              ///< the last one handed out
   std::optional<Error> failed_;
 };
 

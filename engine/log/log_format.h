@@ -29,6 +29,8 @@ inline constexpr std::string_view kIndexSuffix = ".idx";
 /// The index of a segment that retention has removed: its index file, renamed.
 inline constexpr std::string_view kPastSuffix = ".past";
 inline constexpr std::size_t kSegmentNameDigits = 20;
+/// An index of a removed segment that another replica has sent, until the log begins after it.
+inline constexpr std::string_view kFetchedSuffix = ".fetched";
 /// The segment that is being made, before it has a name of its own.
 inline constexpr std::string_view kNextSegmentName = "next.tmp";
 
@@ -37,6 +39,11 @@ inline constexpr std::string_view kNextSegmentName = "next.tmp";
 inline constexpr std::string_view kMarkName = "tail.cut";
 inline constexpr std::string_view kMarkMagic = "KEELCUT\n";
 inline constexpr std::size_t kMarkBytes = 48;
+/// There while another beginning is given to the log: see log_install.h.
+inline constexpr std::string_view kInstallMarkName = "install.mark";
+inline constexpr std::string_view kInstallMarkMagic = "KEELINS\n";
+inline constexpr std::string_view kFetchName = "fetch.tmp";
+inline constexpr std::string_view kStartName = "start.tmp";
 
 // --- compressed segment ---
 inline constexpr std::string_view kCompressedSuffix = ".seg.zst";

@@ -1,6 +1,8 @@
 // What one replica of a log tells another of it.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,30 @@ struct BatchRegion {
   BatchNo first;
   BatchNo end;
   io::FileRegion file;
+};
+
+/// What is left of a removed segment, which is its index file; or a piece of that.
+struct RemovedPiece {
+  BatchNo segment;               ///< its first batch
+  std::uint64_t position = 0;    ///< of the piece
+  std::uint64_t file_bytes = 0;  ///< of the whole file
+  std::string bytes;
+  /// Where the piece lies, instead, for who has the file.
+  std::optional<io::FileRegion> region{};
+};
+
+/// How a log begins: piece by piece what is left of the segments that have been removed, then the
+/// header of the segment with which it goes on.
+struct Beginning {
+  std::optional<RemovedPiece> removed;
+  std::string header;  ///< unless there is such a piece; empty: no segment begins there
+};
+
+/// What a log that is given another beginning has to get next.
+struct InstallPlace {
+  BatchNo segment;
+  std::uint64_t position = 0;
+  bool operator==(const InstallPlace&) const = default;
 };
 
 /// The first batch of an epoch.

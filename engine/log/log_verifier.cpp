@@ -7,6 +7,7 @@
 
 #include "engine/log/index_feed.h"
 #include "engine/log/log_format.h"
+#include "engine/log/log_install.h"
 #include "engine/log/past_segments.h"
 #include "engine/log/sealed_index_writer.h"
 #include "engine/log/segment_bytes.h"
@@ -47,6 +48,12 @@ class LogVerifier {
     KEELSON_TRY_ASSIGN(const bool there, files_.exists(folder_));
     if (!there) {
       found(Kind::lost, folder_, "the folder is missing");
+      return std::move(report_);
+    }
+    KEELSON_TRY_ASSIGN(const bool half, has_install_mark(files_, folder_));
+    if (half) {
+      found(Kind::torn, path_of(std::string(kInstallMarkName)),
+            "the log is being given another beginning, which a start finishes");
       return std::move(report_);
     }
     KEELSON_TRY_ASSIGN(const auto names, files_.list(folder_));

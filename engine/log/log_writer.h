@@ -63,6 +63,11 @@ class LogWriter {
   /// @param to  not before the floor.
   [[nodiscard]] Result<void> cut(BatchNo to);
   [[nodiscard]] const LogPoint& point() const { return state_.point; }
+  /// The log is another one: it begins, and so far ends, at `state`, in the segment `file`.
+  void start_over(LogState state, std::shared_ptr<const SegmentFile> file);
+  /// What is on disk cannot be known any more: every later call fails with `error`.
+  void fail_for_good(const Error& error) { failed_ = error; }
+  [[nodiscard]] const std::optional<Error>& failure() const { return failed_; }
 
   /// From any thread.
   [[nodiscard]] TimeUs last_time() const { return TimeUs(last_time_.load()); }
@@ -101,7 +106,7 @@ class LogWriter {
   const ChecksumSeed seed_;
   const Options options_;
   SegmentList& segments_;
-  const BatchNo floor_;
+  BatchNo floor_;
 
   LogState state_;  ///< after the last appended batch
   std::shared_ptr<const SegmentFile> file_;

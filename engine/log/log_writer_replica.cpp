@@ -275,4 +275,14 @@ Result<void> LogWriter::remake_first() {
   return {};
 }
 
+void LogWriter::start_over(LogState state, std::shared_ptr<const SegmentFile> file) {
+  cuts_.fetch_add(1, std::memory_order_acq_rel);
+  floor_ = durable_batches_ = state.point.next_batch;
+  dirty_end_ = 0;
+  cut_unfinished_ = marked_ = false;
+  const std::uint64_t capacity = file->bytes.size();
+  enter(std::move(file), {capacity, kSegmentHeaderBytes, 0});
+  accept(std::move(state));
+}
+
 }  // namespace keelson::log

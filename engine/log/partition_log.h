@@ -167,11 +167,36 @@ class PartitionLog {
   /// @error io_error, disk_full  they are there or not, as `appended` tells. What is left of the
   ///                             work is done before anything else is written.
   [[nodiscard]] virtual Result<void> cut(BatchNo to) = 0;
+  /// Takes what is left of a segment that other replicas have removed: see `beginning` and
+  /// `install_place`. Until `begin_at` the log stays what it is.
+  /// @error corruption           it is not what belongs there; that file is to be sent anew.
+  /// @error disk_full, io_error  to be sent again.
+  [[nodiscard]] virtual Result<void> take_removed(const RemovedPiece& piece) = 0;
+  /// What `take_removed` waits for. By the writer, or while it rests.
+  [[nodiscard]] virtual InstallPlace install_place() const = 0;
+  /// Gives the log another beginning, after all that `take_removed` has got: whatever it held goes,
+  /// and there are no events before batches are appended. Durable on return. Crash: the log is the
+  /// one or the other. While nothing is being published, or read as batches.
+  /// @param header  of the segment with which another replica's log begins or goes on there, whose
+  ///                first batch is not below what is published here.
+  /// @error corruption           it does not follow on what has come; nothing has changed.
+  /// @error disk_full, io_error  the same, or every later call fails: then the process must end.
+  [[nodiscard]] virtual Result<void> begin_at(std::string_view header) = 0;
   /// After the last appended batch. By the writer, or while it rests.
   [[nodiscard]] virtual LogPoint appended() const = 0;
 
   // --- readers of a replica: batches, published or not ---
-  /// End of the published batches. By the publishing thread.
+  /// The first batch that retention has kept. While no other beginning is given to the log.
+  [[nodiscard]] virtual BatchNo first_batch() const = 0;
+  /// What a log that is to begin with what this one has got, or has removed, needs next: a piece of
+  /// what is left of the removed segment that begins with batch `segment`, `bytes_max` at most, as
+  /// a part of a file; or where that is not removed, its header. Neither when none begins there.
+  /// Threads and errors as `read_batches`.
+  [[nodiscard]] virtual Result<Beginning> beginning(BatchNo segment, std::uint64_t position,
+                                                    std::uint64_t bytes_max) const = 0;
+  /// How many bytes the full segments have that hold batches from `batch` on.
+  [[nodiscard]] virtual std::uint64_t bytes_from(BatchNo batch) const = 0;
+  /// End of the published batches. From any thread.
   [[nodiscard]] virtual BatchNo published() const = 0;
   /// Batches from `from` on, as many as fit `bytes_max`, but one at least, and none from `end` on.
   /// Their checksums are not verified: who appends them does. By one thread at a time, while

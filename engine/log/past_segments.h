@@ -34,4 +34,10 @@ struct Past {
 [[nodiscard]] Result<Past> read_past(io::FileSystem& files, const std::string& folder,
                                      const Uuid& identity, const std::vector<std::string>& names);
 
+/// The end of the removed segment whose index is the file `path`; without the epoch.
+/// @param start  where it must begin.
+/// @error corruption, unsupported_format  as above.
+[[nodiscard]] Result<LogPoint> look_at_past(io::FileSystem& files, const std::string& path,
+                                            const Uuid& identity, const LogPoint& start);
+
 }  // namespace keelson::log

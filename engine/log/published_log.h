@@ -33,6 +33,7 @@ struct PublishedLog {
   GroupList groups;
   std::atomic<std::uint64_t> end_offset = 0;
   std::atomic<std::uint64_t> start_offset = 0;  ///< above 0 once retention has removed segments
+  std::atomic<std::uint64_t> beginnings = 0;    ///< how often it was given another beginning
   /// Makes damaged indexes again: see `repairing`. Set by the log that owns this.
   std::function<Result<bool>(std::uint64_t repairs_before)> repair_indexes;
   std::atomic<std::uint64_t> index_repairs = 0;  ///< made so far

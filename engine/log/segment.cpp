@@ -30,6 +30,7 @@ std::shared_ptr<TailIndex> Segment::tail_index() const {
 
 Result<std::shared_ptr<const OpenSegment>> Segment::open() const {
   const std::lock_guard lock(mutex_);
+  if (retired_) return fail(Errc::below_start, path_ + " has been removed");
   if (held_) return held_;
   if (auto open = opened_.lock()) {
     context_.open->touch(*open);
@@ -82,6 +83,12 @@ Result<void> Segment::change(SegmentForm form, const std::function<Result<void>(
   return {};
 }
 
+void Segment::retire() {
+  const std::lock_guard lock(mutex_);
+  retired_ = true;
+  forget_open();
+}
+
 void Segment::forget_open() {
   held_.reset();
   if (const auto open = opened_.lock()) context_.open->drop(*open);
@@ -120,6 +127,11 @@ void SegmentList::keep(std::size_t count) {
   auto changed = std::make_shared<Segments>(*segments_);
   changed->resize(count);
   segments_ = std::move(changed);
+}
+
+std::shared_ptr<const SegmentList::Segments> SegmentList::replace(Segments segments) {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(segments_, std::make_shared<const Segments>(std::move(segments)));
 }
 
 const std::shared_ptr<Segment>& segment_of(const SegmentList::Segments& segments, Offset offset) {

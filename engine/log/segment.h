@@ -65,6 +65,9 @@ class Segment {
   /// It is there in another form once `on_disk` has succeeded, during which nobody opens it. Who
   /// has it open may read on. Any error: that of `on_disk`, and nothing has changed.
   [[nodiscard]] Result<void> change(SegmentForm form, const std::function<Result<void>()>& on_disk);
+  /// It is no part of the log any more, which has been given another beginning: who opens it finds
+  /// it removed.
+  void retire();
   /// Whether a reader has found its index damaged.
   [[nodiscard]] bool index_damaged() const;
   /// Serves `open` in place of what is on disk, until it is sealed or the log closed.
@@ -83,6 +86,7 @@ class Segment {
   mutable std::weak_ptr<const OpenSegment> opened_;
   mutable bool index_damaged_ = false;  ///< so badly that it could not be opened
   SegmentForm form_ = SegmentForm::plain;
+  bool retired_ = false;
 };
 
 /// The segments of a log, oldest first. Thread-safe; its lock is held for a copy of a pointer, and
@@ -96,6 +100,8 @@ class SegmentList {
   void add(std::shared_ptr<Segment> segment);
   /// Drops all after the first `count`. Who reads them may read on.
   void keep(std::size_t count);
+  /// Puts `segments` in the place of all there are, which are returned.
+  std::shared_ptr<const Segments> replace(Segments segments);
 
  private:
   mutable std::mutex mutex_;

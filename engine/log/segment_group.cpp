@@ -192,6 +192,11 @@ void GroupList::add(std::shared_ptr<const SegmentGroup> group) {
   groups_ = std::move(changed);
 }
 
+void GroupList::clear() {
+  const std::lock_guard lock(mutex_);
+  groups_ = std::make_shared<Groups>();
+}
+
 std::string group_name(std::uint32_t level, BatchNo first) {
   std::string name = segment_name(first);
   name.resize(kSegmentNameDigits);

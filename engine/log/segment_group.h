@@ -85,6 +85,7 @@ class GroupList {
   [[nodiscard]] std::shared_ptr<const Groups> all() const;
   /// Adds `group`, in place of one that begins at the same batch.
   void add(std::shared_ptr<const SegmentGroup> group);
+  void clear();
 
  private:
   mutable std::mutex mutex_;

@@ -25,13 +25,21 @@ static_assert(kChecksum + sizeof(std::uint64_t) == kMarkBytes);
 /// It is checked before its identity is: its checksum cannot depend on it.
 constexpr ChecksumSeed kNoSeed = 0;
 
-std::string mark_path(const std::string& folder) { return folder + "/" + std::string(kMarkName); }
-std::string unplaced_path(const std::string& folder) { return mark_path(folder) + ".tmp"; }
+std::string_view magic_of(Mark which) {
+  return which == Mark::cut ? kMarkMagic : kInstallMarkMagic;
+}
 
-std::string encode(const Uuid& identity, BatchNo end) {
+std::string mark_path(const std::string& folder, Mark which) {
+  return folder + "/" + std::string(which == Mark::cut ? kMarkName : kInstallMarkName);
+}
+std::string unplaced_path(const std::string& folder, Mark which) {
+  return mark_path(folder, which) + ".tmp";
+}
+
+std::string encode(const Uuid& identity, BatchNo end, Mark which) {
   std::string bytes(kMarkBytes, '\0');
   char* const at = bytes.data();
-  std::memcpy(at, kMarkMagic.data(), kMarkMagic.size());
+  std::memcpy(at, magic_of(which).data(), magic_of(which).size());
   put(at + kVersion, kFormatVersion);
   std::memcpy(at + kIdentity, identity.bytes.data(), identity.bytes.size());
   put(at + kEnd, end.value);
@@ -39,8 +47,8 @@ std::string encode(const Uuid& identity, BatchNo end) {
   return bytes;
 }
 
-Result<BatchNo> decode(std::string_view bytes, const Uuid& identity) {
-  if (bytes.size() != kMarkBytes || !bytes.starts_with(kMarkMagic) ||
+Result<BatchNo> decode(std::string_view bytes, const Uuid& identity, Mark which) {
+  if (bytes.size() != kMarkBytes || !bytes.starts_with(magic_of(which)) ||
       get<std::uint64_t>(bytes, kChecksum) != checksum(bytes.substr(0, kChecksum), kNoSeed)) {
     return fail(Errc::corruption, "the mark is damaged");
   }
@@ -59,8 +67,8 @@ Result<BatchNo> decode(std::string_view bytes, const Uuid& identity) {
 }  // namespace
 
 Result<std::optional<BatchNo>> read_mark(io::FileSystem& files, const std::string& folder,
-                                         const Uuid& identity) {
-  const std::string path = mark_path(folder);
+                                         const Uuid& identity, Mark which) {
+  const std::string path = mark_path(folder, which);
   KEELSON_TRY_ASSIGN(const bool there, files.exists(path));
   if (!there) return std::nullopt;
   auto bytes = io::read_file(files, path, kMarkBytes);
@@ -69,31 +77,31 @@ Result<std::optional<BatchNo>> read_mark(io::FileSystem& files, const std::strin
     return fail(Errc::corruption, bytes.error().context);
   }
   if (!bytes) return std::unexpected(std::move(bytes).error());
-  auto end = decode(*bytes, identity);
+  auto end = decode(*bytes, identity, which);
   if (!end) return fail(end.error().code, path + ": " + end.error().context);
   return *end;
 }
 
 Result<std::unique_ptr<io::File>> write_mark(io::FileSystem& files, const std::string& folder,
-                                             const Uuid& identity, BatchNo end) {
-  KEELSON_TRY(clean_mark(files, folder));
-  KEELSON_TRY_ASSIGN(auto file, files.open(unplaced_path(folder), io::OpenMode::create_new));
-  KEELSON_TRY(file->write_at(0, encode(identity, end)));
+                                             const Uuid& identity, BatchNo end, Mark which) {
+  KEELSON_TRY(clean_mark(files, folder, which));
+  KEELSON_TRY_ASSIGN(auto file, files.open(unplaced_path(folder, which), io::OpenMode::create_new));
+  KEELSON_TRY(file->write_at(0, encode(identity, end, which)));
   return file;
 }
 
-Result<void> place_mark(io::FileSystem& files, const std::string& folder) {
-  return files.rename(unplaced_path(folder), mark_path(folder));
+Result<void> place_mark(io::FileSystem& files, const std::string& folder, Mark which) {
+  return files.rename(unplaced_path(folder, which), mark_path(folder, which));
 }
 
-Result<void> lift_mark(io::FileSystem& files, const std::string& folder) {
-  const std::string path = mark_path(folder);
+Result<void> lift_mark(io::FileSystem& files, const std::string& folder, Mark which) {
+  const std::string path = mark_path(folder, which);
   KEELSON_TRY_ASSIGN(const bool there, files.exists(path));
   return there ? files.remove(path) : Result<void>();
 }
 
-Result<void> clean_mark(io::FileSystem& files, const std::string& folder) {
-  const std::string path = unplaced_path(folder);
+Result<void> clean_mark(io::FileSystem& files, const std::string& folder, Mark which) {
+  const std::string path = unplaced_path(folder, which);
   KEELSON_TRY_ASSIGN(const bool there, files.exists(path));
   return there ? files.remove(path) : Result<void>();
 }

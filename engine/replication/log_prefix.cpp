@@ -14,6 +14,23 @@ BatchNo end_of(const LogTail& tail, std::size_t i) {
 
 }  // namespace
 
+std::optional<LogTail> since(const LogTail& tail, BatchNo from) {
+  if (from <= tail.from) return tail;
+  if (from > tail.end) return std::nullopt;
+  LogTail rest{from, tail.epoch_before, {}, tail.end};
+  for (const EpochStart& start : tail.epochs) {
+    if (start.first < from) {
+      rest.epoch_before = start.epoch;
+      continue;
+    }
+    // The epoch of the batch before goes on.
+    if (rest.epochs.empty() && start.first > from) rest.epochs.push_back({rest.epoch_before, from});
+    rest.epochs.push_back(start);
+  }
+  if (rest.epochs.empty() && from < tail.end) rest.epochs.push_back({rest.epoch_before, from});
+  return rest;
+}
+
 std::optional<BatchNo> common_prefix(const LogTail& log, const LogTail& other) {
   if (log.from != other.from || log.end < other.from || log.epoch_before != other.epoch_before) {
     return std::nullopt;

@@ -20,6 +20,10 @@ using log::EpochStart;
 /// As another replica needs to know it: all before `from` is committed.
 using log::LogTail;
 
+/// The part of `tail` from `from` on, or all of it when it begins later; nothing when it ends
+/// before.
+[[nodiscard]] std::optional<LogTail> since(const LogTail& tail, BatchNo from);
+
 /// The end of the longest prefix that a log and `other` have in common. One epoch has one leader,
 /// who writes each batch once: so two logs that share the epoch of a batch share all before it.
 /// Lengths alone prove nothing.

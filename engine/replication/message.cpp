@@ -36,6 +36,16 @@ auto fields(auto& m, std::type_identity<Append>) {
 }
 auto fields(auto& m, std::type_identity<Ack>) { return std::tie(m.epoch, m.round, m.durable); }
 auto fields(auto& m, std::type_identity<Succeed>) { return std::tie(m.epoch); }
+auto fields(auto& m, std::type_identity<Behind>) { return std::tie(m.epoch, m.number, m.start); }
+auto fields(auto& m, std::type_identity<Fetch>) {
+  return std::tie(m.epoch, m.number, m.segment, m.position);
+}
+auto fields(auto& m, std::type_identity<Fetched>) {
+  return std::tie(m.epoch, m.number, m.segment, m.position, m.file_bytes, m.bytes);
+}
+auto fields(auto& m, std::type_identity<Begin>) {
+  return std::tie(m.epoch, m.number, m.segment, m.header);
+}
 
 class Encoder {
  public:

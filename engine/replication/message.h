@@ -80,7 +80,7 @@ struct Append {
   std::uint64_t round = 0;  ///< of heartbeats; the answer repeats it
   BatchNo commit;           ///< end of the batches that the leader knows to be committed
   bool started = false;     ///< the epoch's first batch is: `commit` is all that has been
-  BatchNo first;            ///< where the batches begin, or the next ones will; 0 before a match
+  BatchNo first;  ///< where the batches begin, or the next ones will; 2^64 - 1 before a match
   BatchNo end;
   std::string batches;
   /// Where they are instead, for the transport: the message goes out without them, the part of the
@@ -101,8 +101,44 @@ struct Succeed {
   bool operator==(const Succeed&) const = default;
 };
 
+/// The answer to `Follow` and `Pull` when batches that are needed have been removed: the log goes
+/// on where it did not before, and has to be given another beginning.
+struct Behind {
+  Epoch epoch;
+  std::uint64_t number = 0;
+  BatchNo start;  ///< first batch that is left
+  bool operator==(const Behind&) const = default;
+};
+/// A follower asks for that beginning, piece by piece …
+struct Fetch {
+  Epoch epoch;
+  std::uint64_t number = 0;  ///< the answer repeats it
+  BatchNo segment;           ///< its first batch
+  std::uint64_t position = 0;
+  bool operator==(const Fetch&) const = default;
+};
+/// … and gets what is left of a removed segment, which is its index …
+struct Fetched {
+  Epoch epoch;
+  std::uint64_t number = 0;
+  BatchNo segment;
+  std::uint64_t position = 0;
+  std::uint64_t file_bytes = 0;  ///< of the whole index
+  std::string bytes;
+  std::optional<io::FileRegion> region{};  ///< as that of `Append`
+  bool operator==(const Fetched&) const = default;
+};
+/// … or the header of the segment with which the log goes on.
+struct Begin {
+  Epoch epoch;
+  std::uint64_t number = 0;
+  BatchNo segment;
+  std::string header;  ///< empty: no segment begins there
+  bool operator==(const Begin&) const = default;
+};
+
 using Message = std::variant<Probe, ProbeAnswer, Fence, Promised, Refused, Pull, Pulled, Follow,
-                             Matched, Append, Ack, Succeed>;
+                             Matched, Append, Ack, Succeed, Behind, Fetch, Fetched, Begin>;
 
 /// Little-endian; docs/replication.md, "Messages".
 [[nodiscard]] std::string encode_message(const Message& message);

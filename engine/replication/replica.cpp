@@ -225,28 +225,50 @@ void Replica::step_down(Moment now, Moment patience) {
 
 void Replica::ask_log_to_cut(BatchNo to) {
   KEELSON_ASSERT(to >= committed_);  // rule 7
-  operations_.push_back({++last_operation_, to});
+  operations_.push_back({++last_operation_, to, PendingOperation::Kind::change});
   ports_.cut(last_operation_, to);
 }
 
 void Replica::ask_log_to_append(BatchNo end, std::string batches) {
-  operations_.push_back({++last_operation_, end});
+  operations_.push_back({++last_operation_, end, PendingOperation::Kind::change});
   ports_.append(last_operation_, std::move(batches));
 }
 
+void Replica::ask_log_to_take(log::RemovedPiece piece) {
+  operations_.push_back({++last_operation_, log_.end().end, PendingOperation::Kind::receive});
+  ports_.take_removed(last_operation_, std::move(piece));
+}
+
+/// What readers have seen here may be more than the log has of it for a while: as after a start.
+void Replica::ask_log_to_begin(BatchNo start, std::string header) {
+  KEELSON_ASSERT(start >= committed_);  // rule 7
+  readable_ = false;
+  operations_.push_back({++last_operation_, start, PendingOperation::Kind::begin});
+  ports_.begin_at(last_operation_, std::move(header));
+}
+
 void Replica::on_log_done(LogOperation operation, Moment now) {
-  BatchNo end;
+  PendingOperation done;
   while (!operations_.empty() && operations_.front().number <= operation) {
-    end = operations_.front().end;
+    done = operations_.front();
     operations_.pop_front();
   }
+  // All before its beginning is committed.
+  if (done.kind == PendingOperation::Kind::begin) committed_ = done.end;
   if (halted_) return;
-  if (auto* const following = std::get_if<Following>(&state_); following && following->matched) {
-    following->durable = end;
+  auto* const following = std::get_if<Following>(&state_);
+  if (following && following->matched) {
+    following->durable = done.end;
     publish_known(*following);
     acknowledge(*following);
   }
-  if (log_at_rest()) on_log_at_rest(now);
+  if (!log_at_rest()) return;
+  // The same leader, and nothing else to tell it first: on with what was asked for.
+  if (following && following->asked_at && !following->matched && !fenced_) {
+    if (done.kind == PendingOperation::Kind::receive) return fetch(*following, now);
+    if (done.kind == PendingOperation::Kind::begin) following->asked_at.reset();
+  }
+  on_log_at_rest(now);
 }
 
 void Replica::on_log_failed(LogOperation operation, Moment now) {
@@ -274,6 +296,25 @@ void Replica::on_log_at_rest(Moment now) {
   } else if (!following->matched) {
     ask_to_follow(*following, now);
   }
+}
+
+/// How far this log and the one that ends with `tail`, of `to`, are the same; 0 when they differ in
+/// what is committed there. Nothing when that cannot be told now, or when what is needed from there
+/// on has been removed here, which `to` hears.
+std::optional<BatchNo> Replica::common_with(const Member& to, const LogTail& tail, Epoch epoch,
+                                            std::uint64_t number) {
+  if (tail.from > log_.end().end) return BatchNo(0);
+  const BatchNo start = log_.start();
+  const auto theirs = since(tail, start);
+  const auto own = log_.tail(std::max(start, tail.from));
+  if (!own) return std::nullopt;
+  // All before the start is committed: a log that shares the last batch of that shares all of it.
+  const bool shares = theirs && theirs->epoch_before == own->epoch_before;
+  if (tail.from < start && !shares) {
+    ports_.send(to, Behind{epoch, number, start});
+    return std::nullopt;
+  }
+  return common_prefix(*own, *theirs).value_or(BatchNo(0));
 }
 
 void Replica::publish(BatchNo end) {

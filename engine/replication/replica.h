@@ -72,6 +72,11 @@ class ReplicaPorts {
   virtual void append(LogOperation operation, std::string batches) = 0;
   /// Removes all batches from `to` on, durably; then the same.
   virtual void cut(LogOperation operation, BatchNo to) = 0;
+  /// Takes a piece of another beginning; then the same. The log stays what it is.
+  virtual void take_removed(LogOperation operation, log::RemovedPiece piece) = 0;
+  /// Gives the log that beginning, durably; then the same. Readers see nothing before the replica
+  /// is `readable` again.
+  virtual void begin_at(LogOperation operation, std::string header) = 0;
   /// All before `end` is committed: readers may see it, and who waits for it is answered.
   virtual void publish(BatchNo end) = 0;
 
@@ -185,6 +190,9 @@ class Replica {
   [[nodiscard]] const std::optional<PartitionRecord>& record() const { return record_; }
   /// How far `peer` is known to be durable in this epoch; at the leader only.
   [[nodiscard]] BatchNo durable_at(const Member& peer) const;
+  /// When `peer`, which is fed, was last heard; not before this node began to lead. At the leader
+  /// only.
+  [[nodiscard]] std::optional<Moment> heard_at(const Member& peer) const;
   [[nodiscard]] bool halted() const { return halted_; }
 
  private:
@@ -202,8 +210,12 @@ class Replica {
   void halt_on(const PartitionRecord& record, Revision revision);
   void ask_log_to_cut(BatchNo to);
   void ask_log_to_append(BatchNo end, std::string batches);
+  void ask_log_to_take(log::RemovedPiece piece);
+  void ask_log_to_begin(BatchNo start, std::string header);
   void on_log_at_rest(Moment now);
   void publish(BatchNo end);
+  [[nodiscard]] std::optional<BatchNo> common_with(const Member& to, const LogTail& tail,
+                                                   Epoch epoch, std::uint64_t number);
   [[nodiscard]] bool connected(const Member& peer) const { return connected_.contains(peer); }
   /// Nothing is being done to the log: all of it is durable.
   [[nodiscard]] bool log_at_rest() const { return operations_.empty() && !writer_stopping_; }
@@ -241,8 +253,13 @@ class Replica {
   void ask_to_follow(Following& following, Moment now);
   void acknowledge(const Following& following);
   void publish_known(Following& following);
+  [[nodiscard]] Following* asked(const Member& from, Epoch epoch, std::uint64_t number, Moment now);
+  void fetch(Following& following, Moment now);
   void on(const Member& from, const Matched& matched, Moment now);
   void on(const Member& from, Append append, Moment now);
+  void on(const Member& from, const Behind& behind, Moment now);
+  void on(const Member& from, Fetched fetched, Moment now);
+  void on(const Member& from, const Begin& begin, Moment now);
 
   // replica_lead.cpp: feeding followers, and committing.
   void lead(Epoch epoch, Moment now);
@@ -256,6 +273,7 @@ class Replica {
   [[nodiscard]] BatchNo durable_on_majority(const Leading& leading, const MemberList& list) const;
   void finish_change(Moment now);
   void on(const Member& from, const Follow& follow, Moment now);
+  void on(const Member& from, const Fetch& fetch, Moment now);
   void on(const Member& from, const Ack& ack, Moment now);
 
   const Member self_;

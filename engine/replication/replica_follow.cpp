@@ -43,14 +43,21 @@ void Replica::publish_known(Following& following) {
   if (following.readable_at && committed_ >= *following.readable_at) readable_ = true;
 }
 
-void Replica::on(const Member& from, const Matched& matched, Moment now) {
-  if (!admit(from, matched.epoch, now)) return;
+/// What follows who has asked its leader `number`, unless that is an older question's answer.
+Following* Replica::asked(const Member& from, Epoch epoch, std::uint64_t number, Moment now) {
+  if (!admit(from, epoch, now)) return nullptr;
   auto* const following = std::get_if<Following>(&state_);
   if (following == nullptr || !following->asked_at || following->matched ||
-      matched.number != following->asked || !log_at_rest()) {
-    return;
+      number != following->asked || !log_at_rest()) {
+    return nullptr;
   }
   hear(from, now);
+  return following;
+}
+
+void Replica::on(const Member& from, const Matched& matched, Moment now) {
+  Following* const following = asked(from, matched.epoch, matched.number, now);
+  if (following == nullptr) return;
   if (matched.common < committed_) {
     return halt(Errc::corruption, "the leader's log ends, or differs, at batch " +
                                       std::to_string(matched.common.value) +
@@ -61,6 +68,45 @@ void Replica::on(const Member& from, const Matched& matched, Moment now) {
   following->expected = following->durable = matched.common;
   if (matched.common < log_.end().end) ask_log_to_cut(matched.common);
   acknowledge(*following);
+}
+
+// --- another beginning, when what would come next has been removed ---
+
+void Replica::fetch(Following& following, Moment now) {
+  const log::InstallPlace place = log_.install_place();
+  following.asked_at = now;
+  following.asked = ++requests_;
+  ports_.send(*following.leader, Fetch{promise_, following.asked, place.segment, place.position});
+}
+
+/// Nothing of this log counts then but what is committed, and all of that is below `start`.
+void Replica::on(const Member& from, const Behind& behind, Moment now) {
+  if (auto* const taking = std::get_if<TakingOver>(&state_)) {
+    // Whoever has that log is to lead: this replica would have to be led, to get it.
+    const bool answers =
+        behind.epoch == taking->epoch && taking->source == from && behind.number == taking->pulled;
+    if (answers) step_down(now, options_.times.suspicion);
+    return;
+  }
+  Following* const following = asked(from, behind.epoch, behind.number, now);
+  if (following != nullptr && behind.start > committed_) fetch(*following, now);
+}
+
+void Replica::on(const Member& from, Fetched fetched, Moment now) {
+  if (asked(from, fetched.epoch, fetched.number, now) == nullptr) return;
+  ask_log_to_take(
+      {fetched.segment, fetched.position, fetched.file_bytes, std::move(fetched.bytes), {}});
+}
+
+void Replica::on(const Member& from, const Begin& begin, Moment now) {
+  if (asked(from, begin.epoch, begin.number, now) == nullptr) return;
+  if (begin.header.empty() || begin.segment < committed_) {
+    return halt(Errc::corruption, "the leader's log has no segment that begins at batch " +
+                                      std::to_string(begin.segment.value) +
+                                      ", as this one has; what is committed here ends at " +
+                                      std::to_string(committed_.value));
+  }
+  ask_log_to_begin(begin.segment, begin.header);
 }
 
 void Replica::on(const Member& from, Append append, Moment now) {

@@ -6,6 +6,13 @@
 
 namespace keelson::replication {
 
+namespace {
+
+/// Where no follower is: one that thinks itself matched asks again.
+constexpr BatchNo kUnmatched{UINT64_MAX};
+
+}  // namespace
+
 void Replica::lead(Epoch epoch, Moment now) {
   Leading leading;
   leading.epoch = epoch;
@@ -70,7 +77,12 @@ void Replica::feed(Leading& leading, const Member& member, Peer& peer) {
       append.region = std::move(region->file);
     } else {
       auto batches = log_.read(peer.next, options_.append_bytes_max);
-      if (!batches) return;  // removed by retention, or not readable: it stays behind
+      if (!batches) {
+        // Of what is removed it will be told when it asks again; what is not readable may become
+        // so.
+        if (batches.error().code == Errc::below_start) peer.matched = false;
+        return;
+      }
       append.end = batches->end;
       bytes = batches->bytes.size();
       append.batches = std::move(batches->bytes);
@@ -90,7 +102,7 @@ void Replica::feed(Leading& leading, const Member& member, Peer& peer) {
 /// Without batches; it says where the next ones will begin, so that a lost one is missed.
 void Replica::send_commit(Leading& leading, const Member& member, Peer& peer) {
   peer.commit_sent = committed_;
-  const BatchNo next = peer.matched ? peer.next : BatchNo(0);
+  const BatchNo next = peer.matched ? peer.next : kUnmatched;
   ports_.send(member,
               Append{leading.epoch, leading.round, committed_, leading.started, next, next, {}});
 }
@@ -101,20 +113,30 @@ void Replica::on(const Member& from, const Follow& follow, Moment now) {
     return;
   Peer& peer = leading->peers[from];
   peer.heard = now;
-  // 0 is below what the follower knows to be committed: it will see that the logs differ.
-  BatchNo common{0};
-  if (follow.tail.from <= log_.end().end) {
-    const auto tail = log_.tail(follow.tail.from);
-    if (!tail) return;
-    common = common_prefix(*tail, follow.tail).value_or(BatchNo(0));
-    if (!holds(Rule::match_by_epochs)) common = std::min(follow.tail.end, tail->end);
-  }
-  peer.matched = true;
-  peer.next = common;
+  auto common = common_with(from, follow.tail, follow.epoch, follow.number);
+  if (!holds(Rule::match_by_epochs)) common = std::min(follow.tail.end, log_.end().end);
+  peer.matched = common.has_value();
+  if (!common) return;
+  peer.next = *common;
   peer.sent.clear();
   peer.window_bytes = 0;
-  ports_.send(from, Matched{leading->epoch, follow.number, common});
+  ports_.send(from, Matched{leading->epoch, follow.number, *common});
   feed(*leading, from, peer);
+}
+
+void Replica::on(const Member& from, const Fetch& fetch, Moment now) {
+  auto* const leading = std::get_if<Leading>(&state_);
+  if (leading == nullptr || fetch.epoch != leading->epoch || !leading->peers.contains(from)) return;
+  leading->peers[from].heard = now;
+  auto found = log_.beginning({fetch.segment, fetch.position});
+  if (!found) return;
+  if (!found->removed) {
+    return ports_.send(
+        from, Begin{leading->epoch, fetch.number, fetch.segment, std::move(found->header)});
+  }
+  log::RemovedPiece& piece = *found->removed;
+  ports_.send(from, Fetched{leading->epoch, fetch.number, piece.segment, piece.position,
+                            piece.file_bytes, std::move(piece.bytes), std::move(piece.region)});
 }
 
 void Replica::on(const Member& from, const Ack& ack, Moment now) {
@@ -161,6 +183,13 @@ BatchNo Replica::durable_at(const Member& peer) const {
   if (peer == self_) return leading->durable;
   const auto found = leading->peers.find(peer);
   return found == leading->peers.end() ? BatchNo(0) : found->second.durable;
+}
+
+std::optional<Moment> Replica::heard_at(const Member& peer) const {
+  const auto* const leading = std::get_if<Leading>(&state_);
+  if (leading == nullptr) return std::nullopt;
+  const auto found = leading->peers.find(peer);
+  return found == leading->peers.end() ? std::nullopt : std::optional(found->second.heard);
 }
 
 BatchNo Replica::durable_on_majority(const Leading&, const MemberList& list) const {

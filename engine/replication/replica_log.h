@@ -22,8 +22,10 @@ class ReplicaLog {
   [[nodiscard]] virtual LogEnd end() const = 0;
   /// End of the batches that readers see: all of them are committed.
   [[nodiscard]] virtual BatchNo committed() const = 0;
+  /// The first batch that retention has kept: all before are committed.
+  [[nodiscard]] virtual BatchNo start() const { return BatchNo(0); }
   /// @param from  at most `end()`.
-  /// @error io_error, corruption
+  /// @error below_start  it is below `start()`. @error io_error, corruption
   [[nodiscard]] virtual Result<LogTail> tail(BatchNo from) const = 0;
   /// Batches from `from` on, as many as fit `bytes_max`, but one at least.
   /// @param from  below `end()`.
@@ -32,6 +34,12 @@ class ReplicaLog {
                                                     std::uint64_t bytes_max) const = 0;
   /// The same as a part of a file, where a follower is so far behind that it can be.
   [[nodiscard]] virtual std::optional<BatchRegion> region(BatchNo) const { return std::nullopt; }
+  /// For a replica that lacks what has been removed here: see `log::PartitionLog::beginning`.
+  [[nodiscard]] virtual Result<log::Beginning> beginning(const log::InstallPlace&) const {
+    return log::Beginning();
+  }
+  /// What this log lacks, if it is to begin anew: see `log::PartitionLog::install_place`.
+  [[nodiscard]] virtual log::InstallPlace install_place() const { return {}; }
 };
 
 }  // namespace keelson::replication

@@ -108,8 +108,14 @@ struct RecordReading {
 };
 
 struct PendingOperation {
+  enum class Kind {
+    change,   ///< batches are appended, or cut
+    receive,  ///< of another beginning; the log stays what it is
+    begin,    ///< the log begins, and ends, there
+  };
   LogOperation number = 0;
   BatchNo end;  ///< of the log once it is done
+  Kind kind = Kind::change;
 };
 
 }  // namespace keelson::replication

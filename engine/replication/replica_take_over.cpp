@@ -120,12 +120,10 @@ void Replica::on(const Member& from, const Pull& pull, Moment now) {
   hear(from, now);
   const LogEnd own = log_.end();
   if (pull.tail.from > own.end) return;
-  const auto tail = log_.tail(pull.tail.from);
-  if (!tail) return;
-  const auto common = common_prefix(*tail, pull.tail);
-  Pulled pulled{pull.epoch, pull.number, common.value_or(BatchNo(0)), common.value_or(BatchNo(0)),
-                own,        {}};
-  if (common && *common < own.end) {
+  const auto common = common_with(from, pull.tail, pull.epoch, pull.number);
+  if (!common) return;
+  Pulled pulled{pull.epoch, pull.number, *common, *common, own, {}};
+  if (*common >= pull.tail.from && *common < own.end) {
     auto batches = log_.read(*common, options_.append_bytes_max);
     if (!batches) return;
     pulled.end = batches->end;

@@ -129,6 +129,12 @@ class LogPartition final : public NodePartition, public std::enable_shared_from_
   void append_batches(std::uint64_t operation, std::string batches);
   /// Removes all batches from `to` on; the same follows.
   void cut(std::uint64_t operation, BatchNo to);
+  /// Takes what is left of a removed segment; the same follows, and `install_place` has moved on.
+  void take_removed(std::uint64_t operation, log::RemovedPiece piece);
+  /// Gives the log another beginning: see `log::PartitionLog::begin_at`. The same follows. Nothing
+  /// is readable from here on, until `set_readable`.
+  void begin_at(std::uint64_t operation, std::string header);
+  [[nodiscard]] const log::InstallPlace& install_place() const { return install_place_; }
   /// What is published is all that readers have ever seen here, or more.
   void set_readable();
   void set_leader(std::optional<std::string> address);
@@ -146,9 +152,17 @@ class LogPartition final : public NodePartition, public std::enable_shared_from_
   /// What a follower is to do to its log, in order.
   struct FollowerWork {
     std::uint64_t operation = 0;
-    std::string batches;                      ///< to be appended …
-    std::optional<BatchNo> cut_to;            ///< … unless this is set
+    std::string batches;            ///< to be appended …
+    std::optional<BatchNo> cut_to;  ///< … unless one of these is set
+    std::optional<log::RemovedPiece> removed{};
+    std::optional<std::string> begin_at{};
     Result<log::Incoming> verified{nullptr};  ///< the batches, once they are
+
+    [[nodiscard]] bool appends() const { return !cut_to && !removed && !begin_at; }
+  };
+  struct FollowerState {
+    log::LogPoint appended;
+    log::InstallPlace install_place;
   };
 
   LogPartition(Environment environment, std::unique_ptr<log::PartitionLog> log,
@@ -186,7 +200,7 @@ class LogPartition final : public NodePartition, public std::enable_shared_from_
   void verify_ahead();
   void on_verified(std::uint64_t pass, Result<log::Incoming> verified);
   void on_followed(const std::vector<FollowerWork>& work, const Result<void>& result,
-                   const log::LogPoint& appended);
+                   const FollowerState& state);
 
   // On the worker.
   void write_batches(std::uint64_t term);
@@ -232,7 +246,8 @@ class LogPartition final : public NodePartition, public std::enable_shared_from_
   log::Incoming last_verified_;             ///< what it follows; null: what is appended
   std::shared_ptr<Strand> verifier_;        ///< a worker, made when there is much to verify
   bool following_ = false;                  ///< the worker is at it
-  bool cutting_ = false;                    ///< at a cut, beside which nothing may be published
+  bool cutting_ = false;                    ///< at what nothing may be published beside
+  log::InstallPlace install_place_;
   std::optional<BatchNo> publish_later_;
   bool readable_later_ = false;  ///< when that has been published
   // Of a replica, read from any thread.

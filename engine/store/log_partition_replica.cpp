@@ -27,6 +27,7 @@ std::shared_ptr<LogPartition> LogPartition::open_replica(Environment environment
   auto partition = std::shared_ptr<LogPartition>(
       new LogPartition(environment, std::move(log), options, std::move(maintenance)));
   partition->appended_ = partition->log_->appended();
+  partition->install_place_ = partition->log_->install_place();
   partition->ask_for_mark_ = [weak = partition->weak_from_this(), strand = partition->strand_] {
     strand->post([weak] {
       if (const auto self = weak.lock()) self->mark_time();
@@ -231,6 +232,18 @@ void LogPartition::cut(std::uint64_t operation, BatchNo to) {
   follow();
 }
 
+void LogPartition::take_removed(std::uint64_t operation, log::RemovedPiece piece) {
+  follower_work_.push_back({operation, {}, {}, std::move(piece)});
+  follow();
+}
+
+void LogPartition::begin_at(std::uint64_t operation, std::string header) {
+  readable_later_ = false;
+  readable_ = false;
+  follower_work_.push_back({operation, {}, {}, {}, std::move(header)});
+  follow();
+}
+
 /// While the worker writes what has been verified, the verifier hashes what comes next: both take a
 /// processor about as long. What is little goes to the worker as it is: it is there sooner.
 void LogPartition::follow() {
@@ -238,8 +251,8 @@ void LogPartition::follow() {
   verify_ahead();
 }
 
-/// A cut, or as many batches as have come meanwhile: they are synced together. Nothing when there
-/// is something to be verified first.
+/// As many batches as have come meanwhile, which are synced together, or one other thing to do.
+/// Nothing when there is something to be verified first.
 std::vector<LogPartition::FollowerWork> LogPartition::take_work() {
   std::vector<FollowerWork> work;
   const auto take = [&] {
@@ -254,12 +267,12 @@ std::vector<LogPartition::FollowerWork> LogPartition::take_work() {
       take();
     }
   } else if (!verifying_ && !follower_work_.empty()) {
-    const auto cut = std::ranges::find_if(
-        follower_work_, [](const FollowerWork& one) { return one.cut_to.has_value(); });
+    const auto other = std::ranges::find_if(follower_work_,
+                                            [](const FollowerWork& one) { return !one.appends(); });
     std::size_t bytes = 0;
-    for (auto one = follower_work_.begin(); one != cut; ++one) bytes += one->batches.size();
+    for (auto one = follower_work_.begin(); one != other; ++one) bytes += one->batches.size();
     if (bytes >= options_.verify_ahead_bytes) return work;
-    const auto count = std::max<std::ptrdiff_t>(1, cut - follower_work_.begin());
+    const auto count = std::max<std::ptrdiff_t>(1, other - follower_work_.begin());
     for (std::ptrdiff_t i = 0; i < count; ++i) take();
   }
   return work;
@@ -268,12 +281,13 @@ std::vector<LogPartition::FollowerWork> LogPartition::take_work() {
 void LogPartition::give_writer(std::vector<FollowerWork> work) {
   if (work.empty()) return;
   following_ = true;
-  cutting_ = work.front().cut_to.has_value();
+  cutting_ = work.front().cut_to || work.front().begin_at;
   writer_->post([self = shared_from_this(), work = std::move(work)]() mutable {
     auto result = self->follow(work);
-    self->strand_->dispatch(
-        [self, work = std::move(work), result = std::move(result),
-         appended = self->log_->appended()] { self->on_followed(work, result, appended); });
+    const FollowerState state{self->log_->appended(), self->log_->install_place()};
+    self->strand_->dispatch([self, work = std::move(work), result = std::move(result), state] {
+      self->on_followed(work, result, state);
+    });
   });
 }
 
@@ -282,7 +296,7 @@ void LogPartition::verify_ahead() {
   if (following_ && last_verified_ == nullptr) return;  // it is not known yet what comes before
   if (verified_ > 0 && !follower_work_[verified_ - 1].verified) return;
   FollowerWork& next = follower_work_[verified_];
-  if (next.cut_to) return;
+  if (!next.appends()) return;
   if (verifier_ == nullptr) {
     verifier_ = environment_.scheduler.make_worker("verify-" + std::to_string(id().value));
   }
@@ -306,8 +320,11 @@ void LogPartition::on_verified(std::uint64_t pass, Result<log::Incoming> verifie
 }
 
 Result<void> LogPartition::follow(std::vector<FollowerWork>& work) {
-  const auto& cut_to = work.front().cut_to;
-  auto result = cut_to ? log_->cut(*cut_to) : append_followed(work);
+  const FollowerWork& first = work.front();
+  auto result = first.cut_to     ? log_->cut(*first.cut_to)
+                : first.removed  ? log_->take_removed(*first.removed)
+                : first.begin_at ? log_->begin_at(*first.begin_at)
+                                 : append_followed(work);
   // It may have been a sync that failed; and what is left must be durable before it counts.
   if (!result) KEELSON_TRY(make_durable());
   return result;
@@ -328,9 +345,10 @@ Result<void> LogPartition::append_followed(std::vector<FollowerWork>& work) {
 }
 
 void LogPartition::on_followed(const std::vector<FollowerWork>& work, const Result<void>& result,
-                               const log::LogPoint& appended) {
+                               const FollowerState& state) {
   following_ = cutting_ = false;
-  appended_ = appended;
+  appended_ = state.appended;
+  install_place_ = state.install_place;
   if (const auto end = std::exchange(publish_later_, std::nullopt)) publish(*end);
   if (std::exchange(readable_later_, false)) set_readable();
   if (!result) {

@@ -1,6 +1,8 @@
 #include "tests/simulation/model_log.h"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace keelson::simulation {
 
@@ -15,6 +17,7 @@ Epoch ModelLog::epoch_before(std::size_t batch) const {
 LogEnd ModelLog::end() const { return {epoch_before(batches.size()), BatchNo(batches.size())}; }
 
 Result<LogTail> ModelLog::tail(BatchNo from) const {
+  if (from.value < removed) return fail(Errc::below_start, "removed");
   LogTail tail{from, epoch_before(from.value), {}, BatchNo(batches.size())};
   for (std::size_t i = from.value; i < batches.size(); ++i) {
     if (tail.epochs.empty() || tail.epochs.back().epoch != batches[i].epoch) {
@@ -25,6 +28,7 @@ Result<LogTail> ModelLog::tail(BatchNo from) const {
 }
 
 Result<EncodedBatches> ModelLog::read(BatchNo from, std::uint64_t bytes_max) const {
+  if (from.value < removed) return fail(Errc::below_start, "removed");
   EncodedBatches read{from, from, {}};
   while (read.end.value < batches.size() &&
          (read.bytes.empty() || read.bytes.size() + sizeof(ModelBatch) <= bytes_max)) {
@@ -32,6 +36,19 @@ Result<EncodedBatches> ModelLog::read(BatchNo from, std::uint64_t bytes_max) con
     ++read.end;
   }
   return read;
+}
+
+Result<log::Beginning> ModelLog::beginning(const log::InstallPlace& place) const {
+  const std::size_t first = place.segment.value;
+  if (first > batches.size()) return log::Beginning();
+  if (first >= removed) return log::Beginning{{}, "begins at " + std::to_string(first)};
+  log::RemovedPiece piece;
+  piece.segment = place.segment;
+  for (std::size_t i = first; i < std::min(first + 5, removed); ++i) {
+    piece.bytes.append(reinterpret_cast<const char*>(&batches[i]), sizeof(ModelBatch));
+  }
+  piece.file_bytes = piece.bytes.size();
+  return log::Beginning{std::move(piece), {}};
 }
 
 std::vector<ModelBatch> ModelLog::decode(const std::string& bytes) {

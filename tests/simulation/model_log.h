@@ -21,8 +21,12 @@ class ModelLog final : public replication::ReplicaLog {
  public:
   replication::LogEnd end() const override;
   BatchNo committed() const override { return BatchNo(published); }
+  BatchNo start() const override { return BatchNo(removed); }
   Result<replication::LogTail> tail(BatchNo from) const override;
   Result<replication::EncodedBatches> read(BatchNo from, std::uint64_t bytes_max) const override;
+  /// What is left of removed batches is all of them: five are a segment.
+  Result<log::Beginning> beginning(const log::InstallPlace& place) const override;
+  log::InstallPlace install_place() const override { return {BatchNo(removed + fetched.size())}; }
 
   [[nodiscard]] Epoch epoch_before(std::size_t batch) const;
   [[nodiscard]] static std::vector<ModelBatch> decode(const std::string& bytes);
@@ -30,6 +34,8 @@ class ModelLog final : public replication::ReplicaLog {
   std::vector<ModelBatch> batches;  ///< as the page cache has it
   std::size_t durable = 0;
   std::size_t published = 0;
+  std::size_t removed = 0;  ///< by retention: kept to be compared, and not shown
+  std::vector<ModelBatch> fetched;
 };
 
 }  // namespace keelson::simulation

@@ -24,7 +24,7 @@ void ModelNode::start(Moment now) {
   disk_free_ = now;
   // Rule 4: what is read back is durable before it counts. What readers saw is not remembered.
   log.durable = log.batches.size();
-  log.published = 0;
+  log.published = log.removed;
   replication::ReplicaOptions options;
   options.append_bytes_max = 4 * sizeof(ModelBatch);
   options.window_bytes_max = 16 * sizeof(ModelBatch);
@@ -123,6 +123,40 @@ void ModelNode::cut(replication::LogOperation operation, BatchNo to) {
       cutting_ = false;
       replica->on_log_done(operation, cluster.now_);
     });
+  });
+}
+
+void ModelNode::take_removed(replication::LogOperation operation,
+                             keelson::log::RemovedPiece piece) {
+  on_disk([this, operation, piece = std::move(piece), failures = log_failures_] {
+    if (failures != log_failures_ || log_fails(operation)) return;
+    if (piece.segment == log.install_place().segment) {
+      for (const ModelBatch& batch : ModelLog::decode(piece.bytes)) log.fetched.push_back(batch);
+    }
+    replica->on_log_done(operation, cluster.now_);
+  });
+}
+
+void ModelNode::begin_at(replication::LogOperation operation, std::string header) {
+  on_disk([this, operation, header = std::move(header), failures = log_failures_] {
+    if (failures != log_failures_ || log_fails(operation)) return;
+    const std::size_t start = log.install_place().segment.value;
+    if (header != "begins at " + std::to_string(start)) {
+      return replica->on_log_failed(operation, cluster.now_);
+    }
+    if (start < log.published) return cluster.fail("a log begins above what is published");
+    for (std::size_t i = start; i < log.batches.size() && i < cluster.truth_.size(); ++i) {
+      if (log.batches[i] == cluster.truth_[i]) {
+        return cluster.fail("a committed batch goes with another beginning");
+      }
+    }
+    log.batches.resize(log.removed);
+    for (const ModelBatch& batch : std::exchange(log.fetched, {})) log.batches.push_back(batch);
+    const std::size_t from = log.published;
+    log.removed = log.durable = log.published = start;
+    cluster.check_published(number, from, start);
+    ++cluster.beginnings_;
+    replica->on_log_done(operation, cluster.now_);
   });
 }
 

@@ -20,6 +20,8 @@ class ModelNode final : public replication::ReplicaPorts {
   void read_record(std::uint64_t read) override;
   void append(replication::LogOperation operation, std::string batches) override;
   void cut(replication::LogOperation operation, BatchNo to) override;
+  void take_removed(replication::LogOperation operation, log::RemovedPiece piece) override;
+  void begin_at(replication::LogOperation operation, std::string header) override;
   void publish(BatchNo end) override;
   void start_epoch(Epoch epoch) override;
   void serve(Epoch epoch) override;

@@ -54,10 +54,12 @@ RealCluster::RealCluster(std::uint64_t seed, std::size_t replicas, Faults faults
             [this, n](const std::string& what) {
               log("node " + std::to_string(n) + ": " + what);
               if (nodes_[n]->disk.halted()) return;
+              if (what.contains("begins anew")) ++beginnings_;
               if (what.contains("halts") || what.contains("cannot be read")) {
                 fail("node " + std::to_string(n) + ": " + what);
               }
             }}));
+    if (faults_.retention > 0) nodes_[n]->retention.bytes = log::kSegmentBytesMin;
     coordinators_.push_back(std::make_unique<NodeCoordinator>(*this));
     if (n < replicas) record_.replicas.push_back(nodes_[n]->self);
   }
@@ -357,6 +359,11 @@ void RealCluster::task_done(std::size_t n) {
 
 void RealCluster::take_published(RealNode& node) {
   const auto& log = node.partition->log();
+  if (const BatchNo first = log.first_batch(); node.published < first) {
+    if (first.value > history_.batches()) return fail("what is not committed has been removed");
+    node.published = first;
+    node.published_ever = std::max(node.published_ever, first);
+  }
   while (node.published < log.published()) {
     const auto read = log.read_batches(node.published, node.published + 1, 1);
     if (node.disk.halted()) return;
@@ -508,7 +515,8 @@ std::shared_ptr<RealCluster::Command> RealCluster::make_command() {
   const std::uint64_t to = (from + 1 + random(kAccounts - 1)) % kAccounts;
   const auto amount = static_cast<std::int64_t>(1 + random(60));
   // Sometimes large, so that segments are crossed.
-  const std::string filler(chance(0.05) ? random(40'000) : random(300), ' ');
+  const std::string filler(
+      chance(faults_.retention > 0 ? 0.3 : 0.05) ? random(40'000) : random(300), ' ');
   const auto expected = [&](std::uint64_t number) {
     if (!chance(0.3)) return ExpectedVersion::any();
     return ExpectedVersion::exact(Version(history_.stream(account(number)).size()));
@@ -520,7 +528,7 @@ std::shared_ptr<RealCluster::Command> RealCluster::make_command() {
     const std::uint64_t other = (from + 1 + random(kAccounts - 1)) % kAccounts;
     if (other != to) commit.checks.push_back({account(other), expected(other)});
   }
-  if (chance(0.3)) {
+  if (faults_.retention == 0 && chance(0.3)) {  // it needs all that there ever was
     command->transfer_from = account(from);
     command->amount = amount;
   }
@@ -607,6 +615,9 @@ void RealCluster::on_answer(std::size_t c, std::uint64_t attempt,
   };
   switch (code) {
     case Errc::version_conflict: return refused();
+    case Errc::below_start:  // it is known to have been decided, and its outcome may be gone
+      if (faults_.retention > 0 && history_.outcomes().contains(command->id)) return next(c);
+      return fail("a command that never was is answered " + answer.error().message());
     case Errc::not_leader:
     case Errc::not_enough_replicas:
     case Errc::disk_full:
@@ -655,8 +666,12 @@ void RealCluster::read_at_follower() {
   const std::string stream = account(random(kAccounts));
   const auto& known = history_.stream(stream);
   const std::uint64_t end = node.partition->end().value;
+  const Offset start = node.partition->start();
   std::size_t count = 0;
-  const auto read = node.partition->read_stream(stream, {}, [&](const EventView& event) {
+  while (count < known.size() && known[count].offset < start.value) ++count;
+  StreamRange range;
+  range.from = Version(count + 1);
+  const auto read = node.partition->read_stream(stream, range, [&](const EventView& event) {
     if (count >= known.size() || known[count].offset != event.offset.value ||
         known[count].data != event.data || event.version.value != count + 1) {
       fail("a follower shows another event");
@@ -674,10 +689,28 @@ void RealCluster::read_at_follower() {
     stamp.fingerprint.fill(std::byte(std::hash<std::string>()(command->id)));
     const auto found = node.partition->find_outcome(stamp);
     if (node.disk.halted()) return;
-    if (!found) return fail("an outcome cannot be read: " + found.error().message());
-    if (*found) history_.acknowledge(command->id, KnownOutcome::of(**found));
+    const KnownOutcome& known_as = history_.outcomes().at(command->id);
+    const bool gone = !found && found.error().code == Errc::below_start;
+    if (!found && !gone) return fail("an outcome cannot be read: " + found.error().message());
+    if (known_as.rejected ? gone && start == Offset(0) : gone != (known_as.first < start)) {
+      return fail("an outcome is gone and its events are not, or the other way round");
+    }
+    if (found && *found) history_.acknowledge(command->id, KnownOutcome::of(**found));
   }
+  check_removed(node, stream);
   time_.forget_spent_since(spent);
+}
+
+/// What is gone is known to have been.
+void RealCluster::check_removed(const RealNode& node, const std::string& stream) {
+  const auto& known = history_.stream(stream);
+  const std::uint64_t end = node.partition->end().value;
+  const auto count = std::ranges::count_if(known, [&](const auto& e) { return e.offset < end; });
+  const auto version = node.partition->stream_version(stream, node.partition->end());
+  if (node.disk.halted()) return;
+  if (!version || version->value != static_cast<std::uint64_t>(count)) {
+    fail("a stream has another version than it has events");
+  }
 }
 
 // --- when all is over ---
@@ -745,10 +778,13 @@ void RealCluster::check_equal_logs() {
                   std::to_string(history_.batches()) + " that are committed");
     }
     for (auto& [path, bytes] : node.disk.image()) {
-      if (!path.ends_with(".seg")) continue;
+      // Of a removed segment the index stays, under another name.
+      std::string name_of = path;
+      if (path.ends_with(".past")) name_of.replace(path.size() - 5, 5, ".idx");
+      if (!path.ends_with(".seg") && !name_of.ends_with(".idx")) continue;
       // The rest of one that is sealed has been cut off.
       std::string written = bytes.substr(0, bytes.find_last_not_of('\0') + 1);
-      const auto [other, first] = files.try_emplace(path, std::move(written));
+      const auto [other, first] = files.try_emplace(name_of, std::move(written));
       if (!first && other->second != bytes.substr(0, bytes.find_last_not_of('\0') + 1)) {
         return fail(name + " has another " + path);
       }

@@ -37,6 +37,8 @@ class RealCluster {
   [[nodiscard]] std::uint64_t epochs() const { return record_.epoch.value; }
   [[nodiscard]] std::uint64_t lives() const;
   [[nodiscard]] std::uint64_t reads() const { return reads_; }
+  /// How often a log was to be given another beginning.
+  [[nodiscard]] std::uint64_t beginnings() const { return beginnings_; }
   /// What happened, for a look at one seed.
   bool trace = false;
 
@@ -112,6 +114,7 @@ class RealCluster {
                Partition::Completion done);
   void read_linearizably();
   void read_at_follower();
+  void check_removed(const RealNode& node, const std::string& stream);
   [[nodiscard]] std::size_t probable_leader();
 
   // When all is over.
@@ -137,6 +140,7 @@ class RealCluster {
   std::uint64_t commands_ = 0;
   std::vector<std::shared_ptr<Command>> done_;  ///< to be repeated now and then
   std::uint64_t reads_ = 0;
+  std::uint64_t beginnings_ = 0;
 };
 
 }  // namespace keelson::simulation

@@ -1,6 +1,7 @@
 // Nodes as they run, under every fault that a seed can bring.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "tests/simulation/real_cluster.h"
@@ -38,6 +39,29 @@ TEST_CASE("cluster: three real nodes under many faults at once") {
   test::for_each_seed(test::long_run() ? 10'000 : 120, [](std::uint64_t seed) {
     REQUIRE(run(seed, 3, Faults::many(seed), 6s) == "");
   });
+}
+
+TEST_CASE("cluster: who was away while retention removed segments, or is new, gets what is left") {
+  std::uint64_t beginnings = 0;
+  const auto run_with_retention = [&](std::uint64_t seed, Faults faults, Moment duration) {
+    faults.retention = 1;
+    faults.wipe = std::max(faults.wipe, 0.1);
+    faults.process_crash = std::max(faults.process_crash, 0.5);
+    RealCluster cluster(seed, 3, faults);
+    cluster.trace = test::one_seed_asked();
+    cluster.run(duration);
+    cluster.settle();
+    beginnings += cluster.beginnings();
+    REQUIRE(cluster.failure() == "");
+  };
+  test::for_each_seed(test::long_run() ? 3'000 : 60, [&](std::uint64_t seed) {
+    run_with_retention(seed, Faults::some(seed), 10s);
+  });
+  test::for_each_seed(test::long_run() ? 3'000 : 60, [&](std::uint64_t seed) {
+    run_with_retention(seed, Faults::many(seed), 8s);
+  });
+  MESSAGE(beginnings << " beginnings");
+  if (!test::one_seed_asked()) CHECK(beginnings > 30);
 }
 
 TEST_CASE("cluster: five real nodes lose and double nothing and agree whatever fails") {

@@ -64,6 +64,7 @@ Result<void> RealNode::open(replication::Coordinator& coordinator) {
   log::LogOptions options;
   options.segment_bytes = log::kSegmentBytesMin;
   options.found_tail = log::FoundTail::held;
+  options.retention = retention;
   KEELSON_TRY_ASSIGN(auto log, log::PartitionLog::open(disk, kFolder, identity(), options));
   cluster::PromiseStore promises(disk, kFolder, identity());
   KEELSON_TRY_ASSIGN(const Epoch promise, promises.load());
@@ -85,6 +86,7 @@ Result<void> RealNode::open(replication::Coordinator& coordinator) {
   of.record_key = "partition";
   of.protocol.append_bytes_max = 16u << 10;
   of.protocol.window_bytes_max = 64u << 10;
+  if (!retention.keeps_all()) of.retention_waits_for = 500ms;
   replica = std::make_shared<cluster::PartitionReplica>(
       environment, partition, std::move(promises), promise, scheduler_->make_worker("promises"), of,
       cluster::PartitionReplica::Ports{
@@ -92,16 +94,17 @@ Result<void> RealNode::open(replication::Coordinator& coordinator) {
           [this](const Member& to, const std::string& message) { hooks_.send(to, message); },
           [this](const Member& to, const std::string& message, const io::FileRegion& region) {
             // The transport's own tests have how both go and come.
-            auto whole = std::get<replication::Append>(*replication::decode_message(message));
+            auto whole = *replication::decode_message(message);
             auto bytes = region.file->read_at(region.position, region.length);
             if (!bytes) return;  // as when the connection ends
-            whole.batches = *std::move(bytes);
+            if (!cluster::put_together(whole, *std::move(bytes))) return;
             hooks_.send(to, replication::encode_message(whole));
           },
           [](const Member&) { return false; },
           [](const Member& at) { return "node:" + std::to_string(at.node.value); },
           [this](const std::string& what) { hooks_.report(what); }});
   replica->start();
+  partition->start_retention();
   up_since_ = time.now();
   return {};
 }

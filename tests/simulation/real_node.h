@@ -47,6 +47,8 @@ class RealNode {
   std::shared_ptr<cluster::PartitionReplica> replica;
   std::uint64_t life = 0;
   bool dying = false;  ///< its disk has halted, and its end is near
+  /// Of full segments that are kept: few, so that who is away for long is left behind. None: all.
+  log::Retention retention;
   // Faults of the disk.
   bool slow = false;
   bool full = false;

@@ -353,7 +353,8 @@ void ReplicaCluster::crash(std::size_t n, bool power) {
   if (power) node.lose_power();
   if (wipe) {
     log.batches.clear();
-    log.durable = 0;
+    log.fetched.clear();
+    log.durable = log.removed = 0;
     node.promise = Epoch(0);
     node.self.data.bytes[1] = std::byte(std::to_integer<int>(node.self.data.bytes[1]) + 1);
   }
@@ -463,6 +464,16 @@ void ReplicaCluster::run(Moment duration) {
           const auto asked = node->replica->hand_over(to, now_);
       }
     });
+    if (faults_.retention > 0) {
+      inject(faults_.retention, [&] {
+        ModelNode& node = *nodes_[any()];
+        ModelLog& log = node.log;
+        if (node.up && log.published > log.removed) {
+          log.removed += random(log.published - log.removed + 1);
+          log.fetched.clear();
+        }
+      });
+    }
     step_until(now_ + 20ms);
   }
 }

@@ -45,6 +45,7 @@ struct Faults {
   double repeated_message = 0;
   double membership_change = 0;
   double hand_over = 0;
+  double retention = 0;  ///< whatever a node has published may go
 
   /// Some of them, by the seed; often few, so that much is written between.
   [[nodiscard]] static Faults some(std::uint64_t seed);
@@ -69,6 +70,8 @@ class ReplicaCluster {
   [[nodiscard]] std::size_t committed() const { return truth_.size(); }
   [[nodiscard]] std::size_t acknowledged() const { return acknowledged_.size(); }
   [[nodiscard]] std::uint64_t epochs() const { return record_.epoch.value; }
+  /// How often a log was given another beginning.
+  [[nodiscard]] std::uint64_t beginnings() const { return beginnings_; }
   /// What happened, for a look at one seed.
   bool trace = false;
 
@@ -144,6 +147,7 @@ class ReplicaCluster {
   std::mt19937_64 random_;
   Faults faults_;
   bool faulty_ = true;
+  std::uint64_t beginnings_ = 0;
   std::string failure_;
   Moment now_{};
   std::uint64_t order_ = 0;

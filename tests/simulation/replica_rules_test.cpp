@@ -124,6 +124,21 @@ class Scripted final : public ReplicaPorts {
       replica->on_log_done(operation, now);
     });
   }
+  void take_removed(LogOperation operation, log::RemovedPiece piece) override {
+    disk_.push_back([this, operation, piece = std::move(piece)] {
+      for (const ModelBatch& batch : ModelLog::decode(piece.bytes)) log.fetched.push_back(batch);
+      replica->on_log_done(operation, now);
+    });
+  }
+  void begin_at(LogOperation operation, std::string) override {
+    disk_.push_back([this, operation] {
+      log.batches.resize(log.removed);
+      for (const ModelBatch& batch : log.fetched) log.batches.push_back(batch);
+      log.fetched.clear();
+      log.removed = log.durable = log.published = log.batches.size();
+      replica->on_log_done(operation, now);
+    });
+  }
   void publish(BatchNo end) override { log.published = end.value; }
   void start_epoch(Epoch epoch) override {
     disk_.push_back([this, epoch] {
@@ -502,4 +517,172 @@ TEST_CASE(
   node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(5)});
   node.replica->on_tick(node.now);
   CHECK(appends() == std::vector{BatchNo(2), BatchNo(4), BatchNo(5)});
+}
+
+namespace {
+
+/// Batches of epoch 1, as many as are asked for, and then some of epoch 2.
+std::vector<ModelBatch> two_epochs(std::size_t first, std::size_t then) {
+  std::vector<ModelBatch> batches(first, ModelBatch{Epoch(1), 1});
+  batches.resize(first + then, ModelBatch{Epoch(2), 2});
+  return batches;
+}
+
+LogTail tail_of(const std::vector<ModelBatch>& batches) {
+  ModelLog log;
+  log.batches = batches;
+  return log.tail(BatchNo(0)).value();
+}
+
+}  // namespace
+
+TEST_CASE(
+    "replication rule 17: who lacks what is removed is told so, and given it piece by piece") {
+  Scripted node(two_epochs(4, 6), Epoch(2));
+  node.log.removed = 7;
+  node.lead(Epoch(3));
+  const auto ask = [&](const std::vector<ModelBatch>& batches, std::uint64_t number) {
+    node.sent.clear();
+    node.receive(kThird, Follow{Epoch(3), number, tail_of(batches)});
+  };
+  // Whose log ends before the start, or has another batch before it.
+  for (const auto& batches : {two_epochs(0, 0), two_epochs(4, 2), two_epochs(9, 0)}) {
+    ask(batches, 5);
+    CHECK(node.last<Behind>(kThird) == Behind{Epoch(3), 5, BatchNo(7)});
+    CHECK_FALSE(node.last<Matched>(kThird));
+    CHECK_FALSE(node.last<Append>(kThird));
+  }
+  // Whose log reaches it, and shares that, follows as it is.
+  ask(two_epochs(4, 3), 6);
+  CHECK(node.last<Matched>(kThird) == Matched{Epoch(3), 6, BatchNo(7)});
+  ask(two_epochs(4, 5), 7);
+  CHECK(node.last<Matched>(kThird) == Matched{Epoch(3), 7, BatchNo(9)});
+
+  ask({}, 8);
+  node.receive(kThird, Fetch{Epoch(3), 9, BatchNo(0), 0});
+  const auto first = node.last<Fetched>(kThird);
+  REQUIRE(first);
+  CHECK(first->number == 9);
+  CHECK(first->segment == BatchNo(0));
+  CHECK(ModelLog::decode(first->bytes).size() == 5);
+  node.receive(kThird, Fetch{Epoch(3), 10, BatchNo(5), 0});
+  CHECK(ModelLog::decode(node.last<Fetched>(kThird)->bytes).size() == 2);
+  node.receive(kThird, Fetch{Epoch(3), 11, BatchNo(7), 0});
+  CHECK(node.last<Begin>(kThird) == Begin{Epoch(3), 11, BatchNo(7), "begins at 7"});
+  // Another leader may have removed more: its log goes on later.
+  node.receive(kThird, Fetch{Epoch(3), 12, BatchNo(8), 0});
+  CHECK(node.last<Begin>(kThird) == Begin{Epoch(3), 12, BatchNo(8), "begins at 8"});
+  node.receive(kThird, Fetch{Epoch(3), 13, BatchNo(99), 0});
+  CHECK(node.last<Begin>(kThird)->header.empty());
+  node.sent.clear();
+  node.receive(kThird, Fetch{Epoch(2), 14, BatchNo(0), 0});
+  node.receive(kFourth, Fetch{Epoch(3), 14, BatchNo(0), 0});  // who is not fed
+  CHECK(node.sent.empty());
+}
+
+TEST_CASE(
+    "replication rule 17: a follower that is fed out of what is removed meanwhile asks again") {
+  Scripted node(two_epochs(4, 6), Epoch(2));
+  node.lead(Epoch(3));
+  node.receive(kThird, Follow{Epoch(3), 5, tail_of({})});
+  REQUIRE(node.last<Matched>(kThird));
+  node.log.published = 11;
+  node.log.removed = 11;
+  node.sent.clear();
+  node.receive(kThird, Ack{Epoch(3), 2, BatchNo(0)});
+  node.now += 150ms;
+  node.replica->on_tick(node.now);
+  // Nothing that it could take for the place where it is.
+  const auto heartbeat = node.last<Append>(kThird);
+  REQUIRE(heartbeat);
+  CHECK(heartbeat->batches.empty());
+  Scripted other({}, Epoch(2));
+  other.follow(Epoch(3));
+  const std::uint64_t asked = other.last<Follow>(kSecond)->number;
+  other.receive(kSecond, Append{Epoch(3), 2, {}, true, heartbeat->first, heartbeat->end, {}});
+  CHECK(other.last<Follow>(kSecond)->number > asked);
+}
+
+TEST_CASE("replication rule 17: a follower takes a beginning, and follows from there") {
+  Scripted node(two_epochs(2, 0), Epoch(1));
+  node.receive(kSecond, Fence{Epoch(3)});
+  node.run_disk();
+  node.receive(kSecond, Append{Epoch(3), 1, BatchNo(9), true, {}, {}, {}});
+  const std::uint64_t asked = node.last<Follow>(kSecond)->number;
+  node.receive(kSecond, Behind{Epoch(3), asked - 1, BatchNo(7)});  // an older question's
+  CHECK_FALSE(node.last<Fetch>(kSecond));
+  node.receive(kSecond, Behind{Epoch(3), asked, BatchNo(7)});
+  const auto fetch = node.last<Fetch>(kSecond);
+  REQUIRE(fetch);
+  CHECK(fetch->segment == BatchNo(0));
+  ModelLog leader;
+  leader.batches = two_epochs(4, 6);
+  leader.removed = 7;
+  const auto answer = [&](const Fetch& to) {
+    const auto found = leader.beginning({to.segment, to.position}).value();
+    if (!found.removed) {
+      return node.receive(kSecond, Begin{to.epoch, to.number, to.segment, found.header});
+    }
+    node.receive(kSecond, Fetched{to.epoch, to.number, to.segment, 0, found.removed->file_bytes,
+                                  found.removed->bytes});
+  };
+  answer(*fetch);
+  answer(*fetch);                             // a second copy
+  CHECK(node.last<Fetch>(kSecond) == fetch);  // not before the disk has it
+  CHECK(node.log.batches.size() == 2);
+  node.run_disk();
+  CHECK(node.log.fetched.size() == 5);
+  REQUIRE(node.last<Fetch>(kSecond)->segment == BatchNo(5));
+  answer(*node.last<Fetch>(kSecond));
+  node.run_disk();
+  REQUIRE(node.last<Fetch>(kSecond)->segment == BatchNo(7));
+  answer(*node.last<Fetch>(kSecond));
+  // Readers see nothing from here on: what comes is less than the leader had committed.
+  CHECK_FALSE(node.replica->readable());
+  node.sent.clear();
+  node.run_disk();
+  CHECK(node.log.removed == 7);
+  const auto follow = node.last<Follow>(kSecond);
+  REQUIRE(follow);
+  CHECK(follow->tail == LogTail{BatchNo(7), Epoch(2), {}, BatchNo(7)});
+  node.receive(kSecond, Matched{Epoch(3), follow->number, BatchNo(7)});
+  node.receive(kSecond, Append{Epoch(3), 2, BatchNo(8), true, BatchNo(7), BatchNo(8),
+                               encoded({Epoch(2), 2})});
+  node.run_disk();
+  node.receive(kSecond, Append{Epoch(3), 3, BatchNo(8), true, BatchNo(8), BatchNo(8), {}});
+  CHECK(node.replica->readable());
+  CHECK(node.log.published == 8);
+}
+
+TEST_CASE(
+    "replication rule 17: a leader without the place where a beginning goes on is another log") {
+  Scripted node(two_epochs(2, 0), Epoch(1));
+  node.receive(kSecond, Fence{Epoch(3)});
+  node.run_disk();
+  node.receive(kSecond, Append{Epoch(3), 1, BatchNo(9), true, {}, {}, {}});
+  node.receive(kSecond, Behind{Epoch(3), node.last<Follow>(kSecond)->number, BatchNo(7)});
+  const Fetch fetch = *node.last<Fetch>(kSecond);
+  node.may_halt = true;
+  node.receive(kSecond, Begin{Epoch(3), fetch.number, fetch.segment, ""});
+  CHECK(node.replica->halted());
+}
+
+TEST_CASE("replication rule 17: who lacks what a greater log has removed lets that one lead") {
+  Scripted node(two_epochs(2, 0), Epoch(1));
+  node.take_over(Epoch(2));
+  node.receive(kSecond, Promised{Epoch(2), {Epoch(1), BatchNo(10)}});
+  const auto pull = node.last<Pull>(kSecond);
+  REQUIRE(pull);
+  REQUIRE(node.replica->role() == Replica::Role::taking_over);
+  node.receive(kSecond, Behind{Epoch(2), pull->number, BatchNo(7)});
+  CHECK(node.replica->role() == Replica::Role::following);
+  CHECK(node.log.batches.size() == 2);
+  // And who is asked says so.
+  Scripted other(two_epochs(10, 0), Epoch(1));
+  other.log.removed = 7;
+  other.receive(kSecond, Fence{Epoch(2)});
+  other.run_disk();
+  other.receive(kSecond, Pull{Epoch(2), 4, tail_of(two_epochs(2, 0))});
+  CHECK(other.last<Behind>(kSecond) == Behind{Epoch(2), 4, BatchNo(7)});
+  CHECK_FALSE(other.last<Pulled>(kSecond));
 }

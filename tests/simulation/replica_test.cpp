@@ -1,6 +1,7 @@
 // The rules of replication under every fault that a seed can bring.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "engine/replication/rules.h"
@@ -43,6 +44,28 @@ TEST_CASE("replication: five replicas lose and double nothing and agree whatever
     const std::string failure = run(seed, 5, test::one_seed_asked());
     REQUIRE(failure == "");
   });
+}
+
+TEST_CASE(
+    "replication: replicas that lack what the others have removed are given another beginning") {
+  std::uint64_t beginnings = 0;
+  const auto run_with_retention = [&](std::uint64_t seed, Faults faults, Moment duration) {
+    faults.retention = 4;
+    faults.wipe = std::max(faults.wipe, 0.1);
+    ReplicaCluster cluster(seed, 3, faults);
+    cluster.trace = test::one_seed_asked();
+    cluster.run(duration);
+    cluster.settle();
+    beginnings += cluster.beginnings();
+    REQUIRE(cluster.failure() == "");
+  };
+  test::for_each_seed(test::long_run() ? 10'000 : 200, [&](std::uint64_t seed) {
+    run_with_retention(seed, Faults::some(seed), 15s);
+  });
+  test::for_each_seed(test::long_run() ? 10'000 : 200, [&](std::uint64_t seed) {
+    run_with_retention(seed, Faults::many(seed), 8s);
+  });
+  if (!test::one_seed_asked()) CHECK(beginnings > 100);
 }
 
 /// What is not among these takes traces that random runs do not meet: replica_rules_test.cpp.

@@ -55,6 +55,8 @@ class Node {
     PartitionReplica::Options how;
     how.self = kSelf;
     how.record_key = kKey;
+    how.retention_waits_for = 5s;
+    how.retention_waits_bytes = 1u << 20;
     replica = std::make_shared<PartitionReplica>(
         environment(), partition, std::move(promises), *promise, scheduler.make_worker("promises"),
         how,
@@ -234,4 +236,71 @@ TEST_CASE("partition replica: a leader that has moved is known where it is now")
   node.replica->on_addresses_changed();
   node.scheduler.run();
   CHECK(node.partition->leader() == "moved-2");
+}
+
+TEST_CASE("partition replica: retention waits for who is away, for a time and for so much") {
+  const Member near = member(2);
+  const Member away = member(3);
+  Node node({kSelf, near, away});
+  for (const Member& peer : {near, away}) node.replica->on_connected(peer);
+  node.advance(20ms);
+  // The first of the list stands at once, and the others answer.
+  for (const Member& peer : {near, away}) node.say(peer, replication::ProbeAnswer{1, {}, false});
+  node.advance(20ms);
+  const Epoch epoch(1);
+  node.say(near, replication::Promised{epoch, {}});
+  const auto acknowledge = [&](const Member& peer) {
+    node.say(peer, replication::Ack{epoch, 1, node.replica->status().appended});
+  };
+  const auto pass = [&](std::chrono::milliseconds duration) {
+    for (auto passed = 0ms; passed < duration; passed += 100ms) {
+      node.advance(100ms);
+      acknowledge(near);
+    }
+  };
+  acknowledge(near);
+  REQUIRE(node.replica->status().role == Role::leading);
+  node.partition->set_retention({.bytes = 1});
+  node.partition->start_retention();
+  const auto write = [&](int batches) {
+    for (int i = 0; i < batches; ++i) {
+      const Answer answer = node.execute(write_to("a-1", {std::string(40'000, 'x')}));
+      acknowledge(near);
+      REQUIRE(accepted(answer));
+    }
+  };
+  const auto removed = [&] { return node.partition->start() > Offset(0); };
+  SUBCASE("it comes back in time") {
+    write(8);
+    pass(4s);
+    CHECK_FALSE(removed());
+    acknowledge(away);
+    pass(2s);
+    CHECK(removed());
+  }
+  SUBCASE("it does not") {
+    write(8);
+    pass(4s);
+    CHECK_FALSE(removed());
+    CHECK(node.reports.empty());
+    pass(3s);
+    CHECK(removed());
+    REQUIRE(node.reports.size() == 1);
+    CHECK(node.reports.front().contains("does not wait for node 3"));
+    // It is there again, and asks for what is gone.
+    node.say(away, replication::Follow{epoch, 1, {}});
+    pass(1s);
+    CHECK(node.reports.size() == 1);
+  }
+  SUBCASE("it lacks too much") {
+    write(40);
+    pass(2s);
+    CHECK(removed());
+  }
+  // New replicas are fed what is left of it.
+  std::optional<Result<void>> moved;
+  node.replica->move({kSelf, near, member(3, 1)}, [&](Result<void> result) { moved = result; });
+  node.scheduler.run();
+  REQUIRE(moved);
+  CHECK(moved->has_value());
 }

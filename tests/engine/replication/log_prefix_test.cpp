@@ -45,6 +45,21 @@ TEST_CASE("common prefix: none when logs differ in what is committed") {
   CHECK(common({1, 1, 2}, {1, 2}) == std::nullopt);
 }
 
+TEST_CASE("log tail: the part from some batch on is as if it had been asked for there") {
+  const Epochs log{1, 1, 2, 2, 2, 5, 6, 6};
+  for (std::size_t from = 0; from <= log.size(); ++from) {
+    for (std::size_t later = from; later <= log.size(); ++later) {
+      CAPTURE(from);
+      CAPTURE(later);
+      const auto part = since(tail_of(log, from), BatchNo(later));
+      REQUIRE(part);
+      CHECK(*part == tail_of(log, later));
+    }
+    CHECK(since(tail_of(log, from), BatchNo(0)) == tail_of(log, from));
+    CHECK_FALSE(since(tail_of(log, from), BatchNo(log.size() + 1)));
+  }
+}
+
 TEST_CASE("common prefix: of random logs that leaders have written it is the longest") {
   test::for_each_seed(2000, [](std::uint64_t seed) {
     std::mt19937_64 random(seed);

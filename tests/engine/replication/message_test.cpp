@@ -31,6 +31,11 @@ const std::vector<Message> kAll{
     Append{Epoch(4), 21, BatchNo(8), true, BatchNo(8), BatchNo(10), std::string("\0batch", 6)},
     Ack{Epoch(4), 21, BatchNo(10)},
     Succeed{Epoch(4)},
+    Behind{Epoch(4), 14, BatchNo(300)},
+    Fetch{Epoch(4), 15, BatchNo(96), 4096},
+    Fetched{Epoch(4), 15, BatchNo(96), 4096, 70'000, "a piece of an index"},
+    Begin{Epoch(4), 16, BatchNo(300), "a header"},
+    Begin{Epoch(4), 17, BatchNo(300), ""},
 };
 
 }  // namespace
@@ -84,4 +89,14 @@ TEST_CASE("replication messages: the bytes of version 1") {
   CHECK(encode_message(kAll[10]) ==
         test::from_hex("09040000000000000015000000000000000800000000000000010800000000000000"
                        "0a0000000000000006000000006261746368"));
+  CHECK(encode_message(kAll[13]) ==
+        test::from_hex("0c04000000000000000e000000000000002c01000000000000"));
+  CHECK(encode_message(kAll[14]) ==
+        test::from_hex("0d04000000000000000f0000000000000060000000000000000010000000000000"));
+  CHECK(encode_message(kAll[15]) ==
+        test::from_hex("0e04000000000000000f0000000000000060000000000000000010000000000000"
+                       "70110100000000001300000061207069656365206f6620616e20696e646578"));
+  CHECK(encode_message(kAll[16]) ==
+        test::from_hex("0f040000000000000010000000000000002c0100000000000008000000"
+                       "6120686561646572"));
 }
