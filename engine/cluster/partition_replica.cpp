@@ -552,6 +552,16 @@ void PartitionReplica::on_writer_stopped() {
   input_done();
 }
 
+void PartitionReplica::on_cut(const log::CutCopy& copy) {
+  std::string what = "batches " + std::to_string(copy.first.value) + " to " +
+                     std::to_string(copy.cut_end.value - 1) +
+                     " are not in the leader's log and have been cut; kept in " + copy.file;
+  if (copy.end < copy.cut_end) {
+    what += " up to " + std::to_string(copy.end.value - 1) + ", the rest is too much";
+  }
+  ports_.report(what);
+}
+
 void PartitionReplica::on_log_done(std::uint64_t operation) {
   held_by_log_.erase(held_by_log_.begin(), held_by_log_.upper_bound(operation));
   if (!replica_) return;

@@ -200,6 +200,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void on_appended(BatchNo end) override;
   void on_durable(BatchNo end) override;
   void on_writer_stopped() override;
+  void on_cut(const log::CutCopy& copy) override;
   void on_log_done(std::uint64_t operation) override;
   void on_log_failed(std::uint64_t operation, const Error& error) override;
   void begin_read(Partition::Linearized done) override;

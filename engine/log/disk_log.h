@@ -48,6 +48,7 @@ class DiskLog final : public PartitionLog {
   }
   [[nodiscard]] Result<void> append_batches(std::span<const Incoming> batches) override;
   [[nodiscard]] Result<void> cut(BatchNo to) override;
+  [[nodiscard]] const std::optional<CutCopy>& last_cut() const override { return last_cut_; }
   [[nodiscard]] Result<void> take_removed(const RemovedPiece& piece) override;
   [[nodiscard]] InstallPlace install_place() const override { return install_.place(); }
   [[nodiscard]] Result<void> begin_at(std::string_view header) override;
@@ -142,6 +143,8 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Result<void> obey_mark(BatchNo end);
   [[nodiscard]] Result<ReadPlace> find_batch(BatchNo batch) const;
   [[nodiscard]] Result<StoredBatch> next_batch(ReadPlace& place) const;
+  [[nodiscard]] Result<void> copy_from(BatchNo batch);
+  [[nodiscard]] Result<LogState> state_at(BatchNo batch) const;
   [[nodiscard]] Result<Epoch> epoch_before(BatchNo batch) const;
 
   // Opening, in disk_log_open.cpp.
@@ -172,7 +175,8 @@ class DiskLog final : public PartitionLog {
   const LogOptions options_;
   PublishedLog log_;
   std::unique_ptr<LogWriter> writer_;
-  LogInstall install_;  ///< the writer's
+  LogInstall install_;               ///< the writer's
+  std::optional<CutCopy> last_cut_;  ///< the same
   Publishing publishing_;
   std::atomic<std::uint64_t> published_ = 0;  ///< `next_batch` of that
   mutable ReadPlace read_on_;     ///< where `read_batches` has come; of the thread that calls it

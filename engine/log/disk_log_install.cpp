@@ -49,6 +49,7 @@ std::uint64_t DiskLog::bytes_from(BatchNo batch) const {
 
 Result<void> DiskLog::take_removed(const RemovedPiece& piece) {
   if (const auto& failed = writer_->failure()) return std::unexpected(*failed);
+  last_cut_.reset();
   auto taken = install_.take(piece);
   if (const auto& failed = install_.failure()) writer_->fail_for_good(*failed);
   return taken;
@@ -66,6 +67,8 @@ Result<void> DiskLog::begin_at(std::string_view header) {
                                       ", and what is committed here ends at " +
                                       std::to_string(publishing_.next_batch.value));
   }
+  // Of what is not known to be committed this log may have something that no other has.
+  KEELSON_TRY(copy_from(publishing_.next_batch));
   // No segment is sealed, compressed, grouped, repaired or removed meanwhile.
   const std::scoped_lock lock(sealing_mutex_, compressing_mutex_, grouping_mutex_, repair_mutex_);
   auto done = mark_install(files_, folder_, identity_, start.start.point.next_batch);

@@ -13,6 +13,13 @@
 
 namespace keelson::log {
 
+namespace {
+
+/// Of what is cut, read at a time.
+constexpr std::uint64_t kCopiedBytes = 4u << 20;
+
+}  // namespace
+
 Result<void> PartitionLog::append_batches(std::string_view batches) {
   KEELSON_TRY_ASSIGN(const Incoming verified, verify_batches(std::string(batches), nullptr));
   return append_batches(std::span(&verified, 1));
@@ -27,8 +34,38 @@ Result<void> DiskLog::append_batches(std::span<const Incoming> batches) {
 }
 
 Result<void> DiskLog::cut(BatchNo to) {
-  KEELSON_ASSERT(to >= publishing_.next_batch && to <= writer_->point().next_batch);
+  const BatchNo end = writer_->point().next_batch;
+  KEELSON_ASSERT(to >= publishing_.next_batch && to <= end);
+  // First, and without it not at all.
+  KEELSON_TRY(copy_from(to));
   return writer_->cut(to);
+}
+
+/// Copies what is to be removed from `batch` on: nobody else may have it.
+Result<void> DiskLog::copy_from(BatchNo batch) {
+  last_cut_.reset();
+  const BatchNo end = writer_->point().next_batch;
+  if (batch == end) return {};
+  const auto batches = [&](BatchNo from) { return read_batches(from, end, kCopiedBytes); };
+  KEELSON_TRY_ASSIGN(const LogState at, state_at(batch));
+  KEELSON_TRY_ASSIGN(last_cut_, copy_cut(files_, folder_, identity_, at, end, batches));
+  return {};
+}
+
+/// What the log is before `batch`, which has been appended and is not in a sealed segment.
+Result<LogState> DiskLog::state_at(BatchNo batch) const {
+  const auto segments = log_.segments.all();
+  const auto after = std::ranges::upper_bound(
+      *segments, batch, {},
+      [](const std::shared_ptr<Segment>& segment) { return segment->start().next_batch; });
+  KEELSON_ASSERT(after != segments->begin());
+  const Segment& segment = **std::prev(after);
+  KEELSON_TRY_ASSIGN(const auto open, segment.open());
+  KEELSON_TRY_ASSIGN(const SegmentHeader header,
+                     decode_segment_header(open->file().bytes, identity_));
+  auto place = scan_until(open->file().bytes, header.start, batch, log_.seed);
+  if (!place) return fail(place.error().code, segment.path() + ": " + place.error().context);
+  return std::move(place->state);
 }
 
 /// Removes all batches from `end` on, as a process was about to when it ended, or would have had

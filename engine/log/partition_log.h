@@ -15,6 +15,7 @@
 #include "engine/base/types.h"
 #include "engine/io/file_system.h"
 #include "engine/log/codec.h"
+#include "engine/log/cut_copies.h"
 #include "engine/log/log_state.h"
 #include "engine/log/log_tail.h"
 #include "engine/log/record.h"
@@ -162,11 +163,14 @@ class PartitionLog {
   [[nodiscard]] virtual Result<void> append_batches(std::span<const Incoming> batches) = 0;
   /// Both. When they are not verified nothing has been appended.
   [[nodiscard]] Result<void> append_batches(std::string_view batches);
-  /// Removes all batches from `to` on, which are not published. Durable on return. Crash: all of
-  /// them are there, or none. While nothing is being published.
+  /// Removes all batches from `to` on, which are not published, after copying them aside: see
+  /// cut_copies.h. Durable on return. Crash: all of them are there, or none. While nothing is being
+  /// published.
   /// @error io_error, disk_full  they are there or not, as `appended` tells. What is left of the
   ///                             work is done before anything else is written.
   [[nodiscard]] virtual Result<void> cut(BatchNo to) = 0;
+  /// Where the last cut has put what it removed. By the writer, or while it rests.
+  [[nodiscard]] virtual const std::optional<CutCopy>& last_cut() const = 0;
   /// Takes what is left of a segment that other replicas have removed: see `beginning` and
   /// `install_place`. Until `begin_at` the log stays what it is.
   /// @error corruption           it is not what belongs there; that file is to be sent anew.
@@ -174,9 +178,10 @@ class PartitionLog {
   [[nodiscard]] virtual Result<void> take_removed(const RemovedPiece& piece) = 0;
   /// What `take_removed` waits for. By the writer, or while it rests.
   [[nodiscard]] virtual InstallPlace install_place() const = 0;
-  /// Gives the log another beginning, after all that `take_removed` has got: whatever it held goes,
-  /// and there are no events before batches are appended. Durable on return. Crash: the log is the
-  /// one or the other. While nothing is being published, or read as batches.
+  /// Gives the log another beginning, after all that `take_removed` has got: whatever it held goes
+  /// (what is not published is copied aside, as by `cut`), and there are no events before batches
+  /// are appended. Durable on return. Crash: the log is the one or the other. While nothing is
+  /// being published, or read as batches.
   /// @param header  of the segment with which another replica's log begins or goes on there, whose
   ///                first batch is not below what is published here.
   /// @error corruption           it does not follow on what has come; nothing has changed.

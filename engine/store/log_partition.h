@@ -163,6 +163,7 @@ class LogPartition final : public NodePartition, public std::enable_shared_from_
   struct FollowerState {
     log::LogPoint appended;
     log::InstallPlace install_place;
+    std::optional<log::CutCopy> cut_copy;
   };
 
   LogPartition(Environment environment, std::unique_ptr<log::PartitionLog> log,

@@ -284,7 +284,8 @@ void LogPartition::give_writer(std::vector<FollowerWork> work) {
   cutting_ = work.front().cut_to || work.front().begin_at;
   writer_->post([self = shared_from_this(), work = std::move(work)]() mutable {
     auto result = self->follow(work);
-    const FollowerState state{self->log_->appended(), self->log_->install_place()};
+    FollowerState state{self->log_->appended(), self->log_->install_place(), {}};
+    if (result && !work.front().appends()) state.cut_copy = self->log_->last_cut();
     self->strand_->dispatch([self, work = std::move(work), result = std::move(result), state] {
       self->on_followed(work, result, state);
     });
@@ -360,6 +361,7 @@ void LogPartition::on_followed(const std::vector<FollowerWork>& work, const Resu
   if (verified_ == 0 && (!verifying_ || !result)) last_verified_ = nullptr;
   if (replication_ == nullptr) return;
   if (!result) return replication_->on_log_failed(work.front().operation, result.error());
+  if (state.cut_copy) replication_->on_cut(*state.cut_copy);
   for (const FollowerWork& one : work) replication_->on_log_done(one.operation);
   follow();
 }

@@ -5,6 +5,7 @@
 
 #include "engine/base/result.h"
 #include "engine/base/types.h"
+#include "engine/log/cut_copies.h"
 #include "engine/store/partition.h"
 
 namespace keelson {
@@ -21,6 +22,8 @@ class PartitionReplication {
   /// The log is at rest, and all of it durable.
   virtual void on_writer_stopped() = 0;
 
+  /// A cut, which `on_log_done` is about to be told of, has removed batches: where they are kept.
+  virtual void on_cut(const log::CutCopy& copy) = 0;
   /// What a follower was asked to do to its log is done, durably.
   virtual void on_log_done(std::uint64_t operation) = 0;
   /// It failed, and what was asked after it is not done either. What the log holds is durable.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/log/cut_copies.h"
 #include "engine/store/topic_folder.h"
 
 namespace keelson {
@@ -22,6 +23,28 @@ Result<std::vector<TopicInfo>> StoreInspector::topics() const {
 
 Result<log::LogInspector> StoreInspector::partition(const std::string& topic,
                                                     PartitionId partition) const {
+  KEELSON_TRY_ASSIGN(const Place place, place_of(topic, partition));
+  return log::LogInspector(files_, place.folder, place.identity);
+}
+
+Result<std::vector<std::string>> StoreInspector::cuts(const std::string& topic,
+                                                      PartitionId partition) const {
+  KEELSON_TRY_ASSIGN(const Place place, place_of(topic, partition));
+  return log::list_cuts(files_, place.folder);
+}
+
+Result<log::LogInspector> StoreInspector::cut(const std::string& topic, PartitionId partition,
+                                              const std::string& name) const {
+  KEELSON_TRY_ASSIGN(const Place place, place_of(topic, partition));
+  KEELSON_TRY_ASSIGN(const auto all, log::list_cuts(files_, place.folder));
+  if (std::ranges::find(all, name) == all.end()) {
+    return fail(Errc::not_found, "there is no cut '" + name + "' in " + place.folder);
+  }
+  return log::LogInspector(files_, log::cut_folder(place.folder) + "/" + name, place.identity);
+}
+
+Result<StoreInspector::Place> StoreInspector::place_of(const std::string& topic,
+                                                       PartitionId partition) const {
   const std::string topics = folder_ + "/topics";
   const auto no_topic = [&] {
     return fail(Errc::not_found, "there is no topic '" + topic + "' in " + folder_);
@@ -37,8 +60,8 @@ Result<log::LogInspector> StoreInspector::partition(const std::string& topic,
     return fail(Errc::not_found, "topic '" + topic + "' has " +
                                      std::to_string(record->options.partitions) + " partitions");
   }
-  return log::LogInspector(files_, folder + "/" + std::to_string(partition.value),
-                           partition_identity(record->id, partition));
+  return Place{folder + "/" + std::to_string(partition.value),
+               partition_identity(record->id, partition)};
 }
 
 }  // namespace keelson

@@ -33,8 +33,20 @@ class StoreInspector {
   /// @error corruption  as above
   [[nodiscard]] Result<log::LogInspector> partition(const std::string& topic,
                                                     PartitionId partition) const;
+  /// What cuts of the partition's log have removed and is kept: see engine/log/cut_copies.h. The
+  /// names of all, oldest first; and one of them, which is read as a log. Errors as above.
+  [[nodiscard]] Result<std::vector<std::string>> cuts(const std::string& topic,
+                                                      PartitionId partition) const;
+  [[nodiscard]] Result<log::LogInspector> cut(const std::string& topic, PartitionId partition,
+                                              const std::string& name) const;
 
  private:
+  struct Place {
+    std::string folder;
+    Uuid identity;
+  };
+  [[nodiscard]] Result<Place> place_of(const std::string& topic, PartitionId partition) const;
+
   io::FileSystem& files_;
   std::string folder_;
 };

@@ -23,6 +23,8 @@ struct InspectOptions {
   std::string data;
   std::string topic;
   std::uint32_t partition = 0;
+  bool cuts = false;
+  std::string cut;
   std::optional<std::uint64_t> batches_from;
   std::size_t limit = 100;
   std::optional<std::uint64_t> event;
@@ -90,6 +92,29 @@ int show_topics(const StoreInspector& store, bool as_json) {
                     {"segment_bytes", topic.options.segment_bytes}});
   }
   print_rows(rows, "topics", as_json);
+  return kGood;
+}
+
+/// What a replica has cut from its log, each copy with its one segment.
+int show_cuts(const StoreInspector& store, const InspectOptions& options) {
+  const PartitionId partition(options.partition);
+  const auto names = store.cuts(options.topic, partition);
+  if (!names) return complain(names.error().message());
+  std::vector<Fields> rows;
+  for (const std::string& name : *names) {
+    const auto log = store.cut(options.topic, partition, name);
+    if (!log) return complain(log.error().message());
+    const auto segments = log->segments();
+    if (!segments) return complain(segments.error().message());
+    for (const log::SegmentInfo& segment : *segments) {
+      rows.push_back({{"cut", name},
+                      {"first_batch", segment.start.next_batch.value},
+                      {"first_offset", segment.start.end.value},
+                      {"bytes", segment.bytes},
+                      {"file", segment.file}});
+    }
+  }
+  print_rows(rows, "cuts", options.json);
   return kGood;
 }
 
@@ -174,7 +199,10 @@ int inspect(const InspectOptions& options) {
   io::PosixFileSystem files;
   const StoreInspector store(files, store_folder(options.data));
   if (options.topic.empty()) return show_topics(store, options.json);
-  const auto log = store.partition(options.topic, PartitionId(options.partition));
+  if (options.cuts) return show_cuts(store, options);
+  const PartitionId partition(options.partition);
+  const auto log = options.cut.empty() ? store.partition(options.topic, partition)
+                                       : store.cut(options.topic, partition, options.cut);
   if (!log) return complain(log.error().message());
   if (options.event) return show_event(*log, options);
   if (options.batches_from) return show_batches(*log, options);
@@ -192,6 +220,12 @@ int run_inspect(const std::vector<std::string>& arguments) {
   CLI::Option* const topic =
       parser.add_option("--topic", options.topic, "Its segments, instead of the topics");
   parser.add_option("--partition", options.partition, "Of the topic; 0 by default")->needs(topic);
+  CLI::Option* const cuts =
+      parser.add_flag("--cuts", options.cuts, "What was cut from the log, and is kept")
+          ->needs(topic);
+  parser.add_option("--cut", options.cut, "Look into one of these, instead of the log")
+      ->needs(topic)
+      ->excludes(cuts);
   CLI::Option* const batches =
       parser.add_option("--batches", options.batches_from, "Batches from this number on")
           ->needs(topic);

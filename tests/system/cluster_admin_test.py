@@ -200,6 +200,61 @@ def test_one_of_three_leads_by_force_when_two_are_gone_for_good(start_cluster):
     assert after["replicas"] == [1, 2]
 
 
+def inspect(server, *arguments):
+    done = subprocess.run([KEELSON, "inspect", "--data", server.folder / "data", "--topic", "bank",
+                           "--partition", "0", "--json", *map(str, arguments)],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_what_force_loses_is_kept_where_it_was(start_cluster):
+    cluster = start_cluster()
+    client = cluster.client()
+    command(client, "account", "a", "open", OPEN, "open-a")
+    wait_well(cluster.nodes[1])
+    # One is away while the others go on, and is all that is left of them for a while.
+    survivor = cluster.nodes[1]
+    survivor.kill()
+    deposit(client, 5, "lost")
+    for node in (2, 3):
+        cluster.nodes[node].kill()
+    survivor.start_without_waiting()
+    deadline = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(*CONNECTION_ERRORS, AssertionError):
+            if not partitions_of(survivor)[0]["led"]:
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    run(survivor, "force-leader", "bank", 0, 1, "--yes")
+    alone = Client(survivor.port)
+    assert command(alone, "account", "a", "deposit", {"amount": 7}, "new").json()["version"] == 2
+    alone.close()
+    back = cluster.nodes[2]
+    back.start_without_waiting()
+    while not json.loads(run(survivor, "status", "--json").stdout)["nodes"][1]["alive"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    run(survivor, "move", "bank", 0, "1,2")
+    wait_well_of(survivor, [1, 2])
+    assert "have been cut; kept in" in back.log()
+    cuts = inspect(back, "--cuts")["cuts"]
+    lost = []
+    for cut in cuts:
+        batches = inspect(back, "--cut", cut["cut"], "--batches", 0)["batches"]
+        offset = cut["first_offset"]
+        for _ in range(sum(batch["events"] for batch in batches)):
+            lost.append(inspect(back, "--cut", cut["cut"], "--event", offset))
+            offset += 1
+    assert [event["command_id"] for event in lost] == [f"lost-{i}" for i in range(5)], lost
+    assert [event["version"] for event in lost] == [2, 3, 4, 5, 6]
+    assert lost[0]["stream"] == "account-a" and lost[0]["data"]["amount"] == 1
+    table = subprocess.run([KEELSON, "inspect", "--data", back.folder / "data", "--topic", "bank",
+                            "--cuts"], capture_output=True, text=True, timeout=60)
+    assert cuts[0]["file"] in table.stdout
+
+
 def wait_well_of(server, replicas, timeout=30):
     deadline = time.monotonic() + timeout
     while True:

@@ -208,6 +208,10 @@ TEST_CASE("install: a log that has fallen behind gets what has been removed sinc
   REQUIRE(leader.start() > old_end);
   CHECK(follower->install_place() == InstallPlace{own_start, 0});
   REQUIRE(install(leader, follower, 3'000));
+  // What is not known to be committed is kept aside.
+  REQUIRE(follower->last_cut());
+  CHECK(follower->last_cut()->first == BatchNo(70));
+  CHECK(follower->last_cut()->end == old_end);
   follower.publish_to(1);  // long since
   CHECK(follower.end() == leader.start());
 

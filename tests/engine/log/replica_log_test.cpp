@@ -245,6 +245,77 @@ TEST_CASE("replica log: cut and fed by another leader it has that one's files") 
   CHECK(cuts > 60);
 }
 
+TEST_CASE("replica log: what is cut is kept aside, and can be looked into") {
+  ReplicaLog leader(1);
+  LogModel model(1);
+  leader.open();
+  lead(leader, model, 150);
+  const Batches all = leader.batches();
+  ReplicaLog follower(2);
+  follower.open();
+  REQUIRE(follower->append_batches(joined(all, 0, all.size())));
+  // Over several segments, within one, of a single batch, and of nothing.
+  std::size_t kept = 0;
+  for (const std::size_t to : {std::size_t{20}, all.size() - 3, all.size() - 1, all.size()}) {
+    CAPTURE(to);
+    REQUIRE(follower->cut(BatchNo(to)));
+    if (to == all.size()) {
+      CHECK_FALSE(follower->last_cut());
+      break;
+    }
+    REQUIRE(follower->last_cut());
+    const log::CutCopy copy = *follower->last_cut();
+    CHECK(copy.first == BatchNo(to));
+    CHECK(copy.end == BatchNo(all.size()));
+    CHECK(copy.cut_end == copy.end);
+    const auto names = log::list_cuts(follower.disk, "log").value();
+    REQUIRE(names.size() == ++kept);
+    const std::string folder = log::cut_folder("log") + "/" + names.back();
+    CHECK(copy.file.starts_with(folder + "/"));
+    const log::LogInspector inspector(follower.disk, folder, ReplicaLog::kIdentity);
+    const auto batches = inspector.batches(BatchNo(0), 1'000);
+    REQUIRE_MESSAGE(batches.has_value(), (batches ? "" : batches.error().message()));
+    CHECK(batches->size() == all.size() - to);
+    CHECK(batches->front().header.batch_no == BatchNo(to));
+    const std::string bytes = follower.disk.image().at(copy.file);
+    CHECK(bytes.substr(log::kSegmentHeaderBytes) == joined(all, to, all.size()));
+    const Offset first = inspector.segments().value().front().start.end;
+    const auto event = inspector.event(first);
+    REQUIRE_MESSAGE(event.has_value(), (event ? "" : event.error().message()));
+    REQUIRE(follower->append_batches(joined(all, to, all.size())));
+  }
+  // The newest stay.
+  for (std::size_t i = 0; i < log::kCutsKeptMax + 5; ++i) {
+    REQUIRE(follower->cut(BatchNo(all.size() - 1)));
+    REQUIRE(follower->append_batches(all.back()));
+  }
+  const auto names = log::list_cuts(follower.disk, "log").value();
+  CHECK(names.size() == log::kCutsKeptMax);
+  CHECK(names.back() == "00000072");
+  CHECK(names.front() == "00000009");
+}
+
+TEST_CASE("replica log: nothing is cut while there is no room for a copy of it") {
+  ReplicaLog leader(1);
+  LogModel model(1);
+  leader.open();
+  lead(leader, model, 30);
+  const Batches all = leader.batches();
+  ReplicaLog follower(2);
+  follower.open();
+  REQUIRE(follower->append_batches(joined(all, 0, all.size())));
+  follower.disk.set_fault([](DiskCall call, const std::string& path) {
+    const bool copies = call == DiskCall::write && path.contains("/cut/");
+    return copies ? std::optional(Errc::disk_full) : std::nullopt;
+  });
+  CHECK(follower->cut(BatchNo(10)).error().code == Errc::disk_full);
+  CHECK(follower.end() == BatchNo(all.size()));
+  CHECK(log::list_cuts(follower.disk, "log").value().empty());
+  follower.disk.set_fault(nullptr);
+  REQUIRE(follower->cut(BatchNo(10)));
+  CHECK(follower.end() == BatchNo(10));
+}
+
 TEST_CASE("replica log: a leader's failed batch leaves no trace in the layout") {
   int failures = 0;  // after a segment was made for the batch
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {
@@ -315,7 +386,7 @@ TEST_CASE("replica log: a crash while batches are cut that were never synced is 
     for (int i = 0; i < 40; ++i) log.append(model, 300, i < 10);
     const std::uint64_t to = 10 + model.random(31);
     const Batches all = log.batches();
-    log.disk.halt_after(1 + seed % 16);
+    log.disk.halt_after(1 + seed % 24);
     const auto done = log->cut(BatchNo(to));
     log.disk.halt();
     log.disk.cut_power();

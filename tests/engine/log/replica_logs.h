@@ -102,12 +102,17 @@ class ReplicaLog {
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> segments() const {
     std::vector<std::pair<std::string, std::string>> found;
     for (auto& [path, bytes] : disk.image()) {
-      if (!path.ends_with(log::kSegmentSuffix)) continue;
+      if (!path.ends_with(log::kSegmentSuffix) || path.starts_with("log/cut/")) continue;
       found.emplace_back(path, bytes.substr(0, bytes.find_last_not_of('\0') + 1));
     }
     return found;
   }
-  [[nodiscard]] SimulatedFileSystem::Image image() const { return disk.image(); }
+  /// All there is but what was cut.
+  [[nodiscard]] SimulatedFileSystem::Image image() const {
+    auto image = disk.image();
+    std::erase_if(image, [](const auto& file) { return file.first.starts_with("log/cut/"); });
+    return image;
+  }
 
   log::PartitionLog& operator*() { return *log_; }
   log::PartitionLog* operator->() { return log_.get(); }

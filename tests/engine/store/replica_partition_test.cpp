@@ -66,6 +66,7 @@ class Node final : public PartitionReplication {
   void on_appended(BatchNo end) override { appended = end; }
   void on_durable(BatchNo end) override { durable = end; }
   void on_writer_stopped() override { ++stops; }
+  void on_cut(const log::CutCopy& copy) override { copies.push_back(copy); }
   void on_log_done(std::uint64_t operation) override { done.push_back(operation); }
   void on_log_failed(std::uint64_t operation, const Error& error) override {
     failed.emplace_back(operation, error.code);
@@ -82,6 +83,7 @@ class Node final : public PartitionReplication {
   int stops = 0;
   bool hold_reads = false;
   std::vector<Partition::Linearized> reads;
+  std::vector<log::CutCopy> copies;
   std::vector<std::uint64_t> done;
   std::vector<std::pair<std::uint64_t, Errc>> failed;
   std::shared_ptr<LogPartition> partition;
@@ -267,6 +269,9 @@ TEST_CASE("replica: what no majority has is cut, and what was decided on it is g
   const BatchNo common(2);
   old_leader.partition->cut(1, common);
   CHECK(old_leader.done == std::vector<std::uint64_t>{1});
+  REQUIRE(old_leader.copies.size() == 1);
+  CHECK(old_leader.copies.front().first == common);
+  CHECK(old_leader.copies.front().cut_end == BatchNo(3));
   old_leader.partition->append_batches(2, batches_for(old_leader, other));
   CHECK(old_leader.done == std::vector<std::uint64_t>{1, 2});
   old_leader.partition->publish(old_leader.partition->appended().next_batch);
