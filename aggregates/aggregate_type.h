@@ -70,7 +70,7 @@ class AggregateType {
 
   /// @error not_found  no such command. @error bad_request  the body breaks its schema.
   [[nodiscard]] virtual Result<std::unique_ptr<AnyCommand>> read_command(
-      std::string_view name, const nlohmann::json& body) const = 0;
+      std::string_view name, const JsonDocument& body) const = 0;
   /// Every event is read back before it is returned: what cannot be read is never written.
   /// @error internal  decide threw, decided neither events nor a refusal, or made such an event.
   [[nodiscard]] virtual Result<Decided> decide(const AnyState& state, const AnyCommand& command,
@@ -85,9 +85,9 @@ namespace detail {
 template <class... Ts>
 [[nodiscard]] Result<std::variant<Ts...>> read_command(std::type_identity<std::variant<Ts...>>,
                                                        std::string_view name,
-                                                       const nlohmann::json& body) {
+                                                       const JsonDocument& body) {
   std::optional<Result<std::variant<Ts...>>> read;
-  (void)((Ts::kName == name && (read = decode_value<Ts>(body), true)) || ...);
+  (void)((Ts::kName == name && (read = body.decode<Ts>(), true)) || ...);
   if (read) return *std::move(read);
   return fail(Errc::not_found, "there is no command '" + std::string(name.substr(0, 64)) + "'");
 }
@@ -103,12 +103,32 @@ template <class... Ts>
   return *std::move(read);
 }
 
+/// Reads an event that is in its newest shape, and flat; nothing for every other.
+template <class... Ts>
+[[nodiscard]] std::optional<std::variant<Ts...>> read_plain_event(
+    std::type_identity<std::variant<Ts...>>, const Upcasters& upcasters, const EventView& event) {
+  std::optional<std::variant<Ts...>> read;
+  if (concerns(upcasters, event.type)) return read;
+  const auto flat = FlatObject::read(event.data);
+  if (!flat) return read;
+  const auto read_as = [&]<class E>(std::type_identity<E>) {
+    if constexpr (requires { Codec<E>::read_flat(*flat); }) {
+      if (std::optional<E> plain = Codec<E>::read_flat(*flat)) read.emplace(*std::move(plain));
+    }
+    return true;
+  };
+  (void)((Ts::kType == event.type && read_as(std::type_identity<Ts>{})) || ...);
+  return read;
+}
+
 /// Reads an event from the log in its newest shape.
 template <Decider A>
 [[nodiscard]] Result<typename A::Event> read_event(const Upcasters& upcasters,
                                                    const EventView& event) {
+  constexpr std::type_identity<typename A::Event> kEvents;
+  if (auto plain = read_plain_event(kEvents, upcasters, event)) return *std::move(plain);
   KEELSON_TRY_ASSIGN(const StoredEvent stored, upcast(upcasters, event));
-  auto read = read_event(std::type_identity<typename A::Event>{}, stored);
+  auto read = read_event(kEvents, stored);
   if (!read) return fail(read.error().code, describe(event) + ": " + read.error().context);
   return read;
 }
@@ -197,7 +217,7 @@ class DeciderType final : public AggregateType {
   }
 
   [[nodiscard]] Result<std::unique_ptr<AnyCommand>> read_command(
-      std::string_view name, const nlohmann::json& body) const override {
+      std::string_view name, const JsonDocument& body) const override {
     KEELSON_TRY_ASSIGN(auto command,
                        detail::read_command(std::type_identity<typename A::Command>{}, name, body));
     return std::make_unique<CommandOf>(std::move(command));
@@ -250,8 +270,10 @@ class DeciderType final : public AggregateType {
     EventView view;
     view.type = event.type;
     view.data = event.data;
+    constexpr std::type_identity<typename A::Event> kEvents;
+    if (auto plain = read_plain_event(kEvents, upcasters_, view)) return *std::move(plain);
     KEELSON_TRY_ASSIGN(const StoredEvent stored, upcast(upcasters_, view));
-    auto read = read_event(std::type_identity<typename A::Event>{}, stored);
+    auto read = read_event(kEvents, stored);
     if (!read) {
       return fail(Errc::internal, "decide made an event '" + event.type +
                                       "' that cannot be read back: " + read.error().context);

@@ -53,11 +53,12 @@ Result<CommandRun> CommandRun::check(std::shared_ptr<const AggregateType> type, 
   if (!call.key.empty()) KEELSON_TRY(check_command_id(call.key, unlimited));
   KEELSON_TRY(check_metadata(call.metadata));
 
-  auto body = parse_json(call.body.empty() ? "{}" : call.body);
+  if (call.body.empty()) call.body = "{}";
+  auto body = JsonDocument::parse(call.body);
   if (!body) return fail(Errc::bad_request, "body: " + body.error().context);
   KEELSON_TRY_ASSIGN(run.command_, run.type_->read_command(call.command, *body));
   if (!call.key.empty()) {
-    run.fingerprint_ = hash128({run.stream_, call.command, canonical_json(*body)});
+    run.fingerprint_ = hash128({run.stream_, call.command, body->canonical()});
   }
   run.call_ = std::move(call);
   return run;

@@ -37,6 +37,17 @@ Problem Problem::under(std::string_view parent) && {
 
 std::string Problem::message() const { return path.empty() ? what : path + ": " + what; }
 
+Result<JsonDocument> JsonDocument::parse(std::string_view text) {
+  if (auto flat = FlatObject::read(text)) return JsonDocument(text, *std::move(flat));
+  KEELSON_TRY_ASSIGN(nlohmann::json value, parse_json(text));
+  return JsonDocument(text, std::move(value));
+}
+
+std::string JsonDocument::canonical() const {
+  if (const auto* flat = std::get_if<FlatObject>(&content_)) return flat->canonical();
+  return canonical_json(std::get<nlohmann::json>(content_));
+}
+
 namespace detail {
 
 std::unexpected<Problem> found_other(std::string_view what, const nlohmann::json& value) {

@@ -24,8 +24,10 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
+#include "aggregates/flat_object.h"
 #include "aggregates/json_text.h"
 #include "aggregates/member_check.h"
 #include "engine/base/result.h"
@@ -108,11 +110,41 @@ template <class T>
   return *std::move(read);
 }
 
+/// JSON text that has been checked, and is parsed no further than its sort needs.
+class JsonDocument {
+ public:
+  /// @param text  must outlive it.
+  /// @error as `parse_json`.
+  [[nodiscard]] static Result<JsonDocument> parse(std::string_view text);
+
+  /// As `decode_value`.
+  template <class T>
+  [[nodiscard]] Result<T> decode() const {
+    if constexpr (requires(const FlatObject& flat) { Codec<T>::read_flat(flat); }) {
+      if (const auto* flat = std::get_if<FlatObject>(&content_)) {
+        if (std::optional<T> read = Codec<T>::read_flat(*flat)) return *std::move(read);
+      }
+    }
+    if (const auto* value = std::get_if<nlohmann::json>(&content_)) return decode_value<T>(*value);
+    KEELSON_TRY_ASSIGN(const nlohmann::json value, parse_json(text_));
+    return decode_value<T>(value);
+  }
+  /// As `canonical_json`.
+  [[nodiscard]] std::string canonical() const;
+
+ private:
+  JsonDocument(std::string_view text, std::variant<FlatObject, nlohmann::json> content)
+      : text_(text), content_(std::move(content)) {}
+
+  std::string_view text_;
+  std::variant<FlatObject, nlohmann::json> content_;
+};
+
 /// The same, from JSON text.
 template <class T>
 [[nodiscard]] Result<T> decode(std::string_view text) {
-  KEELSON_TRY_ASSIGN(const nlohmann::json value, parse_json(text));
-  return decode_value<T>(value);
+  KEELSON_TRY_ASSIGN(const JsonDocument document, JsonDocument::parse(text));
+  return document.decode<T>();
 }
 
 /// The JSON text of `value`: members in the order of kFields, an empty optional as null.
@@ -196,6 +228,18 @@ template <class Owner, class Value>
   if (!read) return std::move(read).error().under(field.name);
   owner.*field.member = *std::move(read);
   return {};
+}
+
+/// The same from a flat object; false for whatever would be a problem.
+template <class Owner, class Value>
+[[nodiscard]] bool read_flat_member(const FlatObject& object, const Field<Owner, Value>& field,
+                                    std::size_t& known, Owner& owner) {
+  const FlatObject::Member* const found = object.find(field.name);
+  if (found == nullptr) return kIsOptional<Value> || !field.options.required;
+  ++known;
+  Read<Value> read = Codec<Value>::read(found->value(), field.options);
+  if (read) owner.*field.member = *std::move(read);
+  return read.has_value();
 }
 
 }  // namespace detail
@@ -388,6 +432,19 @@ struct Codec<T> {
           detail::fields_of<T>());
     }
     if (problem) return std::unexpected(*std::move(problem));
+    return object;
+  }
+
+  /// The same, but for what is wrong, which `read` says of the parsed text.
+  static std::optional<T> read_flat(const FlatObject& flat) {
+    std::optional<T> object(std::in_place);
+    std::size_t known = 0;
+    const bool good = std::apply(
+        [&](const auto&... field) {
+          return (detail::read_flat_member(flat, field, known, *object) && ...);
+        },
+        detail::fields_of<T>());
+    if (!good || known != flat.members().size()) object.reset();
     return object;
   }
 

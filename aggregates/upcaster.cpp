@@ -1,5 +1,6 @@
 #include "aggregates/upcaster.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -10,6 +11,10 @@ namespace keelson::aggregates {
 std::string describe(const EventView& event) {
   return std::string(event.stream) + "@" + std::to_string(event.version.value) + " (" +
          std::string(event.type) + ", offset " + std::to_string(event.offset.value) + ")";
+}
+
+bool concerns(const Upcasters& upcasters, std::string_view type) {
+  return std::ranges::find(upcasters, type, &Upcaster::type) != upcasters.end();
 }
 
 Result<StoredEvent> upcast(const Upcasters& upcasters, const EventView& event) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/base/result.h"
@@ -30,6 +31,9 @@ struct Upcaster {
 /// Oldest shape first. An event passes the list once, from its front, and each upcaster that fits
 /// translates it: so a chain of shapes ends in the newest, and no chain can go round in a circle.
 using Upcasters = std::vector<Upcaster>;
+
+/// Whether one of them looks at events of `type`: those of other types are in their newest shape.
+[[nodiscard]] bool concerns(const Upcasters& upcasters, std::string_view type);
 
 /// Parses an event's data and brings it to its newest shape.
 /// @error unsupported_format  the data is no JSON, or an upcaster threw.

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "aggregates/flat_object.h"
 #include "aggregates/json_text.h"
 #include "engine/base/check.h"
 #include "engine/store/names.h"
@@ -33,6 +34,9 @@ void json_text(std::string_view text) {
   const auto strict = aggregates::parse_json(text);
   KEELSON_ASSERT(check_json(text, as_aggregates).has_value() == strict.has_value());
   if (strict) KEELSON_ASSERT(aggregates::parse_json(aggregates::canonical_json(*strict)) == strict);
+  // What is read where it stands means what the parser makes of it.
+  const auto flat = aggregates::FlatObject::read(text);
+  KEELSON_ASSERT(!flat || (strict && flat->canonical() == aggregates::canonical_json(*strict)));
 }
 
 /// Any bytes become a JSON string; those that are UTF-8 come back.

@@ -134,6 +134,15 @@ void commands(std::string_view text) {
 template <class T>
 void described(std::string_view body) {
   const auto value = aggregates::decode<T>(body);
+  // Read from a tree it is the same, and refused for the same reason.
+  if (const auto tree = aggregates::parse_json(body)) {
+    const auto slow = aggregates::decode_value<T>(*tree);
+    KEELSON_ASSERT(slow.has_value() == value.has_value());
+    KEELSON_ASSERT(value ? aggregates::encode(*slow) == aggregates::encode(*value)
+                         : slow.error().context == value.error().context);
+  } else {
+    KEELSON_ASSERT(!value);
+  }
   if (!value) return;
   KEELSON_ASSERT(check_json(body).has_value());
   const std::string text = aggregates::encode(*value);
