@@ -198,9 +198,28 @@ TEST_CASE("reaction: an overload makes steps, other events are passed over") {
   CHECK(step.after_refused(refuse("bad")).error().code == Errc::internal);
 
   CHECK(audit.react(wallet, event_of("opened", "{}").view()).value().all().empty());
+  CHECK(audit.react(wallet, event_of("taken", "not read").view()).value().all().empty());
   CHECK(audit.react(wallet, event_of("closed", "{}").view()).error().code == Errc::internal);
   CHECK(audit.react(wallet, event_of("lost", "{}").view()).error().code ==
         Errc::unsupported_format);
+}
+
+TEST_CASE("reaction: what an upcaster makes of an event counts, and not what it is stored as") {
+  Upcasters upcasters;
+  upcasters.push_back({"opened", [](const nlohmann::json& data) { return data.contains("sum"); },
+                       [](nlohmann::json data) {
+                         return StoredEvent{"added", {{"amount", data.at("sum")}}};
+                       }});
+  AggregateRegistry registry;
+  registry.add<Wallet>({.upcasters = upcasters});
+  ReactionRegistry reactions;
+  reactions.add<Audit>();
+  const ReactionType& audit = *reactions.reactions().front();
+  const auto steps_for = [&](const char* data) {
+    return audit.react(*registry.find("wallet"), event_of("opened", data).view()).value().all();
+  };
+  CHECK(steps_for(R"({"sum":5})").size() == 1);
+  CHECK(steps_for("{}").empty());
 }
 
 }  // namespace keelson::test
