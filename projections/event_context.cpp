@@ -1,11 +1,27 @@
 #include "projections/event_context.h"
 
+#include <array>
+#include <charconv>
 #include <chrono>
-#include <cstdio>
+#include <cstdint>
+#include <cstdlib>
 
 #include "engine/store/names.h"
 
 namespace keelson::projections {
+
+namespace {
+
+/// In at least `width` digits. Every event has its time written, so not by way of a format.
+void append_padded(std::string& out, std::int64_t number, std::size_t width) {
+  std::array<char, 20> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  const auto size = static_cast<std::size_t>(end - digits.data());
+  if (size < width) out.append(width - size, '0');
+  out.append(digits.data(), size);
+}
+
+}  // namespace
 
 std::string_view EventContext::stream_type() const { return keelson::stream_type(event_.stream); }
 
@@ -17,12 +33,16 @@ std::string EventContext::time_text() const {
   const auto midnight = floor<days>(time);
   const year_month_day date(midnight);
   const hh_mm_ss<microseconds> clock(time - midnight);
-  char text[64];
-  const int length = std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ",
-                                   int(date.year()), unsigned(date.month()), unsigned(date.day()),
-                                   int(clock.hours().count()), int(clock.minutes().count()),
-                                   int(clock.seconds().count()), int(clock.subseconds().count()));
-  return {text, static_cast<std::size_t>(length)};
+  const int year(date.year());
+  std::string text = year < 0 ? "-" : "";
+  append_padded(text, std::abs(year), year < 0 ? 3 : 4);
+  append_padded(text += '-', unsigned(date.month()), 2);
+  append_padded(text += '-', unsigned(date.day()), 2);
+  append_padded(text += 'T', clock.hours().count(), 2);
+  append_padded(text += ':', clock.minutes().count(), 2);
+  append_padded(text += ':', clock.seconds().count(), 2);
+  append_padded(text += '.', clock.subseconds().count(), 6);
+  return text += 'Z';
 }
 
 Value EventContext::operator[](std::string_view field) const {

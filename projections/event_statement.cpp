@@ -51,6 +51,7 @@ Result<EventStatement::Binding> EventStatement::binding_of(std::string_view para
 }
 
 Result<std::vector<EventStatement>> EventStatement::compile(std::string_view sql,
+                                                            std::size_t number,
                                                             HandlerTables& tables) {
   std::vector<EventStatement> statements;
   while (true) {
@@ -58,6 +59,7 @@ Result<std::vector<EventStatement>> EventStatement::compile(std::string_view sql
     if (prepared.handle() == nullptr) break;
     EventStatement statement;
     statement.sql_ = std::string(prepared.sql());
+    statement.number_ = number + statements.size();
     const int count = sqlite3_bind_parameter_count(prepared.handle());
     for (int i = 1; i <= count; ++i) {
       const char* const name = sqlite3_bind_parameter_name(prepared.handle(), i);
@@ -71,15 +73,15 @@ Result<std::vector<EventStatement>> EventStatement::compile(std::string_view sql
 }
 
 Result<void> EventStatement::run(const EventContext& event, HandlerTables& tables) const {
-  KEELSON_TRY_ASSIGN(Statement statement, tables.prepare(sql_));
+  KEELSON_TRY_ASSIGN(Statement* const statement, tables.prepared(number_, sql_));
   for (std::size_t i = 0; i < bindings_.size(); ++i) {
     const Binding& binding = bindings_[i];
-    if (auto bound = statement.bind(static_cast<int>(i) + 1, binding.source(event, binding.name));
+    if (auto bound = statement->bind(static_cast<int>(i) + 1, binding.source(event, binding.name));
         !bound) {
       return fail(bound.error().code, bound.error().context + " in: " + sql_);
     }
   }
-  return statement.run();
+  return statement->run();
 }
 
 }  // namespace keelson::projections

@@ -1,6 +1,7 @@
 // SQL that an event runs by itself: a rule of a projection without code.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,8 +17,10 @@ class HandlerTables;
 class EventStatement {
  public:
   /// The statements of `sql`, tried on `tables`.
+  /// @param number  of the first one among all of its projection: `HandlerTables` knows it by that.
   /// @error bad_request  an error in one, something not allowed, or a parameter that is unknown.
   [[nodiscard]] static Result<std::vector<EventStatement>> compile(std::string_view sql,
+                                                                   std::size_t number,
                                                                    HandlerTables& tables);
 
   [[nodiscard]] Result<void> run(const EventContext& event, HandlerTables& tables) const;
@@ -32,6 +35,7 @@ class EventStatement {
   [[nodiscard]] static Result<Binding> binding_of(std::string_view parameter);
 
   std::string sql_;
+  std::size_t number_ = 0;
   std::vector<Binding> bindings_;  ///< of parameter 1, 2, …
 };
 

@@ -62,6 +62,15 @@ Result<Statement> HandlerTables::prepare(std::string_view sql) {
   return fail(error.code, error.context + " in: " + std::string(trimmed(sql)));
 }
 
+Result<Statement*> HandlerTables::prepared(std::size_t number, std::string_view sql) {
+  if (number >= numbered_.size()) numbered_.resize(number + 1);
+  Statement& statement = numbered_[number];
+  if (statement.handle() == nullptr) {
+    KEELSON_TRY_ASSIGN(statement, prepare(sql));
+  }
+  return &statement;
+}
+
 Result<Statement> HandlerTables::prepare_first(std::string_view& sql) {
   KEELSON_TRY(WriteGate::check_text(sql));
   const WriteGate::Scope scope(gate_, WriteGate::Mode::handler);

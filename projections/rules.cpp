@@ -72,6 +72,7 @@ Result<void> Rules::compile_rules(const Projection& projection) {
   WriteGate gate(*scratch);
   KEELSON_TRY(schema_.install(*scratch, gate));
   HandlerTables tables(*scratch, gate);
+  std::size_t statements_before = 0;
   for (const Projection::Rule& rule : projection.rules()) {
     const std::string title = title_of(rule);
     KEELSON_TRY(check_rule(rule, title));
@@ -82,8 +83,9 @@ Result<void> Rules::compile_rules(const Projection& projection) {
       compiled.action = *handler;
     } else {
       const auto& sql = std::get<std::string>(rule.action);
-      auto statements = EventStatement::compile(sql, tables);
+      auto statements = EventStatement::compile(sql, statements_before, tables);
       if (!statements) return fail(Errc::bad_request, title + ": " + statements.error().context);
+      statements_before += statements->size();
       compiled.action = std::move(*statements);
       code_ += sql;
     }
@@ -93,7 +95,7 @@ Result<void> Rules::compile_rules(const Projection& projection) {
 }
 
 Result<void> Rules::apply(const EventView& event, HandlerTables& tables) const {
-  const auto found = rules_.find(std::string(event.type));
+  const auto found = rules_.find(event.type);
   if (found == rules_.end()) return {};
   const EventContext context(event);
   const std::string_view type_of_stream = context.stream_type();

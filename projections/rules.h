@@ -1,11 +1,11 @@
 // A projection's definition, checked and ready to be applied.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -49,7 +49,7 @@ class Rules {
   std::uint32_t version_ = 0;
   std::string code_;
   VersionedSchema schema_;
-  std::unordered_map<std::string, std::vector<Rule>> rules_;  ///< by type of event
+  std::map<std::string, std::vector<Rule>, std::less<>> rules_;  ///< by type of event
 };
 
 }  // namespace keelson::projections
