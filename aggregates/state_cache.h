@@ -15,7 +15,8 @@ namespace keelson::aggregates {
 
 /// Bounded in bytes; what does not fit, the least recently used first, is dropped and can be read
 /// from the log again. An entry is taken out to be used and put back afterwards, so that one whose
-/// use failed half-way is simply not there any more. Confined to the partition's strand.
+/// use failed half-way is simply not there any more; its memory is kept for the next one put in.
+/// Confined to the partition's strand.
 class StateCache {
  public:
   explicit StateCache(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
@@ -32,16 +33,19 @@ class StateCache {
   struct Entry {
     std::string stream;
     Folded folded;
-    std::uint64_t bytes;
+    std::uint64_t bytes = 0;
   };
   using Entries = std::list<Entry>;  // most recently used first
+  using Places = std::unordered_map<std::string_view, Entries::iterator>;
 
   void drop(Entries::iterator entry);
 
   std::uint64_t bytes_max_;
   std::uint64_t bytes_ = 0;
   Entries entries_;
-  std::unordered_map<std::string_view, Entries::iterator> by_stream_;  // views into entries_
+  Places by_stream_;  // views into entries_
+  Entries spare_;     // the entry taken out last, if any …
+  Places::node_type spare_place_;
 };
 
 }  // namespace keelson::aggregates

@@ -20,6 +20,8 @@ using aggregates::AggregateInfo;
 using aggregates::CommandCall;
 using aggregates::CommandReply;
 
+constexpr std::size_t kUsualAnswer = 512;
+
 std::string stream_of(const Request& request) {
   return request.path_parameter("type") + '-' + request.path_parameter("id");
 }
@@ -284,7 +286,9 @@ Response command_response(const Result<CommandReply>& reply, const Topic& topic)
   if (outcome.rejected) {
     response = to_response(rejection_problem(*reply, topic));
   } else {
-    std::string body = "{";
+    std::string body;
+    body.reserve(kUsualAnswer);
+    body += '{';
     append_accepted(body, *reply, topic);
     body += '}';
     response = Response::json(200, std::move(body));

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -76,7 +76,10 @@ class JsonReader {
   };
 
   JsonReader(std::string_view text, const JsonLimits& limits)
-      : text_(text), depth_max_(limits.depth_max) {}
+      : text_(text), depth_max_(limits.depth_max) {
+    frames_.reserve(4);
+    names_.reserve(16);
+  }
 
   void skip_space();
   [[nodiscard]] bool at_end() const { return at_ == text_.size(); }
@@ -100,7 +103,7 @@ class JsonReader {
   std::size_t at_ = 0;
   std::vector<Frame> frames_;
   std::vector<std::string_view> names_;  ///< of all objects entered
-  std::deque<std::string> decoded_;      ///< names that had escapes; a deque keeps views valid
+  std::list<std::string> decoded_;       ///< names that had escapes; a list keeps views valid
 };
 
 }  // namespace keelson::http

@@ -173,6 +173,7 @@ void RequestParser::move_into(Request& request) {
   request.method = method_;
   request.target = target();
   request.path = request.target.substr(0, request.target.find('?'));
+  request.headers.reserve();
   for (const auto& header : message) {
     request.headers.add(text(header.name_string()), text(header.value()));
   }

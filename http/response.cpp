@@ -6,8 +6,15 @@
 
 namespace keelson::http {
 
+namespace {
+
+constexpr std::size_t kUsualHeaders = 4;
+
+}  // namespace
+
 Response Response::json(unsigned status, std::string body) {
   Response response(status);
+  response.headers.reserve(kUsualHeaders);
   response.header("Content-Type", "application/json");
   response.body = std::move(body);
   return response;

@@ -12,6 +12,8 @@ namespace {
 
 using Segments = std::vector<std::string>;
 
+constexpr std::size_t kUsualSegments = 6;
+
 struct Target {
   std::string_view path;
   std::string_view query;
@@ -50,6 +52,7 @@ void for_each_piece(std::string_view text, char separator, const Visit& visit) {
 
 std::expected<Segments, Problem> decode_path(std::string_view path) {
   Segments segments;
+  segments.reserve(kUsualSegments);
   path.remove_prefix(1);
   while (true) {
     const std::size_t end = path.find('/');
@@ -174,6 +177,7 @@ std::expected<Router::Match, Problem> Router::match(Method method, std::string_v
     const Route* route = node->find(wanted);
     if (route == nullptr) continue;
     Match match{route, {}, *std::move(query)};
+    match.path_parameters.reserve(route->parameters.size());
     for (const auto& [name, segment] : route->parameters) {
       match.path_parameters.emplace_back(name, std::move((*path)[segment]));
     }

@@ -59,12 +59,11 @@ void StagingArea::add_batch(TimeUs time) {
   batches_.back()->body.reuse(std::move(spare_));
 }
 
-std::string StagingArea::command_key(const CommandStamp& stamp) {
+void StagingArea::put_key(std::string& key, const CommandStamp& stamp) {
   // Names hold no NUL, so this cannot be read two ways.
-  std::string key;
+  key.clear();
   key.reserve(stamp.principal.size() + stamp.target.size() + stamp.id.size() + 2);
   key.append(stamp.principal).append(1, '\0').append(stamp.target).append(1, '\0').append(stamp.id);
-  return key;
 }
 
 StagedCommit& StagingArea::stage(Commit commit, std::optional<CommandStamp> stamp,
@@ -114,7 +113,10 @@ StagedCommit& StagingArea::add(log::CommitHeader header, StagedCommit staged, Ti
   bytes_ += batch.body.size() - batch.bytes;
   batch.bytes = batch.body.size();
   StagedCommit& added = batch.commits.emplace_back(std::move(staged));
-  if (added.stamp) commands_.emplace(command_key(*added.stamp), &added);
+  if (added.stamp) {
+    put_key(added.key, *added.stamp);
+    commands_.emplace(added.key, &added);
+  }
   for (std::size_t i = 0; i < added.writes.size(); ++i) {
     streams_[added.writes[i].stream].push({&added, i});
   }
@@ -171,7 +173,8 @@ void StagingArea::read(std::string_view stream, Version from, const EventVisitor
 
 StagedCommit* StagingArea::find(const CommandStamp& stamp) {
   if (commands_.empty()) return nullptr;
-  const auto found = commands_.find(command_key(stamp));
+  put_key(sought_, stamp);
+  const auto found = commands_.find(sought_);
   return found == commands_.end() ? nullptr : found->second;
 }
 
@@ -222,7 +225,7 @@ std::unique_ptr<StagedBatch> StagingArea::finish_writing() {
   bytes_ -= batch->bytes;
   last_time_ = batch->time;
   for (const auto& commit : batch->commits) {
-    if (commit.stamp) commands_.erase(command_key(*commit.stamp));
+    if (commit.stamp) commands_.erase(commit.key);
     for (const auto& written : commit.outcome.written) {
       const auto found = streams_.find(written.stream);
       found->second.pop();  // commits leave in the order they came
@@ -235,7 +238,7 @@ std::unique_ptr<StagedBatch> StagingArea::finish_writing() {
 /// Takes the newest batch's commits out of the tables.
 void StagingArea::forget(const StagedBatch& newest) {
   for (auto commit = newest.commits.rbegin(); commit != newest.commits.rend(); ++commit) {
-    if (commit->stamp) commands_.erase(command_key(*commit->stamp));
+    if (commit->stamp) commands_.erase(commit->key);
     for (const auto& write : commit->writes) {
       const auto found = streams_.find(write.stream);
       found->second.pop_newest();

@@ -21,6 +21,7 @@ namespace keelson {
 /// A commit that has been decided and encoded, and whose callers wait for it to be durable.
 struct StagedCommit {
   std::optional<CommandStamp> stamp;
+  std::string key;  ///< of `stamp`, as `StagingArea` knows it
   CommitOutcome outcome;
   std::vector<StreamWrite> writes;              ///< kept for `StagingArea::read`
   Partition::Completion completion;             ///< of the first caller
@@ -157,7 +158,8 @@ class StagingArea {
     std::size_t popped_ = 0;  ///< how many at the front are gone
   };
 
-  [[nodiscard]] static std::string command_key(const CommandStamp& stamp);
+  /// Writes into `key` what `stamp` is known by.
+  static void put_key(std::string& key, const CommandStamp& stamp);
   // With the mutex held.
   [[nodiscard]] bool gathering() const;
   StagedBatch& gathering_batch(TimeUs time);
@@ -177,7 +179,8 @@ class StagingArea {
   /// Of each stream with staged events, its writes. A decision reads the few events that are new to
   /// it, however many are staged.
   std::unordered_map<std::string, StreamWrites, NameHash, std::equal_to<>> streams_;
-  std::unordered_map<std::string, StagedCommit*, NameHash, std::equal_to<>> commands_;
+  std::unordered_map<std::string_view, StagedCommit*> commands_;  ///< by `StagedCommit::key`
+  std::string sought_;                                            ///< the key looked for last
 
   /// Guards what the writer shares: the bodies in `batches_`, and the following. `batches_` itself
   /// is changed by the strand alone.
