@@ -2,6 +2,7 @@
 
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "aggregates/command_executor.h"
 #include "aggregates/reaction.h"
@@ -67,12 +68,17 @@ class Host final : public AggregateHost {
   }
 
   void execute(CommandCall call, Completion completion) override {
-    if (call.principal.starts_with(kReactionPrefix)) {
-      return completion(
-          fail(Errc::bad_request,
-               "principals starting with '" + std::string(kReactionPrefix) + "' are reserved"));
+    if (is_admitted(call, completion)) executor_->execute(std::move(call), std::move(completion));
+  }
+
+  void execute_all(std::vector<std::pair<CommandCall, Completion>> all) override {
+    std::vector<std::pair<CommandCall, Completion>> admitted;
+    admitted.reserve(all.size());
+    for (auto& [call, completion] : all) {
+      if (!is_admitted(call, completion)) continue;
+      admitted.emplace_back(std::move(call), std::move(completion));
     }
-    executor_->execute(std::move(call), std::move(completion));
+    executor_->execute_all(std::move(admitted));
   }
 
   Result<AggregateState> load(std::string_view type, std::string_view id,
@@ -85,6 +91,14 @@ class Host final : public AggregateHost {
   void stop_reactions() override { reactions_.stop(); }
 
  private:
+  /// Answers it when not.
+  static bool is_admitted(const CommandCall& call, Completion& completion) {
+    if (!call.principal.starts_with(kReactionPrefix)) return true;
+    completion(fail(Errc::bad_request, "principals starting with '" + std::string(kReactionPrefix) +
+                                           "' are reserved"));
+    return false;
+  }
+
   Topic& topic_;
   std::shared_ptr<const AggregateRegistry> registry_;
   std::vector<AggregateInfo> infos_;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "aggregates/aggregate_info.h"
@@ -98,6 +99,8 @@ class AggregateHost {
   /// @error not_found    no such aggregate type or command. @error bad_request  the body.
   /// @error version_conflict, idempotency_mismatch and whatever `Partition::execute` gives.
   virtual void execute(CommandCall call, Completion completion) = 0;
+  /// The same for each, in their order, with less work for each than one by one.
+  virtual void execute_all(std::vector<std::pair<CommandCall, Completion>> all) = 0;
 
   /// @error not_found  no such type, or no events as of then. @error beyond_end, below_start
   [[nodiscard]] virtual Result<AggregateState> load(std::string_view type, std::string_view id,

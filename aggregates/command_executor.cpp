@@ -9,12 +9,26 @@ namespace keelson::aggregates {
 
 namespace {
 
+/// Commands that a partition is given at a time: while it decides them, others wait.
+constexpr std::size_t kRunMax = 64;
+
 /// What is not there yet: at a node that follows it may have happened all the same.
 Errc beyond(const Partition& home) {
   return home.may_lag() ? Errc::not_caught_up : Errc::beyond_end;
 }
 
 }  // namespace
+
+/// A command on its way, and all it needs there.
+struct CommandExecutor::Pending {
+  Pending(std::shared_ptr<CommandExecutor> e, Home& h, CommandRun r, Completion c)
+      : executor(std::move(e)), home(h), run(std::move(r)), completion(std::move(c)) {}
+
+  std::shared_ptr<CommandExecutor> executor;
+  Home& home;
+  CommandRun run;
+  Completion completion;
+};
 
 std::shared_ptr<CommandExecutor> CommandExecutor::make(
     Environment environment, Topic& topic, std::shared_ptr<const AggregateRegistry> registry,
@@ -64,19 +78,48 @@ Result<void> CommandExecutor::check(CommandCall call) const {
 }
 
 void CommandExecutor::execute(CommandCall call, Completion completion) {
+  auto prepared = prepare(std::move(call), std::move(completion));
+  if (!prepared) return;
+  auto& [home, execution] = *prepared;
+  home->partition.execute(std::move(execution.stamp), std::move(execution.decide),
+                          std::move(execution.completion));
+}
+
+void CommandExecutor::execute_all(std::vector<std::pair<CommandCall, Completion>> all) {
+  std::vector<std::vector<Partition::Execution>> runs(homes_.size());
+  const auto flush = [this, &runs](std::size_t p) {
+    if (!runs[p].empty()) homes_[p]->partition.execute_all(std::exchange(runs[p], {}));
+  };
+  for (auto& [call, completion] : all) {
+    auto prepared = prepare(std::move(call), std::move(completion));
+    if (!prepared) continue;
+    const std::size_t p = prepared->first->partition.id().value;
+    runs[p].push_back(std::move(prepared->second));
+    if (runs[p].size() == kRunMax) flush(p);
+  }
+  for (std::size_t p = 0; p < runs.size(); ++p) flush(p);
+}
+
+std::optional<std::pair<CommandExecutor::Home*, Partition::Execution>> CommandExecutor::prepare(
+    CommandCall call, Completion completion) {
   auto good = checked(std::move(call));
-  if (!good) return completion(std::unexpected(std::move(good).error()));
-  const auto run = std::make_shared<CommandRun>(*std::move(good));
-  Home& home = *homes_.at(topic_.partition_of(run->stream()).value);
-  home.partition.execute(
-      run->stamp(),
-      [self = shared_from_this(), &home, run](const Staging& staging) {
-        return run->decide(home.decider, staging);
-      },
-      [self = shared_from_this(), &home, run,
-       completion = std::move(completion)](Result<CommitOutcome> outcome) mutable {
-        completion(self->answer(home, *run, std::move(outcome)));
-      });
+  if (!good) {
+    completion(std::unexpected(std::move(good).error()));
+    return {};
+  }
+  Home& home = *homes_.at(topic_.partition_of(good->stream()).value);
+  // Held by one pointer, which a function keeps without memory of its own.
+  const auto pending =
+      std::make_shared<Pending>(shared_from_this(), home, *std::move(good), std::move(completion));
+  return std::pair(
+      &home, Partition::Execution{pending->run.stamp(),
+                                  [pending](const Staging& staging) {
+                                    return pending->run.decide(pending->home.decider, staging);
+                                  },
+                                  [pending](Result<CommitOutcome> outcome) {
+                                    pending->completion(pending->executor->answer(
+                                        pending->home, pending->run, std::move(outcome)));
+                                  }});
 }
 
 Result<CommandReply> CommandExecutor::answer(Home& home, CommandRun& run,

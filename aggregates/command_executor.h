@@ -2,8 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "aggregates/aggregate_host.h"
@@ -34,6 +36,9 @@ class CommandExecutor : public std::enable_shared_from_this<CommandExecutor> {
   /// Whether `execute` would begin with it. @error not_found, bad_request  as there.
   [[nodiscard]] Result<void> check(CommandCall call) const;
 
+  /// As AggregateHost::execute_all.
+  void execute_all(std::vector<std::pair<CommandCall, Completion>> all);
+
   /// As AggregateHost::load.
   [[nodiscard]] Result<AggregateState> load(std::string_view type, std::string_view id,
                                             const AsOf& as_of) const;
@@ -51,10 +56,15 @@ class CommandExecutor : public std::enable_shared_from_this<CommandExecutor> {
     PartitionDecider decider;                  // on the partition's strand
   };
 
+  struct Pending;
+
   CommandExecutor(Environment environment, Topic& topic,
                   std::shared_ptr<const AggregateRegistry> registry, const HostOptions& options);
 
   [[nodiscard]] Result<CommandRun> checked(CommandCall call) const;
+  /// What a partition is to execute, and which; nothing when the call has been answered.
+  [[nodiscard]] std::optional<std::pair<Home*, Partition::Execution>> prepare(
+      CommandCall call, Completion completion);
   [[nodiscard]] Result<CommandReply> answer(Home& home, CommandRun& run,
                                             Result<CommitOutcome> outcome);
   [[nodiscard]] Result<FoldLimit> limit_of(const Home& home, const std::string& stream,

@@ -13,6 +13,7 @@ namespace keelson::http {
 
 namespace {
 
+using aggregates::AggregateHost;
 using aggregates::CommandCall;
 using aggregates::CommandReply;
 
@@ -118,14 +119,18 @@ CommandBatch::CommandBatch(const Topic& topic, std::size_t count) : topic_(topic
 std::shared_ptr<CommandBatch> CommandBatch::start(aggregates::AggregateHost& host,
                                                   std::vector<BatchItem> items) {
   std::shared_ptr<CommandBatch> batch(new CommandBatch(host.topic(), items.size()));
+  std::vector<std::pair<CommandCall, AggregateHost::Completion>> calls;
+  calls.reserve(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (!items[i]) {
       batch->complete(i, std::unexpected(std::move(items[i]).error()));
       continue;
     }
-    host.execute(*std::move(items[i]),
-                 [batch, i](Result<CommandReply> reply) { batch->complete(i, std::move(reply)); });
+    calls.emplace_back(*std::move(items[i]), [batch, i](Result<CommandReply> reply) {
+      batch->complete(i, std::move(reply));
+    });
   }
+  host.execute_all(std::move(calls));
   return batch;
 }
 

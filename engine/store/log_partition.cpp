@@ -120,6 +120,16 @@ void LogPartition::execute(std::optional<CommandStamp> stamp, Decide decide,
   });
 }
 
+void LogPartition::execute_all(std::vector<Execution> all) {
+  strand_->dispatch([self = shared_from_this(), all = std::move(all)]() mutable {
+    for (Execution& one : all) {
+      self->stage(std::move(one.stamp), std::move(one.decide), std::move(one.completion));
+    }
+    self->staging_.drop_unused_time();
+    self->start_writer();
+  });
+}
+
 Result<void> LogPartition::admit() const {
   if (closing_) return fail(Errc::closed, "the partition is shutting down");
   if (replica_ && !serving_) return std::unexpected(refusal());

@@ -79,6 +79,7 @@ class LogPartition final : public NodePartition, public std::enable_shared_from_
   [[nodiscard]] Offset end() const override { return log_->end(); }
 
   void execute(std::optional<CommandStamp> stamp, Decide decide, Completion completion) override;
+  void execute_all(std::vector<Execution> all) override;
   [[nodiscard]] Result<std::optional<CommitOutcome>> find_outcome(
       const CommandStamp& stamp) const override;
   void set_discard_listener(std::function<void()> on_discard) override;

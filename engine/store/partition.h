@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "engine/base/environment.h"
 #include "engine/base/result.h"
@@ -118,6 +120,20 @@ class Partition {
   /// @error too_large, overloaded, disk_full, closed, corruption  nothing is written.
   /// @error outcome_unknown       leadership was lost in flight; repeat with the same stamp.
   virtual void execute(std::optional<CommandStamp> stamp, Decide decide, Completion completion) = 0;
+
+  /// One call of `execute`.
+  struct Execution {
+    std::optional<CommandStamp> stamp;
+    Decide decide;
+    Completion completion;
+  };
+  /// Calls `execute` for each, in their order. The strand is taken once for all of them: other
+  /// commands wait meanwhile, so give a few dozen at a time.
+  virtual void execute_all(std::vector<Execution> all) {
+    for (Execution& one : all) {
+      execute(std::move(one.stamp), std::move(one.decide), std::move(one.completion));
+    }
+  }
 
   /// The outcome remembered for `stamp`, or nothing. Committed outcomes only.
   /// @error idempotency_mismatch  the id was used with another fingerprint.
