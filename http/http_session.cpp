@@ -244,7 +244,7 @@ Awaitable<bool> HttpSession::fill(std::size_t bytes_max) {
 
 /// The client waits for a word before it sends the body; every earlier answer goes out first.
 Awaitable<bool> HttpSession::send_continue() {
-  while ((!exchanges_.empty() || writing_) && !cut_) co_await read_signal_.wait();
+  while (answering() && !cut_) co_await read_signal_.wait();
   if (cut_) co_return false;
   const bool sent = co_await write_all("HTTP/1.1 100 Continue\r\n\r\n");
   if (!sent) cut();
@@ -252,7 +252,7 @@ Awaitable<bool> HttpSession::send_continue() {
 }
 
 Awaitable<void> HttpSession::upgrade(RequestParser& parser, Admission admission) {
-  while ((!exchanges_.empty() || writing_) && !cut_) co_await read_signal_.wait();
+  while (answering() && !cut_) co_await read_signal_.wait();
   if (cut_) co_return;
   if (buffer_.size() > 0 || parser.has_body() || stopping_) {
     refuse(stopping_ ? problem_of(Error{Errc::closed, "", std::nullopt})
@@ -326,7 +326,11 @@ Responder HttpSession::make_responder(const std::shared_ptr<Exchange>& exchange)
 void HttpSession::hand_over(RequestParser& parser, Admission admission,
                             std::shared_ptr<Exchange> exchange) {
   const Router::Route& route = *admission.route;
-  exchange->metrics = &environment_->metrics.route(to_string(parser.method()), route.pattern);
+  if (counted_.route != &route || counted_.method != parser.method()) {
+    counted_ = {&route, parser.method(),
+                &environment_->metrics.route(to_string(parser.method()), route.pattern)};
+  }
+  exchange->metrics = counted_.metrics;
   Request request = make_request(parser, std::move(admission));
   exchange->target = request.target;
   if (!route.options.blocking) {
@@ -374,7 +378,11 @@ void HttpSession::answer(Exchange& exchange, Response response) {
   exchange.answer_share.emplace(environment_, &SessionEnvironment::answers_bytes);
   exchange.answer_share->grow_to(response.body.size());
   exchange.response.emplace(std::move(response));
-  write_signal_.notify();
+  try {
+    write_at_once();
+  } catch (...) {
+    fail_on(std::current_exception());
+  }
 }
 
 void HttpSession::end_reading() {
@@ -411,6 +419,7 @@ void HttpSession::cut() {
   timer_.cancel();
   interrupted_.request_stop();
   exchanges_.clear();
+  unsent_.clear();
   blocking_ = 0;
   read_signal_.notify();
   write_signal_.notify();
@@ -425,7 +434,7 @@ HttpSession::TimePoint HttpSession::read_deadline() const {
     case Reading::rest: return read_by_;
     case Reading::request: break;
   }
-  if (!exchanges_.empty() || writing_) return TimePoint::max();
+  if (answering()) return TimePoint::max();
   return idle_since_ + environment_->options.idle_timeout;
 }
 

@@ -39,7 +39,9 @@ struct SessionEnvironment {
 
 /// Two coroutines over one socket: one reads requests ahead and hands them to their handlers, the
 /// other writes the answers in the order of the requests. Between them stands a bounded queue of
-/// exchanges; a handler answers into its exchange from any thread, through the connection's.
+/// exchanges; a handler answers into its exchange from any thread, through the connection's. An
+/// answer that is short, and due, is written as it comes, and only the rest of it, if the client
+/// does not take it all, is left to the coroutine: waking that for each would cost more.
 ///
 /// Thread: everything runs on the thread of the connection's io_context.
 ///
@@ -96,13 +98,24 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void answer(Exchange& exchange, Response response);
 
   // --- writing: http_session_write.cpp ---
+  /// How long the answers may be that are gathered.
+  enum class Bodies { any, short_ones };
+  /// A body that is written from where it is.
+  struct LongBody;
+
+  void write_at_once();
   Awaitable<void> write_answers();
   Awaitable<bool> write_ready();
   Awaitable<bool> write_stream(std::shared_ptr<Exchange> exchange);
   Awaitable<bool> write_all(std::string_view bytes);
   Awaitable<void> finish();
+  LongBody gather_ready(Bodies bodies);
   void complete_front();
   [[nodiscard]] bool closes_after(const Exchange& exchange) const;
+  /// Whether anything is to be answered, or written.
+  [[nodiscard]] bool answering() const {
+    return !exchanges_.empty() || writing_ || !unsent_.empty();
+  }
 
   // --- time and end ---
   void watch();
@@ -121,12 +134,19 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
 
   boost::beast::flat_buffer buffer_;
   std::string out_;
+  std::string unsent_;  ///< to be written before all else
   std::deque<std::shared_ptr<Exchange>> exchanges_;
   Signal read_signal_;   ///< an exchange was completed
   Signal write_signal_;  ///< an answer is ready, or reading has ended
   std::stop_source interrupted_;
   std::optional<std::stop_callback<std::function<void()>>> server_stop_;
   std::uint64_t requests_ = 0;
+  /// Where the last request was counted: the next one nearly always is too.
+  struct Counted {
+    const Router::Route* route = nullptr;
+    Method method = Method::get;
+    RouteMetrics* metrics = nullptr;
+  } counted_;
   std::uint32_t blocking_ = 0;  ///< of `exchanges_`, those of routes that block
 
   Reading reading_ = Reading::nothing;

@@ -60,18 +60,41 @@ class HttpSession::Pull {
   std::shared_ptr<Slot> slot_;
 };
 
+struct HttpSession::LongBody {
+  std::string bytes;
+  std::optional<MemoryShare> share;
+};
+
+/// Writes the answers that are ready, if nothing is being written. Most clients take them whole.
+void HttpSession::write_at_once() {
+  if (!writing_ && unsent_.empty() && !cut_ && !upgrading_) {
+    gather_ready(Bodies::short_ones);
+    if (!out_.empty()) {
+      out_.erase(0, wire_->write_at_once(out_));
+      std::swap(unsent_, out_);
+      idle_since_ = Clock::now();
+      read_signal_.notify();
+    }
+    const bool waits = exchanges_.empty() || !exchanges_.front()->response;
+    if (unsent_.empty() && waits && !reading_ended_) return;
+  }
+  write_signal_.notify();
+}
+
 Awaitable<void> HttpSession::write_answers() {
   while (!cut_ && !upgrading_) {
-    if (exchanges_.empty() || !exchanges_.front()->response) {
+    const bool rest = !unsent_.empty();
+    if (!rest && (exchanges_.empty() || !exchanges_.front()->response)) {
       if (exchanges_.empty() && reading_ended_) break;
       co_await write_signal_.wait();
       continue;
     }
     writing_ = true;
-    const std::shared_ptr<Exchange> front = exchanges_.front();
-    const bool streamed = front->response->stream != nullptr;
     bool written = false;
-    if (streamed) {
+    if (rest) {
+      out_ = std::exchange(unsent_, {});
+      written = co_await write_all(out_);
+    } else if (const auto front = exchanges_.front(); front->response->stream) {
       written = co_await write_stream(front);
     } else {
       written = co_await write_ready();
@@ -87,24 +110,33 @@ Awaitable<void> HttpSession::write_answers() {
   if (!cut_ && !upgrading_) co_await finish();
 }
 
-/// Writes the answers that are ready, together.
-Awaitable<bool> HttpSession::write_ready() {
+/// Puts the answers that are ready, and not streamed, into `out_`. A long one is the last.
+HttpSession::LongBody HttpSession::gather_ready(Bodies bodies) {
   out_.clear();
-  std::string body;
-  std::optional<MemoryShare> share;  // of `body`
-  while (!exchanges_.empty() && out_.size() < kGatheredMax) {
+  LongBody last;
+  while (!exchanges_.empty() && out_.size() < kGatheredMax && !last.share) {
     Exchange& exchange = *exchanges_.front();
     if (!exchange.response || exchange.response->stream) break;
+    std::string& body = exchange.response->body;
+    const bool is_long = body.size() > kCopiedBodyMax && !exchange.head_only;
+    if (is_long && bodies == Bodies::short_ones) break;
     append_head(out_, *exchange.response, Framing::length, !closes_after(exchange));
-    if (!exchange.head_only) body = std::move(exchange.response->body);
-    if (body.size() > kCopiedBodyMax) share.emplace(*std::move(exchange.answer_share));
+    if (is_long) {
+      last.bytes = std::move(body);
+      last.share.emplace(*std::move(exchange.answer_share));
+    } else if (!exchange.head_only) {
+      out_ += body;
+    }
     complete_front();
-    if (share) break;
-    out_ += body;
-    body.clear();
   }
+  return last;
+}
+
+/// Writes the answers that are ready, together.
+Awaitable<bool> HttpSession::write_ready() {
+  const LongBody last = gather_ready(Bodies::any);
   bool written = co_await write_all(out_);
-  if (written && !body.empty()) written = co_await write_all(body);
+  if (written && !last.bytes.empty()) written = co_await write_all(last.bytes);
   co_return written;
 }
 

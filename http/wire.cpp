@@ -1,5 +1,7 @@
 #include "http/wire.h"
 
+#include <sys/socket.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <tuple>
 #include <type_traits>
@@ -38,6 +40,14 @@ class StreamWire final : public Wire {
     Transferred done;
     std::tie(done.error, done.bytes) = co_await stream_.async_write_some(bytes, kAwait);
     co_return done;
+  }
+
+  std::size_t write_at_once(std::string_view bytes) override {
+    if constexpr (kTls) return 0;
+    // Not by way of Asio, which would wait when the socket is full.
+    const ssize_t sent =
+        ::send(socket().native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent < 0 ? 0 : static_cast<std::size_t>(sent);
   }
 
   Awaitable<Transferred> finish_writing() override {

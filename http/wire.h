@@ -6,6 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cstddef>
 #include <memory>
+#include <string_view>
 
 #include "http/upgrade.h"
 
@@ -30,6 +31,9 @@ class Wire {
   [[nodiscard]] virtual Awaitable<Transferred> handshake() = 0;
   [[nodiscard]] virtual Awaitable<Transferred> read_some(boost::asio::mutable_buffer into) = 0;
   [[nodiscard]] virtual Awaitable<Transferred> write_some(boost::asio::const_buffer bytes) = 0;
+  /// Writes what can be written at once, with no other write under way. @return how many bytes; 0
+  /// as well when it failed, which the next `write_some` shows, and always with TLS.
+  [[nodiscard]] virtual std::size_t write_at_once(std::string_view bytes) = 0;
   /// Tells the client that nothing more will come. With TLS it waits for the client to agree: bound
   /// the time, and have no read under way.
   [[nodiscard]] virtual Awaitable<Transferred> finish_writing() = 0;

@@ -91,6 +91,30 @@ TEST_CASE("server: pipelined requests run at once and are answered in order") {
   CHECK(client.receive().body == "c");
 }
 
+TEST_CASE(
+    "server: answers that a client takes late arrive whole and in order, short and long ones") {
+  const auto body_of = [](int number) {
+    const std::size_t size = number % 7 == 0 ? 40'000 : 4'000;
+    return std::to_string(number) + std::string(size, static_cast<char>('a' + number % 26));
+  };
+  TestServer server([&](Router& router) {
+    router.add(Method::get, "/body/{number}", open_route(),
+               [&](const Request& request, Responder responder) {
+                 const int number = std::stoi(request.path_parameter("number"));
+                 responder.send(Response::text(200, body_of(number)));
+               });
+  });
+  constexpr int kRequests = 3000;  // their answers are more than what sockets hold
+  RawClient client(server.port());
+  const std::jthread sending([&] {
+    for (int i = 0; i < kRequests; ++i) client.send(get("/body/" + std::to_string(i)));
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  int right = 0;
+  for (int i = 0; i < kRequests; ++i) right += client.receive().body == body_of(i) ? 1 : 0;
+  CHECK(right == kRequests);
+}
+
 TEST_CASE("server: no more requests are taken from a connection than its pipeline holds") {
   Held held;
   ServerOptions options;
