@@ -6,6 +6,8 @@ namespace bank {
 
 namespace {
 
+/// What is changed again and again is one tree, by its key; what is mostly added to is one in the
+/// order it comes and a small index, so that an insert does not move large rows.
 constexpr auto kSchema = R"sql(
   CREATE TABLE balances (
     account_id TEXT PRIMARY KEY,
@@ -14,7 +16,7 @@ constexpr auto kSchema = R"sql(
     balance    INTEGER NOT NULL,
     version    INTEGER NOT NULL,
     updated_at TEXT NOT NULL
-  ) STRICT;
+  ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE statements (
     account_id    TEXT NOT NULL,
@@ -32,7 +34,7 @@ constexpr auto kSchema = R"sql(
     credits INTEGER NOT NULL,
     debits  INTEGER NOT NULL,
     count   INTEGER NOT NULL
-  ) STRICT;
+  ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE transfers (
     transfer_id  TEXT PRIMARY KEY,
@@ -51,7 +53,7 @@ constexpr auto kSchema = R"sql(
     transfer_id TEXT NOT NULL,
     amount      INTEGER NOT NULL,
     PRIMARY KEY (account_id, transfer_id)
-  ) STRICT;
+  ) STRICT, WITHOUT ROWID;
 )sql";
 
 /// What a movement does to every table that counts it. `sums` is `credits` or `debits`. Two days'
