@@ -92,7 +92,7 @@ void as_of(const Request& request) {
   }
   ReadModelAsOfText text{request.query("at"), request.query("at_time"), request.query("min"), {}};
   if (const auto wait = request.query_number("wait_ms")) text.wait_ms = *wait;
-  if (const auto all = read_model_as_of(text, *topic)) {
+  if (const auto all = read_model_as_of(text, *topic, {PartitionId(0), PartitionId(1)})) {
     KEELSON_ASSERT(all->wait.count() >= 0 && all->wait.count() <= std::int64_t{kWaitMsMax});
     if (all->at) KEELSON_ASSERT(topic->end().covers(*all->at));
     if (const auto required = all->required()) {

@@ -71,10 +71,10 @@ void check_hello(std::string_view bytes) {
 
 /// Nobody comes in who does not know the secret, whatever is said in whichever order.
 void shake_hands(Side side, const std::vector<Frame>& frames) {
-  static const Identity identity{"clusters", "a secret that nobody knows", {NodeId(2), {}}};
+  static const Identity identity{"clusters", "a secret that nobody knows", {NodeId(2), {}}, {}};
   NoRandom random;
   Handshake handshake(
-      identity, side, [](const Member&) { return Result<void>(); }, random);
+      identity, side, [](const Member&, const Incarnation&) { return Result<void>(); }, random);
   for (const Frame& frame : frames) {
     const auto step = handshake.on_frame(frame);
     if (!step) return;

@@ -110,7 +110,7 @@ TEST_CASE("etcd coordinator: who is present is seen, and who has left is not") {
 
 TEST_CASE("etcd coordinator: somebody else's presence is waited for, unless it may be replaced") {
   test::Etcd etcd;
-  const auto coordinator = EtcdCoordinator::open(etcd.url()).value();
+  const auto coordinator = EtcdCoordinator::open({etcd.url()}).value();
   await_etcd(*coordinator);
   Seen seen;
   const auto watch = coordinator->watch("n/", seen.listener());
