@@ -156,6 +156,47 @@ Result<Response> show(ClusterStore& cluster, const std::string& name, const Requ
   return Response::json(200, dump(json)).header("Cache-Control", "no-cache");
 }
 
+Json json_of(const cluster::PartitionTestimony& said, PartitionId id) {
+  Json json = {{"partition", id.value},
+               {"promise", said.promise.epoch.value},
+               {"led", said.promise.led.value},
+               {"last_epoch", said.end.epoch.value},
+               {"end", said.end.end.value}};
+  json["leader"] = said.promise.leader ? json_of(*said.promise.leader) : Json();
+  json["record"] =
+      said.last ? Json(replication::encode_partition_record(said.last->record)) : Json();
+  json["revision"] = said.last ? said.last->revision.value : 0;
+  if (said.damage) json["damage"] = said.damage->message();
+  return json;
+}
+
+/// All that is needed to make the coordinator's records anew.
+Result<Response> show_records(ClusterStore& cluster, const Request& request) {
+  KEELSON_TRY(request.check_query({}));
+  const cluster::NodeTestimony said = cluster.testify();
+  Json topics = Json::array();
+  for (const cluster::TopicTestimony& topic : said.topics) {
+    Json partitions = Json::array();
+    for (std::uint32_t p = 0; p < topic.partitions.size(); ++p) {
+      partitions.push_back(json_of(topic.partitions[p], PartitionId(p)));
+    }
+    topics.push_back(
+        {{"name", topic.name},
+         {"id", to_hex(topic.id)},
+         {"placement",
+          topic.placement ? Json(cluster::encode_topic_placement(*topic.placement)) : Json()},
+         {"partitions", std::move(partitions)}});
+  }
+  Json nodes = Json::array();
+  for (const NodeRecord& node : cluster.last_seen()) nodes.push_back(node.http_address);
+  const Json json = {{"cluster", said.cluster},
+                     {"node", said.member.node.value},
+                     {"data", to_hex(said.member.data)},
+                     {"nodes", std::move(nodes)},
+                     {"topics", std::move(topics)}};
+  return Response::json(200, dump(json)).header("Cache-Control", "no-cache");
+}
+
 // --- what is done ---
 
 struct Target {
@@ -314,6 +355,45 @@ Result<Begun> start_force(ClusterStore& cluster, const Request& request) {
   });
 }
 
+/// Not by what the coordinator has: it has lost that.
+Result<std::shared_ptr<PartitionReplica>> replica_here(ClusterStore& cluster,
+                                                       const Request& request) {
+  KEELSON_TRY(request.check_query({}));
+  const std::string& name = request.path_parameter("topic");
+  const std::string& text = request.path_parameter("partition");
+  Topic* const topic = cluster.find_topic(name);
+  if (topic == nullptr) return fail(Errc::not_found, "there is no topic '" + name + "' here");
+  for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
+    if (std::to_string(p) != text) continue;
+    if (auto found = cluster.replica(topic->id(), PartitionId(p))) return found;
+    return fail(Errc::halted,
+                "partition " + text + " of '" + name + "' cannot be opened on this node");
+  }
+  return fail(Errc::not_found, "the topic '" + name + "' has no partition " + text);
+}
+
+/// Answers when the promise is durable.
+void pledge(ClusterStore& cluster, const Request& request, Responder responder) {
+  const auto replica = replica_here(cluster, request);
+  if (!replica) return responder.send(replica.error());
+  std::optional<std::uint64_t> epoch;
+  const auto read =
+      read_object(request.body, [&](JsonReader& reader, std::string_view name) -> Result<void> {
+        if (name != "epoch") return unknown(name);
+        KEELSON_TRY_ASSIGN(epoch, reader.number());
+        return {};
+      });
+  if (!read) return responder.send(read.error());
+  if (!epoch) return responder.send(Error{Errc::bad_request, "'epoch' is missing", {}});
+  (*replica)->pledge(Epoch(*epoch), [to = std::make_shared<Responder>(std::move(responder))](
+                                        const Result<replication::Promise>& before) {
+    if (!before) return to->send(before.error());
+    Json json = {{"promise", before->epoch.value}, {"led", before->led.value}};
+    json["leader"] = before->leader ? json_of(*before->leader) : Json();
+    to->send(Response::json(200, dump(json)));
+  });
+}
+
 }  // namespace
 
 void add_cluster_routes(Router& router, ClusterStore& cluster, std::string name) {
@@ -322,6 +402,12 @@ void add_cluster_routes(Router& router, ClusterStore& cluster, std::string name)
   router.add(Method::get, "/v1/cluster", reading,
              [&cluster, name = std::move(name)](const Request& request, Responder responder) {
                auto response = show(cluster, name, request);
+               if (!response) return responder.send(response.error());
+               responder.send(*std::move(response));
+             });
+  router.add(Method::get, "/v1/cluster/records", reading,
+             [&cluster](const Request& request, Responder responder) {
+               auto response = show_records(cluster, request);
                if (!response) return responder.send(response.error());
                responder.send(*std::move(response));
              });
@@ -339,6 +425,10 @@ void add_cluster_routes(Router& router, ClusterStore& cluster, std::string name)
   add("move", start_move);
   add("lead", start_lead);
   add("force", start_force);
+  router.add(Method::post, "/v1/cluster/topics/{topic}/partitions/{partition}/pledge", admin,
+             [&cluster](const Request& request, Responder responder) {
+               pledge(cluster, request, std::move(responder));
+             });
 }
 
 }  // namespace keelson::http

@@ -152,6 +152,9 @@ std::string encode_topic_placement(const TopicPlacement& placement) {
   std::string text(kPlacementTitle);
   text += "replication_factor " + std::to_string(placement.replication_factor) + "\n";
   for (const MemberList& list : placement.partitions) text += "replicas " + text_of(list) + "\n";
+  if (placement.generation != 0) {
+    text += "generation " + std::to_string(placement.generation) + "\n";
+  }
   return text + encode_topic_record({placement.topic, placement.options});
 }
 
@@ -168,6 +171,11 @@ Result<TopicPlacement> decode_topic_placement(std::string_view text) {
       return bad_placement("replicas of partition " + std::to_string(placement.partitions.size()));
     }
     placement.partitions.push_back(*std::move(list));
+  }
+  if (const auto generation_text = take_line(text, "generation")) {
+    const auto generation = number_from<std::uint64_t>(*generation_text);
+    if (!generation || *generation == 0) return bad_placement("generation");
+    placement.generation = *generation;
   }
   const auto topic = decode_topic_record(text);
   if (!topic) return std::unexpected(topic.error());

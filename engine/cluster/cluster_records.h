@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,6 +63,7 @@ struct TopicPlacement {
   TopicOptions options;
   std::size_t replication_factor = 1;
   std::vector<replication::MemberList> partitions;  ///< by their numbers
+  std::uint64_t generation = 0;                     ///< as of `PartitionRecord`
 
   bool operator==(const TopicPlacement&) const = default;
 };

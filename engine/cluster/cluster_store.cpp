@@ -9,6 +9,8 @@
 #include "engine/base/check.h"
 #include "engine/base/clock.h"
 #include "engine/base/coding.h"
+#include "engine/cluster/cluster_folder.h"
+#include "engine/cluster/last_records.h"
 #include "engine/store/topic_record.h"
 
 namespace keelson::cluster {
@@ -162,6 +164,11 @@ Result<void> ClusterStore::join(replication::Coordinator& coordinator, const std
 void ClusterStore::adopt(const std::string& name, const TopicPlacement& placement) {
   const auto topic = store_->adopt_topic(name, {placement.topic, placement.options});
   Result<void> added = topic ? add_replicas(**topic) : Result<void>(std::unexpected(topic.error()));
+  if (added) {
+    if (const auto kept = keep_placement(name, placement); !kept) {
+      options_.report("topic " + name + ": its record cannot be kept: " + kept.error().message());
+    }
+  }
   if (!added) {
     options_.report("topic " + name + " cannot be opened here: " + added.error().message());
   }
@@ -171,38 +178,64 @@ void ClusterStore::adopt(const std::string& name, const TopicPlacement& placemen
   changed_.notify_all();
 }
 
+std::string ClusterStore::topic_folder(std::string_view topic) const {
+  const std::string folder = store_->partition_folder(topic, PartitionId(0));
+  return folder.substr(0, folder.rfind('/'));
+}
+
+/// So that it can be made anew when the coordinator has lost it.
+Result<void> ClusterStore::keep_placement(const std::string& name,
+                                          const TopicPlacement& placement) {
+  const std::string folder = topic_folder(name);
+  const auto kept = load_last_placement(environment_.files, folder);
+  if (kept && *kept == placement) return {};
+  return store_last_placement(environment_.files, folder, placement);
+}
+
+Result<PromiseStore> ClusterStore::open_promises(const Topic& topic, LogPartition& partition,
+                                                 replication::Promise& promise) {
+  const std::string folder = store_->partition_folder(topic.name(), partition.id());
+  PromiseStore promises(environment_.files, folder, partition_identity(topic.id(), partition.id()));
+  KEELSON_TRY_ASSIGN(promise, promises.load());
+  if (const auto good = check_promise(promise, partition.appended().last_epoch); !good) {
+    return fail(good.error().code, folder + ": " + good.error().context);
+  }
+  return promises;
+}
+
 Result<void> ClusterStore::add_replicas(Topic& topic) {
   for (auto& partition : store_->replicas(topic.name())) {
     const PartitionKey key{topic.id(), partition->id()};
     if (replica(key.topic, key.partition)) continue;
-    PromiseStore promises(environment_.files,
-                          store_->partition_folder(topic.name(), partition->id()),
-                          partition_identity(topic.id(), partition->id()));
-    auto loaded = promises.load();
-    if (loaded && *loaded < partition->appended().last_epoch) {
-      loaded = fail(Errc::corruption, store_->partition_folder(topic.name(), partition->id()) +
-                                          ": its promise is lost: the log has epoch " +
-                                          std::to_string(partition->appended().last_epoch.value));
-    }
-    if (!loaded && is_damage(loaded.error().code)) {
+    const std::string where =
+        "topic " + topic.name() + " partition " + std::to_string(key.partition.value) + ": ";
+    replication::Promise promise;
+    auto promises = open_promises(topic, *partition, promise);
+    if (!promises && is_damage(promises.error().code)) {
       // As a damaged log does, it stops itself and nothing else.
       options_.report("topic " + topic.name() + " partition " +
                       std::to_string(key.partition.value) +
-                      " takes no part: " + loaded.error().message());
-      partition->halt(loaded.error());
+                      " takes no part: " + promises.error().message());
+      partition->halt(promises.error());
       continue;
     }
-    KEELSON_TRY_ASSIGN(const Epoch promise, std::move(loaded));
+    if (!promises) return std::unexpected(promises.error());
     PartitionReplica::Options options;
     options.self = self_;
     options.record_key = keys_.of(key);
     options.protocol = options_.protocol;
     options.retention_waits_for = options_.retention_waits_for;
     options.retention_waits_bytes = options_.retention_waits_bytes;
-    const std::string where =
-        "topic " + topic.name() + " partition " + std::to_string(key.partition.value) + ": ";
+    options.folder = store_->partition_folder(topic.name(), key.partition);
+    options.partition = partition_identity(key.topic, key.partition);
+    if (auto last = load_last_record(environment_.files, options.folder, options.partition)) {
+      options.last = *std::move(last);
+    } else {
+      // The coordinator has it; the next one is kept.
+      options_.report(where + last.error().message());
+    }
     auto made = std::make_shared<PartitionReplica>(
-        environment_, std::move(partition), std::move(promises), promise, promises_, options,
+        environment_, std::move(partition), *std::move(promises), promise, promises_, options,
         PartitionReplica::Ports{
             *coordinator_,
             [this, key](const Member& to, const std::string& message) {
@@ -280,6 +313,13 @@ Result<void> ClusterStore::adopted(const std::string& name) {
 }
 
 Result<Topic*> ClusterStore::create_topic(const std::string& name, const TopicOptions& options) {
+  if (store_->find_topic(name) != nullptr && !directory_->topic(name)) {
+    // It must not be made a second time.
+    return fail(Errc::not_enough_replicas,
+                "the topic '" + name +
+                    "' is here, and the coordinator does not have it: it has not been reached "
+                    "yet, or has lost its records");
+  }
   const auto until = environment_.clock.monotonic() + options_.create_timeout;
   std::promise<Result<void>> made;
   TopicOptions with_replicas = options;
@@ -356,6 +396,38 @@ std::size_t ClusterStore::unreadable() {
     const ReplicaStatus status = replica->status();
     return status.record && status.record->has(self_) && !status.readable;
   }));
+}
+
+PartitionTestimony ClusterStore::testimony(Topic& topic, PartitionId partition) {
+  PartitionTestimony said;
+  const auto found = replica(topic.id(), partition);
+  if (!found) {
+    const auto health = topic.partition(partition).health();
+    said.damage = health ? Error{Errc::corruption, "it cannot be opened", {}} : health.error();
+    return said;
+  }
+  const ReplicaStatus status = found->status();
+  said.promise = status.promised;
+  said.end = {status.last_epoch, status.appended};
+  if (status.record) said.last = LastRecord{*status.record, status.revision};
+  return said;
+}
+
+NodeTestimony ClusterStore::testify() {
+  NodeTestimony node{options_.name.cluster, self_, {}};
+  for (Topic* const topic : store_->topics()) {
+    TopicTestimony said{topic->name(), topic->id(), {}, {}};
+    if (const auto known = directory_->topic(topic->name())) {
+      said.placement = known->placement;
+    } else if (auto kept = load_last_placement(environment_.files, topic_folder(topic->name()))) {
+      said.placement = *std::move(kept);
+    }
+    for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
+      said.partitions.push_back(testimony(*topic, PartitionId(p)));
+    }
+    node.topics.push_back(std::move(said));
+  }
+  return node;
 }
 
 // --- nodes and messages ---

@@ -18,6 +18,7 @@
 #include "engine/cluster/leader_requests.h"
 #include "engine/cluster/node_identity.h"
 #include "engine/cluster/partition_replica.h"
+#include "engine/cluster/record_rebuild.h"
 #include "engine/replication/coordinator.h"
 #include "engine/replication/transport.h"
 #include "engine/store/replica_store.h"
@@ -100,6 +101,8 @@ class ClusterStore final : public Store, private DirectoryListener {
   [[nodiscard]] replication::MemberList connected();
   /// How many partitions this node is a replica of and cannot be read from yet.
   [[nodiscard]] std::size_t unreadable();
+  /// What this node knows of records that the coordinator may have lost.
+  [[nodiscard]] NodeTestimony testify();
 
   // --- Store ---
   [[nodiscard]] const StoreOptions& options() const override { return store_->options(); }
@@ -133,6 +136,12 @@ class ClusterStore final : public Store, private DirectoryListener {
   [[nodiscard]] Result<void> join(replication::Coordinator& coordinator, const std::string& address,
                                   Revision replaces);
   [[nodiscard]] Result<void> add_replicas(Topic& topic);
+  [[nodiscard]] Result<PromiseStore> open_promises(const Topic& topic, LogPartition& partition,
+                                                   replication::Promise& promise);
+  [[nodiscard]] std::string topic_folder(std::string_view topic) const;
+  [[nodiscard]] Result<void> keep_placement(const std::string& name,
+                                            const TopicPlacement& placement);
+  [[nodiscard]] PartitionTestimony testimony(Topic& topic, PartitionId partition);
   [[nodiscard]] std::vector<std::shared_ptr<PartitionReplica>> replicas();
   void give_away_leads();
 

@@ -1,5 +1,6 @@
 #include "engine/cluster/cluster_view.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -21,6 +22,7 @@ ClusterView::Notice bad_record(std::string key, Error error) {
 /// Whether all but what may change is as it was.
 bool same_topic(const TopicPlacement& before, TopicPlacement now) {
   now.options.retention = before.options.retention;
+  now.generation = before.generation;
   return now == before;
 }
 
@@ -31,9 +33,11 @@ std::vector<ClusterView::Notice> ClusterView::adopt(const Coordinator::Change& c
   const auto key = keys_.parse(change.key);
   if (!key) return notices;  // of a later version of Keelson, say
   if (change.record) {
-    replication::Revision& seen = seen_[change.key];
-    if (change.record->revision <= seen) return notices;
-    seen = change.record->revision;
+    Age& seen = seen_[change.key];
+    const Age age = age_of(*key, *change.record);
+    if (age <= seen) return notices;
+    seen = age;
+    generation_ = std::max(generation_, age.generation);
     std::visit([&](const auto& which) { adopt(which, *change.record, notices); }, *key);
   } else if (const auto* node = std::get_if<NodeKey>(&*key)) {
     if (const auto left = nodes_.extract(node->node); !left.empty()) {
@@ -44,6 +48,18 @@ std::vector<ClusterView::Notice> ClusterView::adopt(const Coordinator::Change& c
     notices.push_back(bad_record(change.key, {Errc::not_found, "the record is gone", {}}));
   }
   return notices;
+}
+
+/// Nodes write theirs again when they notice that they are gone: those count from when it is seen
+/// that all was made anew.
+ClusterView::Age ClusterView::age_of(const ClusterKey& key, const Record& record) const {
+  if (std::holds_alternative<NodeKey>(key)) return {generation_, record.revision};
+  if (std::holds_alternative<TopicKey>(key)) {
+    const auto placement = decode_topic_placement(record.value);
+    return {placement ? placement->generation : 0, record.revision};
+  }
+  const auto partition = replication::decode_partition_record(record.value);
+  return {partition ? partition->generation : 0, record.revision};
 }
 
 void ClusterView::adopt(const NodeKey& key, const Record& record, Notices& notices) {

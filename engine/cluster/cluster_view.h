@@ -65,8 +65,8 @@ class DirectoryListener {
   virtual void on_bad_record(const std::string& key, const Error& error) = 0;
 };
 
-/// Adopts records at increasing revisions only, for each key, also after it was gone. A pure state;
-/// not thread-safe.
+/// Adopts records at increasing revisions only, for each key, also after it was gone; those that
+/// were made anew before all that is of an earlier generation. A pure state; not thread-safe.
 class ClusterView {
  public:
   explicit ClusterView(ClusterKeys keys) : keys_(std::move(keys)) {}
@@ -95,8 +95,17 @@ class ClusterView {
   void put(KnownTopic& topic, const PartitionKey& key, const KnownPartition& partition,
            Notices& notices);
 
+  /// Revisions of one generation follow each other.
+  struct Age {
+    std::uint64_t generation = 0;
+    replication::Revision revision;
+    auto operator<=>(const Age&) const = default;
+  };
+  [[nodiscard]] Age age_of(const ClusterKey& key, const replication::Record& record) const;
+
   ClusterKeys keys_;
-  std::map<std::string, replication::Revision> seen_;  ///< by key, the last one
+  std::map<std::string, Age> seen_;  ///< by key, the last one
+  std::uint64_t generation_ = 0;     ///< the highest seen: records of nodes do not say it
   std::map<replication::NodeId, NodeRecord> nodes_;
   std::map<replication::NodeId, replication::Member> last_members_;  ///< also of those that left
   std::map<std::string, KnownTopic> topics_;

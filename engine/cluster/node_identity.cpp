@@ -68,6 +68,10 @@ Result<NodeIdentity> decode_node_identity(std::string_view text) {
   return NodeIdentity{*data, NodeId(*node), std::string(*cluster)};
 }
 
+Result<NodeIdentity> load_node_identity(io::FileSystem& files, const std::string& folder) {
+  return load(files, path_in(folder));
+}
+
 Result<bool> has_node_identity(const io::FileSystem& files, const std::string& folder) {
   return files.exists(path_in(folder));
 }

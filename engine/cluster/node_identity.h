@@ -38,6 +38,10 @@ struct NodeName {
                                                       const std::string& folder,
                                                       const NodeName& name);
 
+/// The identity that `folder` has. @error not_found, corruption, unsupported_format
+[[nodiscard]] Result<NodeIdentity> load_node_identity(io::FileSystem& files,
+                                                      const std::string& folder);
+
 /// Whether `folder`, which must exist, has been used by a node of a cluster.
 [[nodiscard]] Result<bool> has_node_identity(const io::FileSystem& files,
                                              const std::string& folder);

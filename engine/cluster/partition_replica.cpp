@@ -62,7 +62,7 @@ bool put_together(replication::Message& message, std::string region) {
 }
 
 PartitionReplica::PartitionReplica(Environment environment, std::shared_ptr<LogPartition> partition,
-                                   PromiseStore promises, Epoch promise,
+                                   PromiseStore promises, const replication::Promise& promise,
                                    std::shared_ptr<Strand> disk, Options options, Ports ports)
     : environment_(environment),
       partition_(std::move(partition)),
@@ -72,7 +72,14 @@ PartitionReplica::PartitionReplica(Environment environment, std::shared_ptr<LogP
       ports_(std::move(ports)) {
   replica_ = std::make_unique<Replica>(options_.self, options_.protocol, *this, *this,
                                        environment_.random, promise, now());
-  status_.epoch = promise;
+  kept_ = options_.last;
+  if (options_.last) {
+    replica_->remember(options_.last->record, options_.last->revision);
+    status_.record = options_.last->record;
+    status_.revision = options_.last->revision;
+  }
+  status_.epoch = promise.epoch;
+  status_.promised = promise;
 }
 
 PartitionReplica::~PartitionReplica() = default;
@@ -125,6 +132,9 @@ void PartitionReplica::stop(Task done) {
     const bool writes = self->replica_->role() != Replica::Role::following;
     self->replica_.reset();
     self->move_.reset();
+    for (auto& pledge : std::exchange(self->pledges_, {})) {
+      pledge.done(fail(Errc::closed, "the node is shutting down"));
+    }
     for (auto& [id, read] : std::exchange(self->reads_, {})) {
       read.done(fail(Errc::closed, "the node is shutting down"));
     }
@@ -185,11 +195,15 @@ void PartitionReplica::input_done() {
     partition_->set_leader(address);
     if (address || !leader) leader_told_ = leader;
   }
+  keep_record();
   const std::lock_guard lock(status_mutex_);
   status_.role = replica_->role();
   status_.epoch = replica_->promise();
   status_.leader = leader;
-  if (status_.record != replica_->record()) status_.record = replica_->record();
+  if (status_.record != replica_->record() || status_.revision != replica_->revision()) {
+    status_.record = replica_->record();
+    status_.revision = replica_->revision();
+  }
   status_.last_epoch = partition_->appended().last_epoch;
   status_.appended = partition_->appended().next_batch;
   status_.committed = partition_->log().published();
@@ -259,6 +273,36 @@ void PartitionReplica::force_lead(Epoch confirmed, std::function<void(Result<voi
     }
     self->input_done();
     done(forced);
+  });
+}
+
+void PartitionReplica::pledge(Epoch epoch, std::function<void(Result<replication::Promise>)> done) {
+  partition_->strand()->post([self = shared_from_this(), epoch, done = std::move(done)]() mutable {
+    if (!self->replica_) return done(fail(Errc::closed, "the replica has stopped"));
+    replication::Promise before = self->replica_->promised();
+    if (auto pledged = self->replica_->pledge(epoch, self->now()); !pledged) {
+      return done(std::unexpected(std::move(pledged).error()));
+    }
+    self->ports_.report("obeys no leader before epoch " + std::to_string(epoch.value) +
+                        ": an operator makes the records anew");
+    self->pledges_.push_back({epoch, std::move(before), std::move(done)});
+    self->input_done();
+  });
+}
+
+/// So that it can be made anew when the coordinator has lost it.
+void PartitionReplica::keep_record() {
+  if (options_.folder.empty() || !replica_->record()) return;
+  LastRecord last{*replica_->record(), replica_->revision()};
+  if (kept_ == last) return;
+  kept_ = last;
+  disk_->post([self = shared_from_this(), last = std::move(last)] {
+    const auto kept = store_last_record(self->environment_.files, self->options_.folder,
+                                        self->options_.partition, last);
+    if (kept) return;
+    self->ports_.report("the last record cannot be kept: " + kept.error().message());
+    // As of a promise.
+    if (kept.error().code != Errc::disk_full) self->environment_.end_process(kept.error());
   });
 }
 
@@ -383,33 +427,50 @@ void PartitionReplica::send(const Member& to, replication::Message message) {
 
 bool PartitionReplica::may_fill(const Member& to) const { return !ports_.congested(to); }
 
-void PartitionReplica::store_promise(Epoch epoch) {
-  promise_wanted_ = epoch;
-  disk_->post([self = shared_from_this(), epoch] {
-    auto stored = self->promises_.store(epoch);
+void PartitionReplica::store_promise(const replication::Promise& promise) {
+  promise_wanted_ = promise.epoch;
+  // Who is promised to be obeyed knows the record: it lies on that disk before anybody is fenced.
+  keep_record();
+  disk_->post([self = shared_from_this(), promise] {
+    auto stored = self->promises_.store(promise);
     // What a failed sync has left cannot be known, now or after a restart of this process.
     if (!stored && stored.error().code != Errc::disk_full) {
       return self->environment_.end_process(stored.error());
     }
-    self->run([epoch, stored = std::move(stored)](PartitionReplica& on) {
-      if (!stored) return on.on_promise_failed(epoch, stored.error());
-      on.promise_failure_.reset();
-      on.replica_->on_promise_stored(epoch, on.now());
+    self->run([promise, stored = std::move(stored)](PartitionReplica& on) {
+      if (!stored) return on.on_promise_failed(promise, stored.error());
+      on.on_promise_stored(promise);
     });
+  });
+}
+
+void PartitionReplica::on_promise_stored(const replication::Promise& promise) {
+  promise_failure_.reset();
+  {
+    const std::lock_guard lock(status_mutex_);
+    status_.promised = promise;
+  }
+  replica_->on_promise_stored(promise.epoch, now());
+  std::erase_if(pledges_, [&](Pledge& pledge) {
+    if (pledge.epoch > promise.epoch) return false;
+    pledge.done(pledge.before);
+    return true;
   });
 }
 
 /// Nothing is promised then, and this node takes no part in that epoch before it is: the others
 /// find a leader without it. A full disk, say, is so for a while only.
-void PartitionReplica::on_promise_failed(Epoch epoch, const Error& error) {
+void PartitionReplica::on_promise_failed(const replication::Promise& promise, const Error& error) {
   if (!promise_failure_ || promise_failure_->code != error.code) {
     ports_.report("the promise cannot be stored: " + error.message());
   }
   promise_failure_ = error;
-  partition_->strand()->post_after(kPromiseRetry, [weak = weak_from_this(), epoch] {
+  partition_->strand()->post_after(kPromiseRetry, [weak = weak_from_this(), promise] {
     const auto self = weak.lock();
     // A later one, if there is any, is on its way itself.
-    if (self && self->replica_ && self->promise_wanted_ == epoch) self->store_promise(epoch);
+    if (self && self->replica_ && self->promise_wanted_ == promise.epoch) {
+      self->store_promise(promise);
+    }
   });
 }
 
@@ -425,7 +486,8 @@ void PartitionReplica::compare_and_set(Revision expected,
 void PartitionReplica::on_swap_answer(Result<replication::Coordinator::Swapped> answer) {
   run([answer = std::move(answer)](PartitionReplica& self) {
     // A request that has failed may be on its way all the same.
-    if (!answer || !answer->current) return self.replica_->on_swap_unknown(self.now());
+    if (!answer) return self.replica_->on_swap_unknown(self.now());
+    if (!answer->current) return self.on_record_gone();
     const Revision revision = answer->current->revision;
     if (answer->swapped) return self.replica_->on_swapped(revision, self.now());
     const auto record = replication::decode_partition_record(answer->current->value);
@@ -442,7 +504,8 @@ void PartitionReplica::read_record(std::uint64_t number) {
       options_.record_key,
       [weak = weak_from_this(), number](Result<std::optional<replication::Record>> answer) {
         const auto self = weak.lock();
-        if (!self || !answer || !*answer) return;
+        if (!self || !answer) return;
+        if (!*answer) return self->run([](PartitionReplica& on) { on.on_record_gone(); });
         auto record = replication::decode_partition_record((*answer)->value);
         if (!record) return;
         self->run([number, record = *std::move(record),
@@ -450,6 +513,15 @@ void PartitionReplica::read_record(std::uint64_t number) {
           on.replica_->on_record_read(number, record, revision, on.now());
         });
       });
+}
+
+void PartitionReplica::on_record_gone() {
+  if (!std::exchange(record_gone_told_, true)) {
+    ports_.report(
+        "the coordinator has lost the record: nobody can be elected before it is made "
+        "anew");
+  }
+  replica_->on_record_gone();
 }
 
 void PartitionReplica::append(replication::LogOperation operation, std::string batches) {
@@ -497,6 +569,12 @@ void PartitionReplica::halt(Error reason) {
   ports_.report("the replica halts: " + reason.message());
   partition_->halt(reason);
   halted_ = std::move(reason);
+}
+
+void PartitionReplica::resume() {
+  ports_.report("the replica takes part again: the records have been made anew");
+  partition_->resume();
+  halted_.reset();
 }
 
 // --- ReplicaLog ---

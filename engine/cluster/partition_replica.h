@@ -11,9 +11,11 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/base/environment.h"
 #include "engine/base/scheduler.h"
+#include "engine/cluster/last_records.h"
 #include "engine/cluster/promise_store.h"
 #include "engine/replication/coordinator.h"
 #include "engine/replication/member.h"
@@ -39,9 +41,11 @@ struct MoveStatus {
 /// What a replica is, for people and for who looks for the leader.
 struct ReplicaStatus {
   replication::Replica::Role role = replication::Replica::Role::following;
-  Epoch epoch;  ///< the highest promised
+  Epoch epoch;                    ///< the highest promised
+  replication::Promise promised;  ///< all of it, durable
   std::optional<Member> leader;
   std::optional<replication::PartitionRecord> record;
+  Revision revision;  ///< of `record`
   Epoch last_epoch;   ///< of the last batch here
   BatchNo appended;   ///< end of the log here
   BatchNo committed;  ///< as known here
@@ -74,6 +78,10 @@ class PartitionReplica final : public replication::ReplicaPorts,
   struct Options {
     Member self;
     std::string record_key;  ///< in the coordinator
+    /// Where the last record is kept, and of which partition; empty: nowhere.
+    std::string folder;
+    Uuid partition;
+    std::optional<LastRecord> last;  ///< as it is kept there
     replication::ReplicaOptions protocol;
     /// Retention waits for a replica until it has been silent for so long …
     replication::Moment retention_waits_for = std::chrono::hours(1);
@@ -102,8 +110,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
   /// @param promises  of this partition's folder; `promise` is what it holds.
   /// @param disk      a worker for storing promises.
   PartitionReplica(Environment environment, std::shared_ptr<LogPartition> partition,
-                   PromiseStore promises, Epoch promise, std::shared_ptr<Strand> disk,
-                   Options options, Ports ports);
+                   PromiseStore promises, const replication::Promise& promise,
+                   std::shared_ptr<Strand> disk, Options options, Ports ports);
   ~PartitionReplica() override;
 
   /// Begins. Called once.
@@ -135,6 +143,9 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void hand_over(const Member& successor, std::function<void(Result<void>)> done);
   /// See `replication::Replica::force_lead`; `done` is called when it is asked of the coordinator.
   void force_lead(Epoch confirmed, std::function<void(Result<void>)> done);
+  /// See `replication::Replica::pledge`; `done` is called when it is durable, with what was
+  /// promised before. @error already_exists, closed, disk_full
+  void pledge(Epoch epoch, std::function<void(Result<replication::Promise>)> done);
 
   [[nodiscard]] const std::shared_ptr<LogPartition>& partition() const { return partition_; }
 
@@ -164,12 +175,15 @@ class PartitionReplica final : public replication::ReplicaPorts,
   [[nodiscard]] std::optional<Member> known_leader() const;
   [[nodiscard]] replication::Moment now() const;
   void on_swap_answer(Result<replication::Coordinator::Swapped> answer);
-  void on_promise_failed(Epoch epoch, const Error& error);
+  void on_promise_failed(const replication::Promise& promise, const Error& error);
+  void on_promise_stored(const replication::Promise& promise);
+  void on_record_gone();
+  void keep_record();
 
   // --- ReplicaPorts ---
   void send(const Member& to, replication::Message message) override;
   [[nodiscard]] bool may_fill(const Member& to) const override;
-  void store_promise(Epoch epoch) override;
+  void store_promise(const replication::Promise& promise) override;
   void compare_and_set(Revision expected, const replication::PartitionRecord& record) override;
   void read_record(std::uint64_t number) override;
   void append(replication::LogOperation operation, std::string batches) override;
@@ -184,6 +198,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void read_ready(std::uint64_t id, BatchNo end) override;
   void read_failed(std::uint64_t id) override;
   void halt(Error reason) override;
+  void resume() override;
 
   // --- ReplicaLog ---
   [[nodiscard]] replication::LogEnd end() const override;
@@ -222,7 +237,15 @@ class PartitionReplica final : public replication::ReplicaPorts,
   std::optional<Move> move_;
   std::optional<MoveStatus> failed_move_;  ///< the last one
   std::optional<Error> halted_;
-  Epoch promise_wanted_;                  ///< the last one that was to be stored
+  bool record_gone_told_ = false;
+  std::optional<LastRecord> kept_;  ///< on disk, or on its way
+  Epoch promise_wanted_;            ///< the last one that was to be stored
+  struct Pledge {
+    Epoch epoch;
+    replication::Promise before;
+    std::function<void(Result<replication::Promise>)> done;
+  };
+  std::vector<Pledge> pledges_;           ///< not durable yet
   std::optional<Error> promise_failure_;  ///< of the last try
   std::shared_ptr<void> held_;            ///< of the message that is being handled
   std::map<replication::LogOperation, std::shared_ptr<void>> held_by_log_;

@@ -8,6 +8,7 @@
 #include "engine/base/result.h"
 #include "engine/base/types.h"
 #include "engine/io/file_system.h"
+#include "engine/replication/promise.h"
 
 namespace keelson::cluster {
 
@@ -26,17 +27,17 @@ class PromiseStore {
   /// @param partition  its identity, so that a promise of another one is noticed.
   PromiseStore(io::FileSystem& files, const std::string& folder, const Uuid& partition);
 
-  /// What is stored; `Epoch(0)` when there is no file. Durable on return, also when the process
-  /// that stored it was killed before it knew. Before the first `store`.
+  /// What is stored; a promise of `Epoch(0)` when there is no file. Durable on return, also when
+  /// the process that stored it was killed before it knew. Before the first `store`.
   /// @error corruption          the file is damaged, or of another partition: context has its name.
   /// @error unsupported_format  it is of another version.
-  [[nodiscard]] Result<Epoch> load();
+  [[nodiscard]] Result<replication::Promise> load();
 
-  /// Durable on return. `epoch` must not be lower than what is stored.
+  /// Durable on return. The promise must not be of a lower epoch than what is stored.
   /// @error any  of the file system: the promise is the one before or this one. After `disk_full`
   ///             it may be tried again. When a sync has failed, so that it may be neither once the
   ///             power goes, the process must end.
-  [[nodiscard]] Result<void> store(Epoch epoch);
+  [[nodiscard]] Result<void> store(const replication::Promise& promise);
 
  private:
   io::FileSystem& files_;

@@ -44,6 +44,9 @@ std::string encode_partition_record(const PartitionRecord& record) {
   text += "leader " + (record.leader ? text_of(*record.leader) : "") + "\n";
   text += "replicas " + text_of(record.replicas) + "\n";
   text += "old_replicas " + text_of(record.old_replicas) + "\n";
+  if (record.generation != 0) {
+    text += "generation " + std::to_string(record.generation) + "\n";
+  }
   return text;
 }
 
@@ -69,6 +72,11 @@ Result<PartitionRecord> decode_partition_record(std::string_view text) {
   auto old_replicas = old_text ? list_from(*old_text) : std::nullopt;
   if (!old_replicas) return damaged("old_replicas");
   record.old_replicas = *std::move(old_replicas);
+  if (const auto generation_text = take_line(text, "generation")) {
+    const auto generation = number_from<std::uint64_t>(*generation_text);
+    if (!generation || *generation == 0) return damaged("generation");
+    record.generation = *generation;
+  }
   if (!text.empty()) return damaged("more lines");
   return record;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -21,6 +22,9 @@ struct PartitionRecord {
   MemberList replicas;           ///< at least one
   /// Those before a change of members that is not over: until then a majority of both is needed.
   MemberList old_replicas;
+  /// How often the records have been made anew, since the coordinator had lost them: what is of a
+  /// later generation prevails, whatever its revision.
+  std::uint64_t generation = 0;
 
   bool operator==(const PartitionRecord&) const = default;
 

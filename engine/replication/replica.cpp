@@ -2,6 +2,7 @@
 #include "engine/replication/replica.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/base/check.h"
 #include "engine/replication/rules.h"
@@ -9,18 +10,25 @@
 namespace keelson::replication {
 
 Replica::Replica(Member self, ReplicaOptions options, ReplicaPorts& ports, const ReplicaLog& log,
-                 Random& random, Epoch promise, Moment now)
+                 Random& random, Promise promise, Moment now)
     : self_(self),
       options_(options),
       ports_(ports),
       log_(log),
       random_(random),
-      promise_(promise),
+      promise_(promise.epoch),
+      promised_(std::move(promise)),
       committed_(log.committed()),
       readable_(!holds(Rule::readable_after_match)) {
   Following following;
   following.suspect_at = now + options_.times.suspicion + jitter(options_.times.suspicion / 2);
   state_ = std::move(following);
+}
+
+void Replica::remember(const PartitionRecord& record, Revision revision) {
+  record_ = record;
+  revision_ = revision;
+  remembered_ = true;
 }
 
 Moment Replica::jitter(Moment most) {
@@ -73,8 +81,16 @@ void Replica::on_unreadable(const Error& error, Moment now) {
 /// Whether a message of `from`, who leads `epoch`, may be acted on.
 bool Replica::admit(const Member& from, Epoch epoch, Moment now) {
   const Epoch known = std::max(promise_, promising_.value_or(Epoch(0)));
-  if (epoch < known && holds(Rule::refuse_lower_requests)) {
+  const bool nobodys = epoch == known && promised_.led < known;  // pledged
+  if ((epoch < known && holds(Rule::refuse_lower_requests)) || nobodys) {
     ports_.send(from, Refused{known});
+    return false;
+  }
+  if (epoch == promised_.led && promised_.leader && *promised_.leader != from) {
+    halt(Errc::corruption, "nodes " + std::to_string(promised_.leader->node.value) + " and " +
+                               std::to_string(from.node.value) + " both lead epoch " +
+                               std::to_string(epoch.value) +
+                               ": the coordinator has gone back, or there are two");
     return false;
   }
   if (epoch <= promise_) return true;
@@ -85,17 +101,37 @@ bool Replica::admit(const Member& from, Epoch epoch, Moment now) {
 
 void Replica::promise(Epoch epoch, const Member& claimant, Moment now) {
   if (promising_ && *promising_ >= epoch) return;
+  promised_ = Promise(epoch, claimant);
+  store_promise(epoch, claimant);
+  if (!holds(Rule::promise_before_acting)) on_promise_stored(epoch, now);
+}
+
+void Replica::store_promise(Epoch epoch, std::optional<Member> claimant) {
   promising_ = epoch;
   claimant_ = claimant;
   fenced_ = false;
-  ports_.store_promise(epoch);
-  if (!holds(Rule::promise_before_acting)) on_promise_stored(epoch, now);
+  ports_.store_promise(promised_);
+}
+
+/// As a fence, of a leader that there is not: whoever leads an earlier epoch is refused from here
+/// on, and what was asked of the coordinator was asked of one that has forgotten.
+Result<void> Replica::pledge(Epoch epoch, Moment now) {
+  if (epoch <= promised_.epoch) {
+    return fail(Errc::already_exists,
+                "epoch " + std::to_string(promised_.epoch.value) + " is promised already");
+  }
+  if (!std::holds_alternative<Following>(state_)) step_down(now, options_.times.suspicion);
+  swap_.reset();
+  promised_.epoch = epoch;
+  store_promise(epoch, std::nullopt);
+  return {};
 }
 
 void Replica::on_promise_stored(Epoch epoch, Moment now) {
   promise_ = std::max(promise_, epoch);
-  if (halted_ || promising_ != epoch) return;  // a later one is on its way
+  if (promising_ != epoch) return;  // a later one is on its way
   promising_.reset();
+  if (halted_) return;
   if (claimant_ == self_) {
     // Whoever has seen the record may have gone on from it meanwhile.
     const bool ours = record_ && record_->epoch == epoch && record_->leader == self_;
@@ -104,22 +140,28 @@ void Replica::on_promise_stored(Epoch epoch, Moment now) {
   }
   // All that was learnt from the leader of an earlier epoch counts no more.
   Following following;
+  following.suspect_at = now + options_.times.suspicion + jitter(options_.times.suspicion / 2);
   state_ = std::move(following);
-  hear(claimant_, now);
+  if (!claimant_) return;
+  hear(*claimant_, now);
   if (log_at_rest()) on_log_at_rest(now);
 }
 
 // --- the record (rules 10, 11, 12) ---
 
-void Replica::read_record() {
-  reading_ = RecordReading{++requests_, promise_, revision_};
+void Replica::read_record(Epoch at_least) {
+  reading_ = RecordReading{++requests_, std::max(at_least, promise_),
+                           record_ ? record_->generation : 0, revision_};
   ports_.read_record(reading_->number);
 }
 
 void Replica::on_record_read(std::uint64_t number, const PartitionRecord& record, Revision revision,
                              Moment now) {
   const bool last = reading_ && reading_->number == number;
-  if (last && (record.epoch < reading_->promise || revision < reading_->revision)) {
+  const bool older = record.generation == reading_->generation
+                         ? revision < reading_->revision
+                         : record.generation < reading_->generation;
+  if (last && (record.epoch < reading_->promise || older)) {
     return halt_on(record, revision);
   }
   on_record(record, revision, now);
@@ -128,6 +170,8 @@ void Replica::on_record_read(std::uint64_t number, const PartitionRecord& record
 /// Rule 15: epochs and revisions only grow, so the coordinator has been put back to an earlier
 /// state.
 void Replica::halt_on(const PartitionRecord& record, Revision revision) {
+  if (halted_) return;
+  gone_back_ = true;
   halt(Errc::corruption,
        "the coordinator's record is of epoch " + std::to_string(record.epoch.value) +
            " at revision " + std::to_string(revision.value) +
@@ -136,15 +180,33 @@ void Replica::halt_on(const PartitionRecord& record, Revision revision) {
 }
 
 void Replica::on_record(const PartitionRecord& record, Revision revision, Moment now) {
-  if (halted_) return;
-  if (record_ && revision <= revision_ && holds(Rule::adopt_increasing)) return;
-  if (record_ && revision > revision_ && record.epoch < record_->epoch) {
+  // Made anew (rule 15): its revision is of another count.
+  const bool anew = record_ && record.generation > record_->generation;
+  if (halted_ && !(anew && gone_back_)) return;
+  if (record_ && !anew && holds(Rule::adopt_increasing)) {
+    if (record.generation < record_->generation || revision < revision_) return;
+    if (revision == revision_ && !remembered_) return;
+  }
+  if (record_ && !anew && revision > revision_ && record.epoch < record_->epoch) {
     return halt_on(record, revision);
   }
-  const bool first = !record_;
+  const bool first = !record_ || anew || remembered_;
+  remembered_ = false;
+  record_gone_ = false;
   record_ = record;
   revision_ = revision;
-  if (swap_ && revision > swap_->expected) {
+  if (std::exchange(gone_back_, false)) {
+    halted_ = false;
+    Following following;
+    following.suspect_at = now + options_.times.suspicion;
+    state_ = std::move(following);
+    ports_.resume();
+  }
+  if (anew) {
+    // What is under way was asked of a coordinator that has forgotten, and finds nothing there.
+    swap_.reset();
+    reading_.reset();
+  } else if (swap_ && revision > swap_->expected) {
     // Now it is known what became of it: only a later revision proves that.
     const PartitionRecord wanted = std::move(swap_->record);
     swap_.reset();
@@ -186,6 +248,14 @@ void Replica::on_swap_unknown(Moment now) {
     return on_record(PartitionRecord(swap_->record), revision_ + 1, now);
   }
   if (swap_) swap_->retry_at = now + options_.times.swap_retry;
+}
+
+/// Records are never taken away: the coordinator has lost it, with all others. Who leads goes on;
+/// nobody stands before the records have been made anew.
+void Replica::on_record_gone() {
+  record_gone_ = true;
+  swap_.reset();
+  reading_.reset();
 }
 
 /// Rule 10: the same request again, until its outcome is seen. It may yet land at any time.

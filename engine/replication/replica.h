@@ -20,6 +20,7 @@
 #include "engine/replication/member.h"
 #include "engine/replication/message.h"
 #include "engine/replication/partition_record.h"
+#include "engine/replication/promise.h"
 #include "engine/replication/replica_log.h"
 #include "engine/replication/replica_state.h"
 
@@ -61,7 +62,7 @@ class ReplicaPorts {
   /// go, of other partitions too.
   [[nodiscard]] virtual bool may_fill(const Member&) const { return true; }
   /// To be made durable; then `on_promise_stored`.
-  virtual void store_promise(Epoch epoch) = 0;
+  virtual void store_promise(const Promise& promise) = 0;
   /// Then `on_swapped`, `on_not_swapped` or `on_swap_unknown`.
   virtual void compare_and_set(Revision expected, const PartitionRecord& record) = 0;
   /// A linearizable read, begun after this call; then `on_record_read` with its number, if it
@@ -100,6 +101,8 @@ class ReplicaPorts {
   /// This replica's log contradicts the cluster's, or the coordinator has forgotten: it takes part
   /// no more until an operator has looked.
   virtual void halt(Error reason) = 0;
+  /// It does again: the coordinator's records have been made anew.
+  virtual void resume() = 0;
 };
 
 /// Runs the rules of docs/replication.md for one partition on one node; numbers of rules in the
@@ -124,9 +127,13 @@ class Replica {
   };
 
   /// @param log      all of it durable (rule 4).
-  /// @param promise  as it was stored; 0: none.
+  /// @param promise  as it was stored; of epoch 0: none.
   Replica(Member self, ReplicaOptions options, ReplicaPorts& ports, const ReplicaLog& log,
-          Random& random, Epoch promise, Moment now);
+          Random& random, Promise promise, Moment now);
+
+  /// The record as this replica saw it in an earlier life: nothing older is believed. Before any
+  /// input.
+  void remember(const PartitionRecord& record, Revision revision);
 
   // --- inputs ---
   /// To be called every few milliseconds.
@@ -144,6 +151,8 @@ class Replica {
   /// @param current  what stood in the way.
   void on_not_swapped(const PartitionRecord& current, Revision revision, Moment now);
   void on_swap_unknown(Moment now);
+  /// The coordinator, asked for the record or to change it, has none.
+  void on_record_gone();
   void on_promise_stored(Epoch epoch, Moment now);
   void on_log_done(LogOperation operation, Moment now);
   /// Whatever was asked of the log after `operation`, until now, is not done either. All that the
@@ -178,16 +187,24 @@ class Replica {
   /// @error overloaded      it is not at rest; repeat.
   /// @error halted          its log contradicts the cluster's.
   [[nodiscard]] Result<void> force_lead(Epoch confirmed);
+  /// Promises `epoch`, which nobody leads, so that no leader of an earlier one goes on: an
+  /// operator makes the coordinator's records anew. Durable once `promise()` is as high. Also when
+  /// it has halted.
+  /// @error already_exists  it has promised as much: context says what.
+  [[nodiscard]] Result<void> pledge(Epoch epoch, Moment now);
 
   // --- what it knows ---
   [[nodiscard]] Role role() const;
   /// The highest epoch it has promised to obey, durably.
   [[nodiscard]] Epoch promise() const { return promise_; }
+  /// All of it, as it was last asked to be stored.
+  [[nodiscard]] const Promise& promised() const { return promised_; }
   /// Of the epoch promised, once it was heard; it may be silent by now.
   [[nodiscard]] std::optional<Member> leader() const;
   /// Whether readers may be served from this replica: what they see never goes back.
   [[nodiscard]] bool readable() const { return readable_; }
   [[nodiscard]] const std::optional<PartitionRecord>& record() const { return record_; }
+  [[nodiscard]] Revision revision() const { return revision_; }
   /// How far `peer` is known to be durable in this epoch; at the leader only.
   [[nodiscard]] BatchNo durable_at(const Member& peer) const;
   /// When `peer`, which is fed, was last heard; not before this node began to lead. At the leader
@@ -199,7 +216,10 @@ class Replica {
   // replica.cpp: what all roles share.
   [[nodiscard]] bool admit(const Member& from, Epoch epoch, Moment now);
   void promise(Epoch epoch, const Member& claimant, Moment now);
-  void read_record();
+  void store_promise(Epoch epoch, std::optional<Member> claimant);
+  /// @param at_least  the epoch that it must have reached.
+  void read_record(Epoch at_least);
+  void read_record() { read_record(promise_); }
   void swap(PartitionRecord record);
   void retry_swap(Moment now);
   void won(const PartitionRecord& record, Moment now);
@@ -284,10 +304,14 @@ class Replica {
 
   Epoch promise_;                   ///< durable
   std::optional<Epoch> promising_;  ///< on its way to the disk
-  Member claimant_;                 ///< who leads that epoch
+  std::optional<Member> claimant_;  ///< who leads that epoch; nothing: nobody
+  Promise promised_;                ///< the last one, durable or on its way
   bool fenced_ = false;             ///< the leader waits for `Promised`
   std::optional<PartitionRecord> record_;
-  Revision revision_;  ///< of `record_`
+  Revision revision_;         ///< of `record_`
+  bool remembered_ = false;   ///< it is of an earlier life, and has not been seen in this one
+  bool record_gone_ = false;  ///< the coordinator has lost it
+  bool gone_back_ = false;    ///< halted since the coordinator has gone back (rule 15)
   std::optional<PendingSwap> swap_;
   std::optional<RecordReading> reading_;  ///< the last one
   std::set<Member> connected_;

@@ -26,6 +26,7 @@ void Replica::tick_following(Following& following, Moment now) {
   // Nor who waits for the outcome of an earlier try or for its promise to be durable, nor one whose
   // disk does not answer: it could not begin an epoch.
   if (!record_ || !record_->has(self_) || swap_ || promising_ || !log_at_rest()) return;
+  if (record_gone_) return;
   if (following.probe) {
     const bool all = std::ranges::all_of(others(), [&](const Member& member) {
       return !connected(member) || following.probe->answers.contains(member);
@@ -48,6 +49,14 @@ void Replica::end_probe(Following& following, Moment now) {
   following.probe.reset();
   const auto wait = [&](Moment moment) { following.suspect_at = now + moment + jitter(moment); };
   const ReplicaTimes& times = options_.times;
+  // Whoever has a batch of a later epoch has obeyed its leader, and the record was of that epoch
+  // then: it is known too late here, or the coordinator has gone back (rule 15).
+  Epoch obeyed = record_->epoch;
+  for (const auto& [member, answer] : answers) obeyed = std::max(obeyed, answer.durable.epoch);
+  if (obeyed > record_->epoch) {
+    wait(options_.times.heartbeat);
+    return read_record(obeyed);
+  }
   const bool heard =
       std::ranges::any_of(answers, [](const auto& a) { return a.second.hears_leader; });
   if (heard || hears_leader(now)) return wait(times.suspicion / 2);
@@ -98,6 +107,10 @@ Result<void> Replica::force_lead(Epoch confirmed) {
   if (!record_ || !record_->has(self_)) {
     return fail(Errc::bad_request, "this node is no replica of the partition");
   }
+  if (record_gone_) {
+    return fail(Errc::bad_request,
+                "the coordinator has lost the record: it has to be made anew first");
+  }
   if (record_->epoch != confirmed) {
     return fail(Errc::already_exists,
                 "the record is of epoch " + std::to_string(record_->epoch.value) + ", not " +
@@ -146,7 +159,7 @@ void Replica::on(const Member& from, const ProbeAnswer& answer, Moment) {
 void Replica::on(const Member& from, const Succeed& succeed, Moment) {
   const auto* const following = std::get_if<Following>(&state_);
   if (following == nullptr || following->leader != from || succeed.epoch != promise_) return;
-  if (record_ && record_->has(self_) && !swap_ && !promising_) stand();
+  if (record_ && record_->has(self_) && !swap_ && !promising_ && !record_gone_) stand();
 }
 
 }  // namespace keelson::replication

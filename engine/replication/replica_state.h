@@ -104,6 +104,7 @@ struct PendingSwap {
 struct RecordReading {
   std::uint64_t number = 0;
   Epoch promise;
+  std::uint64_t generation = 0;
   Revision revision;
 };
 

@@ -141,6 +141,8 @@ class LogPartition final : public NodePartition, public std::enable_shared_from_
   void set_leader(std::optional<std::string> address);
   /// This replica takes part no more: nothing is shown from here on, and `health` says why.
   void halt(const Error& reason);
+  /// What has halted it holds no more. It is readable when somebody says so.
+  void resume();
 
   /// After the last batch appended: its epoch, and its number + 1.
   [[nodiscard]] const log::LogPoint& appended() const { return appended_; }

@@ -74,6 +74,11 @@ void LogPartition::halt(const Error& reason) {
   readable_ = false;
 }
 
+void LogPartition::resume() {
+  const std::lock_guard lock(halted_mutex_);
+  halted_.reset();
+}
+
 void LogPartition::set_readable() {
   readable_later_ = publish_later_.has_value();
   if (readable_later_ || readable_.exchange(true)) return;

@@ -16,6 +16,7 @@
 #include "http/main/cluster_client.h"
 #include "http/main/cluster_tables.h"
 #include "http/main/command_line.h"
+#include "http/main/rebuild_command.h"
 
 namespace keelson::tools {
 
@@ -405,7 +406,12 @@ int run_cluster(const std::vector<std::string>& arguments) {
   add_partition(force);
   add_node(force);
   force->add_flag("--yes", command.yes, "Do not ask");
+  RebuildCommand rebuild;
+  CLI::App* const rebuilding = parser.add_subcommand(
+      "rebuild-records", "Make the records of a cluster anew in an etcd that has lost them");
+  describe(*rebuilding, rebuild);
   if (const auto ended = parse(parser, arguments)) return *ended;
+  if (rebuilding->parsed()) return rebuild_records(std::move(rebuild));
   auto access = access_of(command);
   if (!access) return complain(access.error().context, kUsage);
   try {

@@ -29,7 +29,9 @@ void ModelNode::start(Moment now) {
   options.append_bytes_max = 4 * sizeof(ModelBatch);
   options.window_bytes_max = 16 * sizeof(ModelBatch);
   replica =
-      std::make_unique<replication::Replica>(self, options, *this, log, numbers_, promise, now);
+      std::make_unique<replication::Replica>(self, options, *this, log, numbers_, promised, now);
+  kept_ = last;
+  if (last) replica->remember(last->record, last->revision);
 }
 
 void ModelNode::stop() {
@@ -66,14 +68,26 @@ void ModelNode::on_disk(std::function<void()> done) {
                 });
 }
 
-void ModelNode::store_promise(Epoch epoch) {
+void ModelNode::store_promise(const replication::Promise& what) {
+  keep_record();
+  const Epoch epoch = what.epoch;
   storing_ = true;
   being_stored_ = epoch;
-  on_disk([this, epoch] {
+  being_promised_ = what;
+  on_disk([this, epoch, what] {
     if (being_stored_ == epoch) storing_ = false;
+    if (epoch >= promise) promised = what;
     promise = std::max(promise, epoch);
     replica->on_promise_stored(epoch, cluster.now_);
   });
+}
+
+void ModelNode::keep_record() {
+  if (!replica || !replica->record()) return;
+  const keelson::cluster::LastRecord now{*replica->record(), replica->revision()};
+  if (kept_ == now) return;
+  kept_ = now;
+  on_disk([this, now] { last = now; });
 }
 
 void ModelNode::compare_and_set(Revision expected, const PartitionRecord& record) {

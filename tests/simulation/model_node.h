@@ -1,6 +1,7 @@
 // A node of the simulated cluster: a replica, its log in memory, and a disk that takes time.
 #pragma once
 
+#include "engine/cluster/last_records.h"
 #include "tests/simulation/model_log.h"
 #include "tests/simulation/replica_cluster.h"
 
@@ -15,7 +16,7 @@ class ModelNode final : public replication::ReplicaPorts {
 
   // --- ReplicaPorts ---
   void send(const Member& to, replication::Message message) override;
-  void store_promise(Epoch epoch) override;
+  void store_promise(const replication::Promise& what) override;
   void compare_and_set(Revision expected, const PartitionRecord& record) override;
   void read_record(std::uint64_t read) override;
   void append(replication::LogOperation operation, std::string batches) override;
@@ -30,6 +31,10 @@ class ModelNode final : public replication::ReplicaPorts {
   void read_ready(std::uint64_t id, BatchNo end) override;
   void read_failed(std::uint64_t id) override;
   void halt(Error reason) override;
+  void resume() override {}
+
+  /// On its way to the disk: what the replica knows of the record.
+  void keep_record();
 
   /// @param done  true: committed; false: not now, or unknown.
   void execute(std::uint64_t command, std::function<void(bool)> done);
@@ -49,6 +54,8 @@ class ModelNode final : public replication::ReplicaPorts {
   Member self;
   // What a crash leaves.
   Epoch promise;
+  replication::Promise promised;  ///< all of it
+  std::optional<keelson::cluster::LastRecord> last;
   ModelLog log;
   // What it does not.
   bool up = false;
@@ -82,6 +89,8 @@ class ModelNode final : public replication::ReplicaPorts {
   std::vector<ModelBatch> before_cut_;
   bool storing_ = false;
   Epoch being_stored_;
+  replication::Promise being_promised_;
+  std::optional<keelson::cluster::LastRecord> kept_;
 };
 
 }  // namespace keelson::simulation

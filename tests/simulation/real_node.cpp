@@ -67,10 +67,10 @@ Result<void> RealNode::open(replication::Coordinator& coordinator) {
   options.retention = retention;
   KEELSON_TRY_ASSIGN(auto log, log::PartitionLog::open(disk, kFolder, identity(), options));
   cluster::PromiseStore promises(disk, kFolder, identity());
-  KEELSON_TRY_ASSIGN(const Epoch promise, promises.load());
-  if (promise < log->last_epoch() || promise < promised_ever) {
+  KEELSON_TRY_ASSIGN(const replication::Promise promise, promises.load());
+  if (promise.epoch < log->last_epoch() || promise.epoch < promised_ever) {
     return fail(Errc::corruption, "the promise of epoch " + std::to_string(promised_ever.value) +
-                                      " is lost: " + std::to_string(promise.value));
+                                      " is lost: " + std::to_string(promise.epoch.value));
   }
   if (log->appended().next_batch < published_ever) {
     return fail(Errc::corruption, "what was published here up to " +

@@ -70,6 +70,7 @@ ReplicaCluster::ReplicaCluster(std::uint64_t seed, std::size_t replicas, Faults 
     nodes_.push_back(std::make_unique<ModelNode>(*this, n));
     if (n < replicas) record_.replicas.push_back(nodes_[n]->self);
   }
+  began_ = record_.replicas;
   past_records_.emplace_back(record_, revision_);
   stays_down_.resize(nodes_.size());
   seen_by_readers_.resize(nodes_.size());
@@ -152,9 +153,11 @@ void ReplicaCluster::deliver(std::size_t from, std::size_t to, std::uint64_t con
   if (l.connection != connection) return;
   if (l.blocked[way]) return l.held[way].push_back(std::move(message));
   see(to, from, connection);
-  on_node(to, nodes_[to]->life, [this, from, to, connection, message = std::move(message)] {
+  // As who it had then: its disk may be wiped meanwhile.
+  const Member sender = nodes_[from]->self;
+  on_node(to, nodes_[to]->life, [this, from, to, connection, sender, message = std::move(message)] {
     if (link(from, to).seen[to < from ? 0 : 1] != connection) return;
-    nodes_[to]->replica->on_message(nodes_[from]->self, message, now_);
+    nodes_[to]->replica->on_message(sender, message, now_);
   });
 }
 
@@ -240,8 +243,13 @@ void ReplicaCluster::compare_and_set(std::size_t n, Revision expected,
         [this, n, answer] { answer([this, n] { nodes_[n]->replica->on_swap_unknown(now_); }); });
   const bool late = faulty_ && chance(faults_.late_request);
   const Moment arrives = late ? delay(100'000, 4'000'000) : delay(200, 2'000);
-  after(arrives, [this, n, expected, wanted, answer] {
-    if (!coordinator_up_) return;
+  after(arrives, [this, n, expected, wanted, answer, incarnation = incarnation_] {
+    if (!coordinator_up_ || incarnation != incarnation_) return;
+    if (lost_) {
+      return after(delay(200, 2'000), [this, n, answer] {
+        answer([this, n] { nodes_[n]->replica->on_record_gone(); });
+      });
+    }
     const bool swapped = revision_ == expected;
     if (swapped) {
       record_ = wanted;
@@ -268,8 +276,9 @@ void ReplicaCluster::compare_and_set(std::size_t n, Revision expected,
 }
 
 void ReplicaCluster::read_record(std::size_t n, std::uint64_t read) {
-  after(delay(200, 2'000), [this, n, read, life = nodes_[n]->life] {
-    if (!coordinator_up_ || nodes_[n]->life != life) return;
+  after(delay(200, 2'000), [this, n, read, life = nodes_[n]->life, incarnation = incarnation_] {
+    if (!coordinator_up_ || nodes_[n]->life != life || incarnation != incarnation_) return;
+    if (lost_) return on_node(n, life, [this, n] { nodes_[n]->replica->on_record_gone(); });
     const bool late = faulty_ && chance(faults_.late_request);
     after(late ? delay(100'000, 4'000'000) : Moment(0),
           [this, n, read, life, record = record_, revision = revision_] {
@@ -283,7 +292,7 @@ void ReplicaCluster::announce() {
     const bool stale = faulty_ && chance(faults_.stale_watch);
     const Moment wait = stale ? delay(50'000, 3'000'000) : delay(200, 5'000);
     after(wait, [this, n, record = record_, revision = revision_] {
-      if (!coordinator_up_) return;
+      if (!coordinator_up_ || lost_) return;
       show_record(n, record, revision);
       if (!faulty_ || !chance(faults_.stale_watch)) return;
       const auto& [old, then] = past_records_[random(past_records_.size())];
@@ -296,10 +305,101 @@ void ReplicaCluster::show_record(std::size_t n, const PartitionRecord& record, R
                                  std::uint64_t read) {
   after(delay(200, 2'000), [this, n, record, revision, read, life = nodes_[n]->life] {
     on_node(n, life, [this, n, record, revision, read] {
-      if (read != 0) return nodes_[n]->replica->on_record_read(read, record, revision, now_);
-      nodes_[n]->replica->on_record(record, revision, now_);
+      if (read != 0) {
+        nodes_[n]->replica->on_record_read(read, record, revision, now_);
+      } else {
+        nodes_[n]->replica->on_record(record, revision, now_);
+      }
+      nodes_[n]->keep_record();
     });
   });
+}
+
+/// Its revisions begin again, or go on by chance where they were.
+void ReplicaCluster::lose_coordinator() {
+  if (lost_) return;
+  log("the coordinator loses its record");
+  lost_ = true;
+  ++incarnation_;
+  if (!chance(0.2)) revision_ = Revision(1 + random(40));
+  // One operator at a time.
+  if (!std::exchange(rebuilding_, true)) {
+    after(delay(100'000, 3'000'000), [this] { rebuild(); });
+  }
+}
+
+void ReplicaCluster::rebuild() {
+  rebuilding_ = lost_ || record_.generation != generation_;
+  if (!rebuilding_) return;
+  after(delay(300'000, 800'000), [this] { rebuild(); });
+  std::map<Member, keelson::cluster::PartitionTestimony> said;
+  for (const auto& node : nodes_) {
+    // One that does not run is asked by its folder, as it is on the disk.
+    if (node->paused || (faulty_ && chance(0.2))) continue;
+    auto& one = said[node->self];
+    one.promise = node->promised;
+    one.last = node->last;
+    one.end = node->log.end();
+    if (node->up && node->replica->record()) {
+      one.last = {*node->replica->record(), node->replica->revision()};
+    }
+  }
+  std::optional<keelson::cluster::LastRecord> there;
+  if (!lost_) there = {record_, revision_};
+  const auto made = keelson::cluster::rebuild_record(said, there, began_, generation_ + 1);
+  if (!made) return fail("no record can be made: " + made.error().message());
+  doubt_ = made->doubts.empty() ? "" : made->doubts.front();
+  if (!doubt_.empty()) return log("no record is made: " + doubt_);
+  if (!made->record) return;
+  const Epoch epoch = made->record->epoch;
+  const auto pledged = std::make_shared<Pledges>();
+  for (const Member& member : made->record->members()) {
+    ModelNode& node = *nodes_[member.node.value];
+    if (!said.contains(member) || node.self != member) continue;
+    if (!node.up) {
+      const replication::Promise before = node.promised;
+      if (before.epoch >= epoch) continue;
+      node.promise = node.promised.epoch = epoch;
+      pledged->emplace(member, before);
+      continue;
+    }
+    on_node(node.number, node.life, [this, &node, epoch, pledged] {
+      const replication::Promise before = node.replica->promised();
+      if (!node.replica->pledge(epoch, now_)) return;
+      await_pledge(node.number, node.life, epoch, before, pledged);
+    });
+  }
+  after(delay(5'000, 250'000), [this, made = *made, pledged] { finish_rebuild(made, *pledged); });
+}
+
+void ReplicaCluster::await_pledge(std::size_t n, std::uint64_t life, Epoch epoch,
+                                  const replication::Promise& before,
+                                  const std::shared_ptr<Pledges>& pledged) {
+  ModelNode& node = *nodes_[n];
+  if (!node.up || node.life != life) return;
+  if (node.replica->promise() >= epoch) {
+    pledged->emplace(node.self, before);
+    return;
+  }
+  after(5ms, [=, this] { await_pledge(n, life, epoch, before, pledged); });
+}
+
+void ReplicaCluster::finish_rebuild(const keelson::cluster::RebuiltRecord& made,
+                                    const Pledges& pledged) {
+  const bool as_it_was =
+      lost_ ? made.record->generation == generation_ + 1 : record_.generation != generation_;
+  if (!as_it_was) return;
+  if (const auto fenced = keelson::cluster::check_fenced(made, pledged); !fenced) {
+    return log("not fenced: " + fenced.error().context);
+  }
+  record_ = *made.record;
+  generation_ = record_.generation;
+  ++revision_;
+  lost_ = false;
+  past_records_.emplace_back(record_, revision_);
+  log("record made anew: epoch " + std::to_string(record_.epoch.value) + " at revision " +
+      std::to_string(revision_.value));
+  announce();
 }
 
 // --- nodes ---
@@ -313,7 +413,7 @@ void ReplicaCluster::start(std::size_t n) {
   const auto look = std::make_shared<std::function<void()>>();
   *look = [this, n, life, weak = std::weak_ptr(look)] {
     if (nodes_[n]->life != life) return;
-    if (coordinator_up_) show_record(n, record_, revision_);
+    if (coordinator_up_ && !lost_) show_record(n, record_, revision_);
     if (const auto again = weak.lock()) {
       after(delay(500'000, 1'500'000), [again] { (*again)(); });
     }
@@ -341,7 +441,10 @@ void ReplicaCluster::crash(std::size_t n, bool power) {
                     can_lose(record_.changing() ? record_.old_replicas : record_.replicas);
   log("node " + std::to_string(n) + (power ? " loses power" : " is killed") +
       (wipe ? ", and its disk" : ""));
-  if (node.storing_ && chance(0.5)) node.promise = std::max(node.promise, node.being_stored_);
+  if (node.storing_ && chance(0.5) && node.being_stored_ >= node.promise) {
+    node.promise = node.being_stored_;
+    node.promised = node.being_promised_;
+  }
   node.stop();
   node.storing_ = false;
   for (std::size_t peer = 0; peer < nodes_.size(); ++peer) {
@@ -356,6 +459,8 @@ void ReplicaCluster::crash(std::size_t n, bool power) {
     log.fetched.clear();
     log.durable = log.removed = 0;
     node.promise = Epoch(0);
+    node.promised = {};
+    node.last.reset();
     node.self.data.bytes[1] = std::byte(std::to_integer<int>(node.self.data.bytes[1]) + 1);
   }
   after(delay(5'000, 2'000'000), [this, n] {
@@ -455,6 +560,7 @@ void ReplicaCluster::run(Moment duration) {
       coordinator_up_ = false;
       after(delay(100'000, 5'000'000), [this] { coordinator_up_ = true; });
     });
+    inject(faults_.coordinator_loss, [&] { lose_coordinator(); });
     inject(faults_.membership_change, [&] { change_members(); });
     inject(faults_.hand_over, [&] {
       for (auto& node : nodes_) {
@@ -489,6 +595,8 @@ void ReplicaCluster::settle() {
     }
   }
   step_until(now_ + 6s);  // what was asked of the coordinator lands
+  for (int i = 0; i < 60 && lost_ && failure_.empty(); ++i) step_until(now_ + 500ms);
+  if (lost_) return log("an operator would have to use force: " + doubt_);
   // First a majority of each list, then all.
   const auto keep = [this](const MemberList& list, std::set<std::size_t>& up) {
     std::vector<std::size_t> members;

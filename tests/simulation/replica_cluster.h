@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/cluster/record_rebuild.h"
 #include "engine/replication/replica.h"
 #include "tests/simulation/model_log.h"
 
@@ -38,8 +39,9 @@ struct Faults {
   double slow_disk = 0;
   double log_failure = 0;  ///< probability, of what a follower does to its log
   double coordinator_outage = 0;
-  double lost_answer = 0;   ///< probability, of a compare-and-set
-  double late_request = 0;  ///< and of a late answer, to a reading too
+  double coordinator_loss = 0;  ///< it is empty, until its record is made anew
+  double lost_answer = 0;       ///< probability, of a compare-and-set
+  double late_request = 0;      ///< and of a late answer, to a reading too
   double stale_watch = 0;
   double lost_message = 0;
   double repeated_message = 0;
@@ -125,6 +127,13 @@ class ReplicaCluster {
   void compare_and_set(std::size_t node, Revision expected, const PartitionRecord& wanted);
   void read_record(std::size_t node, std::uint64_t read);
   void announce();
+  void lose_coordinator();
+  /// What an operator does then, again and again until it is done.
+  void rebuild();
+  using Pledges = std::map<Member, replication::Promise>;
+  void finish_rebuild(const keelson::cluster::RebuiltRecord& made, const Pledges& pledged);
+  void await_pledge(std::size_t node, std::uint64_t life, Epoch epoch,
+                    const replication::Promise& before, const std::shared_ptr<Pledges>& pledged);
   /// @param read  number of a reading; 0: as watched.
   void show_record(std::size_t node, const PartitionRecord& record, Revision revision,
                    std::uint64_t read = 0);
@@ -160,6 +169,12 @@ class ReplicaCluster {
   Revision revision_{1};
   std::vector<std::pair<PartitionRecord, Revision>> past_records_;
   bool coordinator_up_ = true;
+  bool lost_ = false;              ///< there is no record
+  std::uint64_t incarnation_ = 0;  ///< of the coordinator: what was asked of another is lost
+  bool rebuilding_ = false;
+  std::uint64_t generation_ = 0;  ///< of the record
+  MemberList began_;
+  std::string doubt_;  ///< why it was not made anew at the last try
   std::vector<Client> clients_;
   std::uint64_t commands_ = 0;
   std::set<std::uint64_t> acknowledged_;

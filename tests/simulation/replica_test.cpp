@@ -68,6 +68,19 @@ TEST_CASE(
   if (!test::one_seed_asked()) CHECK(beginnings > 100);
 }
 
+TEST_CASE(
+    "replication: a coordinator that loses its record, which is made anew, leads nobody astray") {
+  test::for_each_seed(test::long_run() ? 10'000 : 300, [](std::uint64_t seed) {
+    Faults faults = Faults::some(seed);
+    faults.coordinator_loss = 0.3;
+    ReplicaCluster cluster(seed, seed % 4 == 0 ? 5 : 3, faults);
+    cluster.trace = test::one_seed_asked();
+    cluster.run(20s);
+    cluster.settle();
+    REQUIRE(cluster.failure() == "");
+  });
+}
+
 /// What is not among these takes traces that random runs do not meet: replica_rules_test.cpp.
 TEST_CASE("replication: some seed shows what goes wrong without each rule") {
   using replication::Rule;

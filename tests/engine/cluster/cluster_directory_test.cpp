@@ -436,6 +436,45 @@ TEST_CASE("cluster directory: an old record does not bring a node back that has 
   CHECK(cluster.node.directory->node(NodeId(2)) == std::nullopt);
 }
 
+TEST_CASE("cluster directory: records that were made anew are adopted at any revision") {
+  Cluster cluster;
+  const auto placement = cluster.node.create(bank(1))->value().placement;
+  const std::string name = kKeys.of(TopicKey{"bank"});
+  const std::string key = kKeys.of(PartitionKey{placement.topic, PartitionId(0)});
+  const std::string node = kKeys.of(NodeKey{NodeId(2)});
+  ClusterView view(kKeys);
+  const auto adopt = [&](const std::string& what, const std::string& value,
+                         std::uint64_t revision) {
+    return view.adopt({what, Record{value, Revision(revision)}}).size();
+  };
+  const PartitionRecord led{Epoch(3), member(1), placement.partitions[0], {}};
+  REQUIRE(adopt(name, encode_topic_placement(placement), 90) == 1);
+  REQUIRE(adopt(key, encode_partition_record(led), 95) == 1);
+  REQUIRE(adopt(node, encode_node_record(node_record(2)), 80) == 1);
+  REQUIRE(view.adopt({node, std::nullopt}).size() == 1);
+  // A coordinator that has forgotten, and one that was put back.
+  PartitionRecord other = led;
+  other.epoch = Epoch(4);
+  CHECK(adopt(key, encode_partition_record(other), 5) == 0);
+  CHECK(adopt(node, encode_node_record(node_record(2)), 4) == 0);
+  // Made anew.
+  other.epoch = Epoch(1000);
+  other.leader.reset();
+  other.generation = 1;
+  CHECK(adopt(key, encode_partition_record(other), 6) == 1);
+  CHECK(view.partition({placement.topic, PartitionId(0)})->record == other);
+  TopicPlacement same = placement;
+  same.generation = 1;
+  same.options.retention.age = std::chrono::seconds(60);
+  CHECK(adopt(name, encode_topic_placement(same), 7) == 1);
+  CHECK(view.topic("bank")->placement == same);
+  CHECK(adopt(node, encode_node_record(node_record(2)), 4) == 1);
+  CHECK(view.nodes().contains(NodeId(2)));
+  // And nothing of before again.
+  CHECK(adopt(key, encode_partition_record(led), 96) == 0);
+  CHECK(adopt(name, encode_topic_placement(placement), 97) == 0);
+}
+
 TEST_CASE("cluster directory: partitions are told after their topic in whatever order they come") {
   Cluster cluster;
   const auto topic = cluster.node.create(bank(2))->value();

@@ -106,6 +106,12 @@ TEST_CASE("topic placement: is read back as it was written") {
         "retention_seconds 3600\n"
         "checksum 907adf8c22f60454\n");
   CHECK(decode_topic_placement(text) == placement());
+  TopicPlacement anew = placement();
+  anew.generation = 1;
+  std::string with = text;
+  with.insert(with.find("keelson topic"), "generation 1\n");
+  CHECK(encode_topic_placement(anew) == with);
+  CHECK(decode_topic_placement(with) == anew);
 }
 
 TEST_CASE("topic placement: what is not written like this is refused and says why") {

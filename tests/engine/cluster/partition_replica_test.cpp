@@ -57,6 +57,8 @@ class Node {
     how.record_key = kKey;
     how.retention_waits_for = 5s;
     how.retention_waits_bytes = 1u << 20;
+    how.folder = "p";
+    how.last = load_last_record(disk, "p", Uuid{}).value();
     replica = std::make_shared<PartitionReplica>(
         environment(), partition, std::move(promises), *promise, scheduler.make_worker("promises"),
         how,
@@ -303,4 +305,65 @@ TEST_CASE("partition replica: retention waits for who is away, for a time and fo
   node.scheduler.run();
   REQUIRE(moved);
   CHECK(moved->has_value());
+}
+
+TEST_CASE("partition replica: takes part again when the records have been made anew") {
+  Node node;
+  node.advance(3s);
+  REQUIRE(accepted(node.execute(write_to("a-1", {"1"}))));
+  node.replica->on_record({Epoch(0), std::nullopt, {kSelf}, {}}, Revision(99));
+  node.scheduler.run();
+  REQUIRE(node.replica->status().halted);
+  PartitionRecord anew{Epoch(5000), std::nullopt, {kSelf}, {}};
+  anew.generation = 1;
+  std::optional<Revision> at;
+  node.coordinator.get(kKey, [&](auto record) { at = record.value()->revision; });
+  node.coordinator.compare_and_set(kKey, *at, replication::encode_partition_record(anew),
+                                   [](const auto&) {});
+  node.advance(3s);
+  CHECK_FALSE(node.replica->status().halted);
+  CHECK(node.replica->status().role == Role::leading);
+  CHECK(node.replica->status().epoch == Epoch(5001));
+  CHECK(node.partition->readable());
+  CHECK(node.partition->health());
+  CHECK(accepted(node.execute(write_to("a-1", {"2"}))));
+}
+
+TEST_CASE("partition replica: what is pledged is durable before it is answered") {
+  Node node;
+  node.advance(3s);
+  REQUIRE(node.replica->status().role == Role::leading);
+  const Epoch led = node.replica->status().epoch;
+  std::optional<Result<replication::Promise>> before;
+  node.fill_disk();
+  node.replica->pledge(Epoch(5000), [&](auto result) { before = result; });
+  node.advance(500ms);
+  CHECK_FALSE(before);
+  CHECK(node.replica->status().role == Role::following);
+  node.free_disk();
+  node.advance(5s);
+  REQUIRE(before);
+  CHECK(before->value() == replication::Promise(led, kSelf));
+  const auto stored = PromiseStore(node.disk, "p", Uuid{}).load().value();
+  CHECK(stored.epoch == Epoch(5000));
+  CHECK(stored.led == led);
+  CHECK(node.replica->status().promised == stored);
+  // It does not stand by a record of before.
+  CHECK(node.replica->status().role == Role::following);
+  before.reset();
+  node.replica->pledge(Epoch(5000), [&](auto result) { before = result; });
+  node.advance(10ms);
+  REQUIRE(before);
+  CHECK(before->error().code == Errc::already_exists);
+}
+
+TEST_CASE("partition replica: the last record is kept on disk") {
+  Node node;
+  node.advance(3s);
+  const ReplicaStatus status = node.replica->status();
+  REQUIRE(status.role == Role::leading);
+  const auto kept = load_last_record(node.disk, "p", Uuid{}).value();
+  REQUIRE(kept);
+  CHECK(kept->record == *status.record);
+  CHECK(kept->revision == status.revision);
 }

@@ -5,19 +5,21 @@
 #include <set>
 #include <string>
 
+#include "tests/engine/cluster/members.h"
 #include "tests/support/seeds.h"
 #include "tests/support/simulated_file_system.h"
 
 using namespace keelson;
 using namespace keelson::cluster;
 using namespace keelson::test;
+using replication::Promise;
 
 namespace {
 
 const Uuid kPartition = *uuid_from_hex("000102030405060708090a0b0c0d0e0f");
 constexpr const char* kFile = "p/promise";
 
-Result<Epoch> load(io::FileSystem& files) { return PromiseStore(files, "p", kPartition).load(); }
+Result<Promise> load(io::FileSystem& files) { return PromiseStore(files, "p", kPartition).load(); }
 
 }  // namespace
 
@@ -25,18 +27,44 @@ TEST_CASE("promise store: what was stored last is loaded, and nothing at first")
   SimulatedFileSystem disk(1);
   REQUIRE(disk.create_folders("p"));
   PromiseStore store(disk, "p", kPartition);
-  CHECK(store.load() == Epoch(0));
+  CHECK(store.load() == Promise());
   for (const std::uint64_t epoch : {1, 2, 2, 17}) {
     REQUIRE(store.store(Epoch(epoch)));
-    CHECK(load(disk) == Epoch(epoch));
+    CHECK(load(disk) == Promise(Epoch(epoch)));
   }
   CHECK(io::read_file(disk, kFile, 4096).value() ==
-        "keelson promise 1\n"
+        "keelson promise 2\n"
         "partition 000102030405060708090a0b0c0d0e0f\n"
         "epoch 17\n"
-        "checksum 0eebdd7a1e6b24b9\n");
+        "led 17\n"
+        "leader \n"
+        "checksum a9545f371a9b7e7f\n");
   disk.cut_power();
-  CHECK(load(disk) == Epoch(17));
+  CHECK(load(disk) == Promise(Epoch(17)));
+}
+
+TEST_CASE("promise store: to whom was promised is kept, and that a promise is to nobody") {
+  SimulatedFileSystem disk(1);
+  REQUIRE(disk.create_folders("p"));
+  PromiseStore store(disk, "p", kPartition);
+  REQUIRE(store.load());
+  Promise promise(Epoch(17), member(3));
+  REQUIRE(store.store(promise));
+  CHECK(load(disk) == promise);
+  promise.epoch = Epoch(99);
+  REQUIRE(store.store(promise));
+  CHECK(load(disk) == promise);
+}
+
+TEST_CASE("promise store: a promise of before is read, to whom it was is not known") {
+  SimulatedFileSystem disk(1);
+  REQUIRE(disk.create_folders("p"));
+  REQUIRE(io::replace_file(disk, kFile,
+                           "keelson promise 1\n"
+                           "partition 000102030405060708090a0b0c0d0e0f\n"
+                           "epoch 17\n"
+                           "checksum 0eebdd7a1e6b24b9\n"));
+  CHECK(load(disk) == Promise(Epoch(17)));
 }
 
 TEST_CASE("promise store: a promise that is damaged or of another partition is none of its") {
@@ -47,7 +75,7 @@ TEST_CASE("promise store: a promise that is damaged or of another partition is n
     REQUIRE(store.load());
     REQUIRE(store.store(Epoch(17)));
   }
-  const auto is_refused = [&](const Result<Epoch>& loaded) {
+  const auto is_refused = [&](const Result<Promise>& loaded) {
     REQUIRE_FALSE(loaded);
     CHECK((loaded.error().code == Errc::corruption ||
            loaded.error().code == Errc::unsupported_format));
@@ -81,7 +109,7 @@ TEST_CASE("promise store: a crash or fault at any call takes back nothing") {
       std::set<std::uint64_t> possible{0};
       {
         PromiseStore store(disk, "p", kPartition);
-        REQUIRE(store.load() == Epoch(0));
+        REQUIRE(store.load() == Promise());
         disk.halt_after(at);
         std::uint64_t stored = 0;
         while (stored < kStores && store.store(Epoch(stored + 1))) ++stored;
@@ -92,7 +120,7 @@ TEST_CASE("promise store: a crash or fault at any call takes back nothing") {
       PromiseStore store(disk, "p", kPartition);
       const auto loaded = store.load();
       REQUIRE(loaded);
-      REQUIRE(possible.contains(loaded->value));
+      REQUIRE(possible.contains(loaded->epoch.value));
       disk.cut_power();
       REQUIRE(load(disk) == *loaded);
     }
@@ -116,11 +144,11 @@ TEST_CASE("promise store: a call that fails leaves the promise before or this on
     disk.set_fault(nullptr);
     const auto shown = load(disk);
     REQUIRE(shown);
-    if (all_good) CHECK(shown == Epoch(6));
-    CHECK((shown == Epoch(5) || shown == Epoch(6)));
+    if (all_good) CHECK(shown == Promise(Epoch(6)));
+    CHECK((shown == Promise(Epoch(5)) || shown == Promise(Epoch(6))));
     // There is room again.
     REQUIRE(store.store(Epoch(7)));
     disk.cut_power();
-    CHECK(load(disk) == Epoch(7));
+    CHECK(load(disk) == Promise(Epoch(7)));
   }
 }

@@ -35,6 +35,11 @@ TEST_CASE("partition record: is read back as it was written") {
   CHECK(decode_partition_record(text) == kChanging);
   const PartitionRecord fresh{Epoch(0), std::nullopt, {member(1)}, {}};
   CHECK(decode_partition_record(encode_partition_record(fresh)) == fresh);
+  PartitionRecord anew = fresh;
+  anew.generation = 2;
+  CHECK(encode_partition_record(anew) == encode_partition_record(fresh) + "generation 2\n");
+  CHECK(decode_partition_record(encode_partition_record(anew)) == anew);
+  CHECK_FALSE(decode_partition_record(encode_partition_record(fresh) + "generation 0\n"));
 }
 
 TEST_CASE("partition record: what is not written like this is refused") {

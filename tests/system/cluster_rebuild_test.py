@@ -1,0 +1,128 @@
+"""A cluster's records, made anew in an etcd that has lost them or was put back from a backup."""
+
+import json
+import subprocess
+import time
+
+from bank_server import KEELSON, assert_no_sanitizer_report
+from cluster_admin_test import OPEN, command, deposit, run, wait_well
+from cluster_checks import assert_all_there
+from load import Load
+
+
+def rebuild(cluster, *arguments, servers=(), status=0):
+    """`keelson cluster rebuild-records …` against the cluster's etcd."""
+    asked = [a for node in servers for a in ("--server", cluster.nodes[node].url)]
+    done = subprocess.run([KEELSON, "cluster", "rebuild-records", "--cluster", "test",
+                           "--etcd", cluster.etcd.urls, *asked, *map(str, arguments)],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    assert_no_sanitizer_report(done.stderr)
+    assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+    return done
+
+
+# --- lost ---
+
+def test_records_are_made_anew_when_etcd_is_empty(start_cluster, transactions):
+    cluster = start_cluster(partitions=2)
+    some = transactions.first(6000)
+    wait_well(cluster.nodes[1])
+    load = Load(None, some, connect=cluster.client).start()
+    time.sleep(1)
+    cluster.etcd.wipe()
+    acknowledged = len(load.acknowledged)
+    time.sleep(3)
+    assert len(load.acknowledged) > acknowledged or not load.is_running(), "leaders do not go on"
+
+    # Not with a minority, and not without being told.
+    doubtful = rebuild(cluster, "--yes", "--data", cluster.nodes[1].folder / "none", status=1)
+    assert "not of a node" in doubtful.stderr
+    shown = rebuild(cluster, "--yes", servers=[1])
+    assert "records made anew" in shown.stdout and "DOUBT" not in shown.stdout
+    refused = rebuild(cluster, "--yes", servers=[1], status=1)
+    assert "etcd has records of cluster test" in refused.stderr
+    again = rebuild(cluster, "--yes", "--repair", servers=[2])
+    assert "nothing was done" in again.stdout
+
+    for _ in range(2):
+        wait_well(cluster.nodes[1])
+        leader = cluster.leader()
+        cluster.nodes[leader].kill()
+        time.sleep(2.5)
+        assert cluster.leader() != leader
+        cluster.nodes[leader].restart()
+    assert_all_there(cluster, load, some)
+
+
+def test_records_are_made_anew_from_the_folders_of_nodes_that_do_not_run(start_cluster):
+    cluster = start_cluster(nodes=4)
+    client = cluster.client()
+    command(client, "account", "a", "open", OPEN, "open-a")
+    before = wait_well(cluster.nodes[1])[0]
+    outside = next(n for n in cluster.nodes if n not in before["replicas"])
+    target = [outside, *before["replicas"][1:]]
+    run(cluster.nodes[1], "move", "bank", 0, ",".join(map(str, target)))
+    wait_well(cluster.nodes[1])
+    deposit(client, 20, "before")
+    cluster.nodes[before["replicas"][0]].wait_applied()
+    for server in cluster.nodes.values():
+        server.kill()
+    cluster.etcd.wipe()
+
+    def folders(nodes):
+        return [a for node in nodes for a in ("--data", cluster.nodes[node].folder / "data")]
+
+    # Who is no replica any more, and one of three.
+    refused = rebuild(cluster, "--yes", *folders([before["replicas"][0], target[1]]), status=1)
+    assert "no majority of its replicas was asked" in refused.stdout
+    assert "nothing was done" in refused.stderr
+    made = rebuild(cluster, "--yes", *folders(target[:2]))
+    assert f"replicas {','.join(map(str, target))}" in made.stdout
+    cluster.start()
+    after = wait_well(cluster.nodes[1])[0]
+    assert after["replicas"] == target
+    deposit(client, 5, "after")
+    assert client.get_json("/v1/aggregates/account/a")["state"]["balance"] == 25
+
+
+# --- gone back ---
+
+def test_records_that_went_back_are_repaired(start_cluster, transactions):
+    cluster = start_cluster()
+    some = transactions.first(6000)
+    wait_well(cluster.nodes[1])
+    cluster.etcd.save("backup")
+    load = Load(None, some, connect=cluster.client).start()
+    for _ in range(2):  # the leader changes, and with it the record
+        wait_well(cluster.nodes[1])
+        leader = cluster.leader()
+        cluster.nodes[leader].kill()
+        time.sleep(2)
+        cluster.nodes[leader].restart()
+    time.sleep(7)  # until the preferred one has the lead again
+    cluster.etcd.restore("backup")
+    acknowledged = len(load.acknowledged)
+    time.sleep(2)
+    assert len(load.acknowledged) > acknowledged or not load.is_running(), "leaders do not go on"
+
+    # The leader dies: nobody takes its place by a record of before, and who tries halts.
+    leader = cluster.leader()
+    cluster.nodes[leader].kill()
+    deadline = time.monotonic() + 20
+    others = [node for node in cluster.nodes if node != leader]
+    while not any("halted" in r for node in others for r in replicas_of(cluster.nodes[node])):
+        assert time.monotonic() < deadline, "nobody notices"
+        time.sleep(0.2)
+
+    refused = rebuild(cluster, "--yes", servers=[others[0]], status=1)
+    assert "etcd has records of cluster test" in refused.stderr
+    made = rebuild(cluster, "--yes", "--repair", servers=others)
+    assert "records made anew" in made.stdout and "DOUBT" not in made.stdout
+    cluster.nodes[leader].restart()
+    wait_well(cluster.nodes[1])
+    assert_all_there(cluster, load, some)
+
+
+def replicas_of(server):
+    cluster = json.loads(server.client().get("/v1/cluster").body)
+    return [p["replica"] for t in cluster["topics"] for p in t["partitions"] if "replica" in p]
