@@ -53,13 +53,15 @@ std::vector<ClusterView::Notice> ClusterView::adopt(const Coordinator::Change& c
 /// Nodes write theirs again when they notice that they are gone: those count from when it is seen
 /// that all was made anew.
 ClusterView::Age ClusterView::age_of(const ClusterKey& key, const Record& record) const {
-  if (std::holds_alternative<NodeKey>(key)) return {generation_, record.revision};
   if (std::holds_alternative<TopicKey>(key)) {
     const auto placement = decode_topic_placement(record.value);
     return {placement ? placement->generation : 0, record.revision};
   }
-  const auto partition = replication::decode_partition_record(record.value);
-  return {partition ? partition->generation : 0, record.revision};
+  if (std::holds_alternative<PartitionKey>(key)) {
+    const auto partition = replication::decode_partition_record(record.value);
+    return {partition ? partition->generation : 0, record.revision};
+  }
+  return {generation_, record.revision};
 }
 
 void ClusterView::adopt(const NodeKey& key, const Record& record, Notices& notices) {

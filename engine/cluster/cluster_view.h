@@ -56,7 +56,7 @@ class DirectoryListener {
   /// It has appeared, or its retention has changed.
   virtual void on_topic(const std::string& name, const TopicPlacement& placement,
                         replication::Revision revision) = 0;
-  /// After `on_topic` of its topic, at increasing revisions only.
+  /// After `on_topic` of its topic, at increasing revisions only, of one generation.
   virtual void on_partition(const PartitionKey& partition,
                             const replication::PartitionRecord& record,
                             replication::Revision revision) = 0;

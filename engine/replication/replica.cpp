@@ -240,7 +240,8 @@ void Replica::on_swapped(Revision revision, Moment now) {
 void Replica::on_not_swapped(const PartitionRecord& current, Revision revision, Moment now) {
   on_record(current, revision, now);
   // Older than what was to be replaced: an answer that was overtaken, or rule 15.
-  if (swap_ && revision < swap_->expected) read_record();
+  const bool older = record_ && current.generation < record_->generation;
+  if (swap_ && (older || revision < swap_->expected)) read_record();
 }
 
 void Replica::on_swap_unknown(Moment now) {

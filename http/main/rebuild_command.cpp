@@ -44,6 +44,8 @@ using replication::Revision;
 constexpr std::chrono::milliseconds kPause{200};
 /// Tries to write a record while etcd does not answer: half a minute.
 constexpr int kPatience = 150;
+/// Looks for a node that runs: ten seconds.
+constexpr int kPresencePatience = 50;
 
 // --- whom to ask ---
 
@@ -55,6 +57,7 @@ class Witness {
   Witness(const Witness&) = delete;
   Witness& operator=(const Witness&) = delete;
 
+  [[nodiscard]] virtual bool runs() const = 0;
   /// Durable on return. @return what was promised before.
   [[nodiscard]] virtual Result<Promise> pledge(const std::string& topic, const Uuid& id,
                                                PartitionId partition, Epoch epoch) = 0;
@@ -124,6 +127,7 @@ class Server final : public Witness {
  public:
   Server(NodeTestimony testimony, ClusterClient& client, std::string address)
       : Witness(std::move(testimony)), client_(client), address_(std::move(address)) {}
+  bool runs() const override { return true; }
   Result<Promise> pledge(const std::string& topic, const Uuid&, PartitionId partition,
                          Epoch epoch) override {
     KEELSON_TRY_ASSIGN(const json answer,
@@ -143,6 +147,7 @@ class Folder final : public Witness {
  public:
   Folder(NodeTestimony testimony, cluster::ClusterFolder folder)
       : Witness(std::move(testimony)), folder_(std::move(folder)) {}
+  bool runs() const override { return false; }
   Result<Promise> pledge(const std::string& topic, const Uuid& id, PartitionId partition,
                          Epoch epoch) override {
     return folder_.pledge(topic, id, partition, epoch);
@@ -199,6 +204,7 @@ class Rebuild {
   [[nodiscard]] Result<void> put(const std::string& key, Revision expected,
                                  const std::string& value);
   [[nodiscard]] Result<void> look_in_etcd();
+  [[nodiscard]] Result<void> look_for_nodes();
   [[nodiscard]] Result<void> fence(const WantedRecord& wanted);
 
   const RebuildCommand command_;
@@ -213,6 +219,7 @@ class Rebuild {
   std::vector<WantedRecord> wanted_;
   std::uint64_t generation_ = 0;
   bool any_there_ = false;
+  std::vector<std::string> doubts_;  ///< of all of it
 };
 
 Result<void> Rebuild::open_client() {
@@ -379,6 +386,25 @@ Result<void> Rebuild::look_in_etcd() {
   return {};
 }
 
+/// Those that run show themselves in their etcd, also in one that has just lost everything.
+Result<void> Rebuild::look_for_nodes() {
+  for (const auto& [member, witness] : witnesses_) {
+    if (!witness->runs()) continue;
+    bool seen = false;
+    for (int i = 0; i < kPresencePatience && !seen; ++i) {
+      if (i != 0) std::this_thread::sleep_for(kPause);
+      KEELSON_TRY_ASSIGN(const auto record, get(keys_.of(cluster::NodeKey{member.node})));
+      const auto node = record ? cluster::decode_node_record(record->value)
+                               : Result<cluster::NodeRecord>(fail(Errc::not_found, ""));
+      seen = node && node->member == member;
+    }
+    if (seen) continue;
+    doubts_.push_back("node " + std::to_string(member.node.value) +
+                      " is not to be seen in this etcd: it uses another one, or cannot reach it");
+  }
+  return {};
+}
+
 Result<void> Rebuild::plan() {
   if (topics_.empty()) return fail(Errc::not_found, "no node knows a topic: nothing can be made");
   KEELSON_TRY(look_in_etcd());
@@ -388,6 +414,7 @@ Result<void> Rebuild::plan() {
                     ": nothing was done. If it has gone back to earlier ones, or an earlier "
                     "rebuild was cut short, use --repair");
   }
+  KEELSON_TRY(look_for_nodes());
   ++generation_;
   for (const auto& [name, topic] : topics_) {
     if (!topic.placement) {
@@ -415,6 +442,7 @@ void Rebuild::show() const {
     asked += (asked.empty() ? "" : ",") + std::to_string(member.node.value);
   }
   std::printf("cluster %s, by what nodes %s know\n\n", command_.cluster.c_str(), asked.c_str());
+  for (const std::string& doubt : doubts_) std::printf("DOUBT: %s\n", doubt.c_str());
   for (const WantedRecord& wanted : wanted_) {
     const auto& rebuilt = wanted.rebuilt;
     if (!rebuilt.record) {
@@ -434,6 +462,7 @@ void Rebuild::show() const {
 }
 
 bool Rebuild::doubtful() const {
+  if (!doubts_.empty()) return true;
   return std::ranges::any_of(wanted_, [](const auto& w) { return !w.rebuilt.doubts.empty(); });
 }
 

@@ -542,6 +542,20 @@ TEST_CASE("replication rule 15: one that has halted takes part when the records 
   CHECK(node.swapped->epoch == Epoch(101));
 }
 
+TEST_CASE("replication rule 15: one of before in the place of a record made anew is noticed") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  PartitionRecord anew{Epoch(100), std::nullopt, {kSelf, kSecond, kThird}, {}, 1};
+  node.replica->on_record(anew, Revision(3), node.now);
+  node.stand();
+  REQUIRE(node.swapped);
+  const PartitionRecord before{Epoch(7), kThird, {kSelf, kSecond, kThird}, {}};
+  node.replica->on_not_swapped(before, Revision(4), node.now);
+  REQUIRE(node.reading != 0);
+  node.may_halt = true;
+  node.replica->on_record_read(node.reading, before, Revision(4), node.now);
+  CHECK(node.replica->halted());
+}
+
 TEST_CASE("replication rule 11: a record of an earlier life is remembered") {
   const PartitionRecord known{Epoch(4), kSecond, {kSelf, kSecond, kThird}, {}};
   Scripted node({{Epoch(1), 0}}, Epoch(4));

@@ -1,20 +1,22 @@
 """A cluster's records, made anew in an etcd that has lost them or was put back from a backup."""
 
+import contextlib
 import json
 import subprocess
 import time
 
+from bank_cluster import EtcdServers
 from bank_server import KEELSON, assert_no_sanitizer_report
 from cluster_admin_test import OPEN, command, deposit, run, wait_well
 from cluster_checks import assert_all_there
 from load import Load
 
 
-def rebuild(cluster, *arguments, servers=(), status=0):
+def rebuild(cluster, *arguments, servers=(), status=0, etcd=None):
     """`keelson cluster rebuild-records …` against the cluster's etcd."""
     asked = [a for node in servers for a in ("--server", cluster.nodes[node].url)]
     done = subprocess.run([KEELSON, "cluster", "rebuild-records", "--cluster", "test",
-                           "--etcd", cluster.etcd.urls, *asked, *map(str, arguments)],
+                           "--etcd", (etcd or cluster.etcd).urls, *asked, *map(str, arguments)],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     assert_no_sanitizer_report(done.stderr)
     assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
@@ -83,6 +85,16 @@ def test_records_are_made_anew_from_the_folders_of_nodes_that_do_not_run(start_c
     assert after["replicas"] == target
     deposit(client, 5, "after")
     assert client.get_json("/v1/aggregates/account/a")["state"]["balance"] == 25
+
+
+def test_an_etcd_that_the_nodes_do_not_use_gets_no_records(start_cluster, tmp_path):
+    cluster = start_cluster()
+    wait_well(cluster.nodes[1])
+    with contextlib.closing(EtcdServers(tmp_path / "another")) as another:
+        refused = rebuild(cluster, "--yes", servers=[1], etcd=another, status=1)
+    assert "node 1 is not to be seen in this etcd" in refused.stdout
+    assert "nothing was done" in refused.stderr
+    assert all(p["epoch"] < 1000 for p in wait_well(cluster.nodes[1]).values())
 
 
 # --- gone back ---
