@@ -1,0 +1,148 @@
+// A coordinator that has lost its record or gone back, as one replica sees it: rules 11 and 15.
+#include <doctest/doctest.h>
+
+#include "tests/simulation/scripted_replica.h"
+
+using namespace keelson;
+using namespace keelson::simulation;
+
+TEST_CASE("replication rule 15: who has batches of a later epoch shows that the record is old") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.see(Epoch(1), kThird, 9);
+  node.now += 10s;
+  node.replica->on_tick(node.now);
+  const std::uint64_t round = node.last<Probe>(kSecond)->round;
+  node.receive(kSecond, ProbeAnswer{round, {Epoch(2), BatchNo(4)}, false});
+  node.receive(kThird, ProbeAnswer{round, {}, false});
+  node.replica->on_tick(node.now);
+  CHECK_FALSE(node.swapped);
+  REQUIRE(node.reading != 0);
+  SUBCASE("the watch was late") {
+    const PartitionRecord record{Epoch(2), kSecond, {kSelf, kSecond, kThird}, {}};
+    node.replica->on_record_read(node.reading, record, Revision(10), node.now);
+    CHECK_FALSE(node.replica->halted());
+  }
+  SUBCASE("the coordinator has gone back") {
+    node.may_halt = true;
+    const PartitionRecord record{Epoch(1), kThird, {kSelf, kSecond, kThird}, {}};
+    node.replica->on_record_read(node.reading, record, Revision(9), node.now);
+    CHECK(node.replica->halted());
+  }
+}
+
+TEST_CASE("replication rule 15: of two who lead one epoch the second is not obeyed") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.receive(kSecond, Fence{Epoch(2)});
+  node.run_disk();
+  REQUIRE(node.stored == Promise(Epoch(2), kSecond));
+  node.may_halt = true;
+  SUBCASE("in this life") {
+    node.receive(kThird, Fence{Epoch(2)});
+    node.run_disk();
+    CHECK_FALSE(node.last<Promised>(kThird));
+    CHECK(node.replica->halted());
+  }
+  SUBCASE("in the next") {
+    Scripted later({{Epoch(1), 0}}, *node.stored);
+    later.may_halt = true;
+    later.receive(kThird, Fence{Epoch(2)});
+    later.run_disk();
+    CHECK_FALSE(later.last<Promised>(kThird));
+    CHECK(later.replica->halted());
+  }
+}
+
+TEST_CASE("replication rule 15: what was pledged is nobody's, and fences who leads") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(2)});
+  REQUIRE(node.replica->role() == Replica::Role::leading);
+  CHECK_FALSE(node.replica->pledge(Epoch(2), node.now));
+  REQUIRE(node.replica->pledge(Epoch(100), node.now));
+  CHECK(node.replica->role() == Replica::Role::following);
+  CHECK(node.replica->promise() == Epoch(2));  // not durable yet
+  node.run_disk();
+  CHECK(node.replica->promise() == Epoch(100));
+  CHECK(node.stored->led == Epoch(2));
+  for (const std::uint64_t epoch : {99, 100}) {
+    node.receive(kSecond, Fence{Epoch(epoch)});
+    node.run_disk();
+    REQUIRE(node.last<Refused>(kSecond));
+    CHECK(node.last<Refused>(kSecond)->epoch == Epoch(100));
+    CHECK_FALSE(node.last<Promised>(kSecond));
+  }
+  node.receive(kSecond, Fence{Epoch(101)});
+  node.run_disk();
+  CHECK(node.last<Promised>(kSecond));
+}
+
+TEST_CASE("replication rule 15: nobody stands while the coordinator has lost the record") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.see(Epoch(1), kThird, 9);
+  node.stand();
+  REQUIRE(node.swapped);
+  node.swapped.reset();
+  node.replica->on_record_gone();
+  node.now += 10s;
+  node.replica->on_tick(node.now);
+  node.now += 10s;
+  node.replica->on_tick(node.now);
+  CHECK_FALSE(node.swapped);
+  // Made anew it stands at a revision that the old one had, or never had.
+  PartitionRecord anew{Epoch(100), std::nullopt, {kSelf, kSecond, kThird}, {}, 1};
+  node.replica->on_record(anew, Revision(3), node.now);
+  node.stand();
+  REQUIRE(node.swapped);
+  CHECK(node.swapped->epoch == Epoch(101));
+  CHECK(node.swapped->generation == 1);
+  node.replica->on_swapped(Revision(4), node.now);
+  CHECK(node.replica->record()->leader == kSelf);
+  // Nothing of before is believed any more.
+  node.see(Epoch(7), kThird, 50);
+  CHECK(node.replica->record()->leader == kSelf);
+}
+
+TEST_CASE("replication rule 15: one that has halted takes part when the records are made anew") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.may_halt = true;
+  node.see(Epoch(1), kThird, 3);
+  REQUIRE(node.replica->halted());
+  REQUIRE(node.replica->pledge(Epoch(100), node.now));
+  node.run_disk();
+  CHECK(node.replica->promise() == Epoch(100));
+  CHECK_FALSE(node.resumed);
+  PartitionRecord anew{Epoch(100), std::nullopt, {kSelf, kSecond, kThird}, {}, 1};
+  node.replica->on_record(anew, Revision(2), node.now);
+  CHECK(node.resumed);
+  CHECK_FALSE(node.replica->halted());
+  node.stand();
+  REQUIRE(node.swapped);
+  CHECK(node.swapped->epoch == Epoch(101));
+}
+
+TEST_CASE("replication rule 15: one of before in the place of a record made anew is noticed") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  PartitionRecord anew{Epoch(100), std::nullopt, {kSelf, kSecond, kThird}, {}, 1};
+  node.replica->on_record(anew, Revision(3), node.now);
+  node.stand();
+  REQUIRE(node.swapped);
+  const PartitionRecord before{Epoch(7), kThird, {kSelf, kSecond, kThird}, {}};
+  node.replica->on_not_swapped(before, Revision(4), node.now);
+  REQUIRE(node.reading != 0);
+  node.may_halt = true;
+  node.replica->on_record_read(node.reading, before, Revision(4), node.now);
+  CHECK(node.replica->halted());
+}
+
+TEST_CASE("replication rule 11: a record of an earlier life is remembered") {
+  const PartitionRecord known{Epoch(4), kSecond, {kSelf, kSecond, kThird}, {}};
+  Scripted node({{Epoch(1), 0}}, Epoch(4));
+  node.replica->remember(known, Revision(20));
+  node.see(Epoch(3), kThird, 12);
+  CHECK(node.replica->record() == known);
+  node.replica->on_record(known, Revision(20), node.now);
+  CHECK(node.replica->revision() == Revision(20));
+  node.see(Epoch(5), kThird, 21);
+  CHECK(node.replica->record()->epoch == Epoch(5));
+}
