@@ -48,6 +48,9 @@ replication::Flow flow_of(const PartitionKey& partition) {
   return replication::Flow(topic + partition.partition.value);
 }
 
+/// Of questions and answers, which need no order and wait behind no batches.
+constexpr replication::Flow kRequestsFlow{UINT64_MAX};
+
 std::string in_envelope(const PartitionKey& partition, const std::string& message) {
   std::string bytes;
   bytes.reserve(kEnvelopeBytes + message.size());
@@ -109,7 +112,7 @@ ClusterStore::ClusterStore(Environment environment, ClusterStoreOptions options,
           LeaderRequests::Ports{
               [this](const PartitionKey& partition) { return leader_elsewhere(partition); },
               [this](const PartitionKey& partition, const Member& to, const std::string& message) {
-                return send(partition, to, message);
+                return transport_->send(to, in_envelope(partition, message), kRequestsFlow);
               }})) {}
 
 ClusterStore::~ClusterStore() { close(); }
@@ -238,10 +241,7 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
         environment_, std::move(partition), *std::move(promises), promise, promises_, options,
         PartitionReplica::Ports{
             *coordinator_,
-            [this, key](const Member& to, const std::string& message) {
-              // What cannot be sent is lost, which the protocol is made for.
-              [[maybe_unused]] const auto sent = send(key, to, message);
-            },
+            [this, key](const Member& to, const std::string& message) { send(key, to, message); },
             [this, key](const Member& to, const std::string& message, io::FileRegion region) {
               [[maybe_unused]] const auto sent = transport_->send_file(
                   to, in_envelope(key, message), std::move(region), flow_of(key));
@@ -526,12 +526,14 @@ std::optional<std::string> ClusterStore::http_address_of(const Member& member) {
 }
 
 void ClusterStore::on_connection(const Member& peer, bool up) {
-  // A replica that is added meanwhile is told what is so, and not what was.
-  const std::lock_guard lock(mutex_);
-  std::erase(connected_, peer);
-  if (up) connected_.push_back(peer);
-  for (const auto& [key, replica] : replicas_) {
-    up ? replica->on_connected(peer) : replica->on_disconnected(peer);
+  {
+    // A replica that is added meanwhile is told what is so, and not what was.
+    const std::lock_guard lock(mutex_);
+    std::erase(connected_, peer);
+    if (up) connected_.push_back(peer);
+    for (const auto& [key, replica] : replicas_) {
+      up ? replica->on_connected(peer) : replica->on_disconnected(peer);
+    }
   }
   if (!up) requests_->on_disconnected(peer);
 }
@@ -555,14 +557,21 @@ void ClusterStore::on_received(const Member& from, std::string message, std::str
   found->on_message(from, std::move(message), std::move(batches), std::move(held));
 }
 
-Result<void> ClusterStore::send(const PartitionKey& partition, const Member& to,
-                                const std::string& message) {
-  return transport_->send(to, in_envelope(partition, message), flow_of(partition));
+void ClusterStore::send(const PartitionKey& partition, const Member& to,
+                        const std::string& message) {
+  // What cannot be sent is lost, which the protocol is made for.
+  [[maybe_unused]] const auto sent =
+      transport_->send(to, in_envelope(partition, message), flow_of(partition));
 }
 
 std::optional<Member> ClusterStore::leader_elsewhere(const PartitionKey& partition) {
   const auto found = replica(partition.topic, partition.partition);
-  const auto leader = found ? found->status().leader : std::nullopt;
+  std::optional<Member> leader = found ? found->status().leader : std::nullopt;
+  if (!leader) {  // a replica that is damaged hears of none
+    const std::lock_guard lock(directory_mutex_);
+    const auto known = directory_ ? directory_->partition(partition) : std::nullopt;
+    if (known) leader = known->record.leader;
+  }
   return leader == self_ ? std::nullopt : leader;
 }
 

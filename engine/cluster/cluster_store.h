@@ -159,8 +159,7 @@ class ClusterStore final : public Store, private DirectoryListener {
   // Of the transport, on its thread.
   void on_connection(const Member& peer, bool up);
   void on_received(const Member& from, std::string message, std::string batches);
-  [[nodiscard]] Result<void> send(const PartitionKey& partition, const Member& to,
-                                  const std::string& message);
+  void send(const PartitionKey& partition, const Member& to, const std::string& message);
   [[nodiscard]] std::optional<Member> leader_elsewhere(const PartitionKey& partition);
   [[nodiscard]] std::optional<std::string> http_address_of(const Member& member);
   [[nodiscard]] bool led(const Topic& topic);
