@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "engine/store/store.h"
+#include "http/parts.h"
+#include "http/problem.h"
 #include "projections/projection_host.h"
 
 namespace keelson::http {
@@ -135,8 +137,9 @@ Handler consistent(Services& services, WhatIsRead what, Handler handler) {
     const auto partitions = what.partitions(request);
     if (!partitions) return (*kept)(std::move(request), std::move(responder));
     if (*consistency == Consistency::committed) {
-      const auto good = check_here({partitions->begin(), partitions->end()});
-      if (!good) return responder.send(good.error());
+      if (const auto problem = not_here(services, {partitions->begin(), partitions->end()})) {
+        return responder.send(to_response(*problem));
+      }
       for (const Partition* const partition : *partitions) {
         if (what.projection != nullptr) break;  // what it has applied was committed
         if (const auto shown = partition->readable(); !shown) return responder.send(shown.error());

@@ -54,7 +54,7 @@ Result<EventReader> EventReader::open(const EventQuery& query) {
   Position from(query.topic->partition_count());
   from.set_next(query.partition, query.from);
   KEELSON_TRY_ASSIGN(auto subscription,
-                     Subscription::open(*query.topic, from, query.filter, query.partition));
+                     Subscription::open(*query.topic, from, query.filter, {query.partition}));
   return EventReader(query.partition, std::move(subscription));
 }
 

@@ -1,11 +1,17 @@
 #include "http/parts.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <iterator>
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "engine/store/store.h"
+#include "http/json_text.h"
+#include "http/services.h"
 
 namespace keelson::http {
 
@@ -38,7 +44,75 @@ Result<PartitionSet> parse_list(std::string_view text, const Topic& topic) {
   }
 }
 
+std::string to_text(const PartitionSet& partitions) {
+  std::string text;
+  for (const PartitionId id : partitions) {
+    text += (text.empty() ? "" : ",") + std::to_string(id.value);
+  }
+  return text;
+}
+
+/// By address, what of the partitions asked for can be asked there.
+using Places = std::map<std::string, PartitionSet>;
+using Part = std::pair<std::string, PartitionSet>;
+
+/// Takes from `missing` what the place has that has most of it. Nothing: nobody has any.
+std::optional<Part> next_part(const Places& places, PartitionSet& missing) {
+  Part best;
+  for (const auto& [address, partitions] : places) {
+    Part part{address, {}};
+    std::ranges::set_intersection(partitions, missing,
+                                  std::inserter(part.second, part.second.end()));
+    if (part.second.size() > best.second.size()) best = std::move(part);
+  }
+  if (best.second.empty()) return std::nullopt;
+  for (const PartitionId id : best.second) missing.erase(id);
+  return best;
+}
+
+Problem not_on_one_node(const std::vector<Part>& parts) {
+  Problem problem;
+  problem.status = 400;
+  problem.code = "not-on-one-node";
+  problem.title = "No node has all of it";
+  problem.detail = "No node has all partitions that were asked for. Ask for parts:";
+  std::string list = "[";
+  for (const auto& [address, partitions] : parts) {
+    const bool first = &address == &parts.front().first;
+    const std::string text = to_text(partitions);
+    problem.detail += (first ? " partitions=" : "; partitions=") + text + " at " + address;
+    list += first ? R"({"partitions":)" : R"(,{"partitions":)";
+    append_json_string(list, text);
+    list += R"(,"node":)";
+    append_json_string(list, address);
+    list += '}';
+  }
+  problem.detail += '.';
+  problem.extensions.emplace_back("parts", list + ']');
+  return problem;
+}
+
 }  // namespace
+
+std::optional<Problem> not_here(const Services& services,
+                                const std::vector<const Partition*>& partitions) {
+  const auto good = check_here(partitions);
+  if (good) return std::nullopt;
+  if (good.error().code != Errc::bad_request) return answered_problem(good.error());
+  Places places;
+  PartitionSet missing;
+  for (const Partition* const partition : partitions) {
+    const Whereabouts is = partition->whereabouts();
+    missing.insert(partition->id());
+    if (is.here) places[services.http_address].insert(partition->id());
+    for (const std::string& other : is.others) places[other].insert(partition->id());
+  }
+  std::vector<Part> parts;
+  while (auto part = next_part(places, missing)) parts.push_back(*std::move(part));
+  if (missing.empty()) return not_on_one_node(parts);
+  return answered_problem(Error{
+      Errc::not_enough_replicas, "no node that is known has partition " + to_text(missing), {}});
+}
 
 Result<std::vector<PartitionId>> partitions_asked(const Request& request, const Topic& topic) {
   const auto given = request.query(kPartitionsParameter);

@@ -383,7 +383,8 @@ void Service::add_routes() {
   timers_ = std::make_unique<ThreadTimers>();
   work_ = std::make_unique<ThreadWorkPool>(work_threads(), kWorkQueueMax);
   services_ = std::make_unique<Services>(Services{environment(), *store_, aggregates_.get(),
-                                                  projections_.get(), *timers_, *work_, metrics_});
+                                                  projections_.get(), *timers_, *work_, metrics_,
+                                                  options_.cluster.advertise_http});
   std::function<std::size_t()> unreadable;
   if (cluster_ != nullptr) unreadable = [cluster = cluster_] { return cluster->unreadable(); };
   add_operations_routes(router_, ready_, *store_, metrics_, std::move(unreadable));

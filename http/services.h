@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <stop_token>
+#include <string>
 
 #include "engine/base/environment.h"
 #include "engine/base/scheduler.h"
@@ -60,6 +61,7 @@ struct Services {
   Timers& timers;
   WorkPool& work;
   Metrics& metrics;
+  std::string http_address{};  ///< where clients reach this node of a cluster
 };
 
 enum class Woken {

@@ -32,6 +32,20 @@ Position start_of(Topic& topic) {
   return start;
 }
 
+Result<std::vector<PartitionId>> partitions_of(const SubscribeMessage& message,
+                                               const Topic& topic) {
+  std::vector<PartitionId> partitions = message.partitions;
+  for (const PartitionId id : partitions) {
+    if (id.value < topic.partition_count()) continue;
+    return fail(Errc::bad_request,
+                "topic '" + message.topic + "' has no partition " + std::to_string(id.value));
+  }
+  for (std::uint32_t p = 0; message.partitions.empty() && p < topic.partition_count(); ++p) {
+    partitions.push_back(PartitionId(p));
+  }
+  return partitions;
+}
+
 }  // namespace
 
 SubscriptionConnection::SubscriptionConnection(FindTopic find_topic, std::function<void()> wake,
@@ -70,15 +84,18 @@ Result<SubscriptionConnection::Entry> SubscriptionConnection::open(SubscribeMess
   if (topic == nullptr) {
     return fail(Errc::not_found, "there is no topic '" + message.topic + "'");
   }
+  KEELSON_TRY_ASSIGN(const auto partitions, partitions_of(message, *topic));
   if (message.from == "end") {
-    for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
-      KEELSON_TRY(topic->partition(PartitionId(p)).readable());  // or its end is not known
+    for (const PartitionId id : partitions) {
+      KEELSON_TRY(topic->partition(id).readable());  // or its end is not known
     }
   }
-  KEELSON_TRY_ASSIGN(const Position from, first_wanted(message, start_of(*topic), topic->end()));
+  KEELSON_TRY_ASSIGN(const Position wanted, first_wanted(message, start_of(*topic), topic->end()));
+  Position from(wanted.partitions());  // of others nothing is said
+  for (const PartitionId id : partitions) from.set_next(id, wanted.next(id));
   Entry entry;
   KEELSON_TRY_ASSIGN(entry.subscription,
-                     Subscription::open(*topic, from, std::move(message.filter)));
+                     Subscription::open(*topic, from, std::move(message.filter), partitions));
   entry.id = message.id;
   entry.credit = message.credit;
   return entry;

@@ -15,6 +15,7 @@ namespace keelson::http {
 namespace {
 
 constexpr std::size_t kFilterTypesMax = 256;
+constexpr std::size_t kPartitionsMax = 4096;
 constexpr JsonLimits kMessageJson{.bytes_max = kClientMessageBytesMax, .depth_max = 8};
 
 /// Every member any message may have, before it is known which message it is.
@@ -27,6 +28,7 @@ struct Members {
   std::optional<std::string> stream;
   std::optional<std::string> stream_prefix;
   std::optional<std::vector<std::string>> types;
+  std::optional<std::vector<PartitionId>> partitions;
   std::optional<std::uint64_t> credit;
   std::optional<std::uint64_t> n;
   bool group = false;  ///< a member of consumer groups, whose value does not matter yet
@@ -45,6 +47,21 @@ Result<std::vector<std::string>> read_types(JsonReader& reader) {
     KEELSON_TRY_ASSIGN(std::string type, reader.string());
     types.push_back(std::move(type));
   }
+}
+
+Result<std::vector<PartitionId>> read_partitions(JsonReader& reader) {
+  std::vector<PartitionId> partitions;
+  KEELSON_TRY(reader.enter_array());
+  while (true) {
+    KEELSON_TRY_ASSIGN(const bool more, reader.next_element());
+    if (!more) break;
+    KEELSON_TRY_ASSIGN(const std::uint64_t number, reader.number());
+    const bool sound = number <= UINT32_MAX && partitions.size() < kPartitionsMax;
+    if (!sound) return fail(Errc::bad_request, "'partitions' names what no topic has");
+    partitions.emplace_back(static_cast<std::uint32_t>(number));
+  }
+  if (partitions.empty()) return fail(Errc::bad_request, "'partitions' is empty");
+  return partitions;
 }
 
 Result<void> read_member(JsonReader& reader, std::string_view name, Members& members) {
@@ -67,6 +84,10 @@ Result<void> read_member(JsonReader& reader, std::string_view name, Members& mem
   if (name == "n") return take_number(members.n);
   if (name == "types") {
     KEELSON_TRY_ASSIGN(members.types, read_types(reader));
+    return {};
+  }
+  if (name == "partitions") {
+    KEELSON_TRY_ASSIGN(members.partitions, read_partitions(reader));
     return {};
   }
   if (name == "group" || name == "partition" || name == "offset") {
@@ -92,7 +113,7 @@ std::unexpected<Error> bad(std::string why) { return fail(Errc::bad_request, std
 /// Whether a message has members that belong to other messages only.
 bool has_subscribe_members(const Members& members) {
   return members.topic || members.from || members.after || members.stream ||
-         members.stream_prefix || members.types || members.credit;
+         members.stream_prefix || members.types || members.partitions || members.credit;
 }
 
 Result<ClientMessage> make_subscribe(Members& members) {
@@ -110,6 +131,7 @@ Result<ClientMessage> make_subscribe(Members& members) {
   message.filter.types = std::move(members.types).value_or(std::vector<std::string>{});
   message.filter.stream = std::move(members.stream);
   message.filter.stream_prefix = std::move(members.stream_prefix);
+  message.partitions = std::move(members.partitions).value_or(std::vector<PartitionId>{});
   message.credit = *members.credit;
   return message;
 }

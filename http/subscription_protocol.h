@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "engine/base/result.h"
 #include "engine/store/event.h"
@@ -27,6 +28,7 @@ struct SubscribeMessage {
   std::string from;   ///< `start`, `end`, or a position of the first events wanted
   std::string after;  ///< or, instead: the position already seen, as `closed` gave it
   EventFilter filter;
+  std::vector<PartitionId> partitions;  ///< none named: all
   std::uint64_t credit = 0;
 };
 

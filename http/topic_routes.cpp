@@ -39,6 +39,7 @@ void append_partitions(std::string& out, Topic& topic) {
       out += R"(,"leader":)";
       append_json_string(out, *leader);
     }
+    if (!partition.whereabouts().here) out += R"(,"here":false)";
     if (const auto health = partition.health(); !health) append_error(out, health.error());
     out += '}';
   }

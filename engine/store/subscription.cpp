@@ -137,10 +137,11 @@ class LogSubscription final : public Subscription {
 
 Result<std::unique_ptr<Subscription>> Subscription::open(Topic& topic, const Position& from,
                                                          EventFilter filter,
-                                                         std::optional<PartitionId> only) {
+                                                         const std::vector<PartitionId>& only) {
   std::vector<const Partition*> wanted;
   for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
-    if (!only || *only == PartitionId(p)) wanted.push_back(&topic.partition(PartitionId(p)));
+    const bool named = std::ranges::find(only, PartitionId(p)) != only.end();
+    if (named || only.empty()) wanted.push_back(&topic.partition(PartitionId(p)));
   }
   KEELSON_TRY(check_here(wanted));
   auto subscription = std::make_unique<LogSubscription>(topic, from, std::move(filter));

@@ -28,12 +28,12 @@ struct EventFilter {
 class Subscription {
  public:
   /// @param from  first event wanted in each partition.
-  /// @param only  restricts it to one partition.
+  /// @param only  of these partitions; none: of all.
   /// @error beyond_end, below_start
   /// @error not_leader, not_enough_replicas, bad_request  it is not here: as `check_here`.
   [[nodiscard]] static Result<std::unique_ptr<Subscription>> open(
       Topic& topic, const Position& from, EventFilter filter,
-      std::optional<PartitionId> only = std::nullopt);
+      const std::vector<PartitionId>& only = {});
   virtual ~Subscription() = default;
 
   /// What a poll did.

@@ -4,6 +4,7 @@
 #include <set>
 #include <thread>
 
+#include "engine/store/node_partition.h"
 #include "tests/http/test_service.h"
 
 using namespace keelson;
@@ -356,4 +357,34 @@ TEST_CASE("rows and queries: of some partitions") {
     CHECK(service.get(kRows + "?partitions=" + bad).status == 400);
     CHECK(service.post(kQuery + "?partitions=" + bad, R"({"sql":"SELECT 1"})").status == 400);
   }
+}
+
+TEST_CASE("rows and queries: what other nodes have is asked of them, or in parts") {
+  TestService service({.partitions = 3});
+  for (int i = 0; i < 30; ++i) service.command(std::to_string(i), "open");
+  Topic& topic = service.store.topic("test", 3);
+  const auto place = [&](std::uint32_t p, bool here, std::vector<std::string> others) {
+    dynamic_cast<NodePartition&>(topic.partition(PartitionId(p)))
+        .set_whereabouts(here, std::move(others));
+  };
+  const std::string query = R"({"sql":"SELECT count(*) FROM wallets"})";
+  place(0, true, {"b:1"});
+  place(1, false, {"c:1", "b:1"});
+  place(2, true, {"b:1"});
+  const auto sent = problem(service.post(kQuery, query), 307, "not-leader");
+  CHECK(sent["leader"] == "b:1");
+  CHECK(problem(service.get(kRows + "?partitions=1"), 307, "not-leader")["leader"] == "c:1");
+  CHECK(service.get(kRows + "?partitions=0,2").status == 200);
+
+  place(0, true, {"c:1"});
+  for (const auto& response : {service.post(kQuery, query), service.get(kRows + "/history")}) {
+    const json said = problem(response, 400, "not-on-one-node");
+    CHECK(said["parts"] == json::parse(R"([{"partitions":"0,2","node":""},
+                                           {"partitions":"1","node":"b:1"}])"));
+    CHECK(said["detail"].get<std::string>().ends_with("; partitions=1 at b:1."));
+  }
+  CHECK(service.post(kQuery + "?partitions=0,2", query).status == 200);
+
+  place(1, false, {});
+  problem(service.post(kQuery, query), 503, "not-enough-replicas");
 }

@@ -320,3 +320,33 @@ TEST_CASE("subscription connection: partitions each in their order, resumed wher
     CHECK(seen[p] == range(0, topic.partition(PartitionId(p)).end().value));
   }
 }
+
+TEST_CASE("subscriptions: to some partitions") {
+  test::TestStore store;
+  Topic& topic = store.topic("test", 3);
+  for (int i = 0; i < 30; ++i) append(store, "s-" + std::to_string(i), 1);
+  Client client(store);
+  client.subscribe("s", "start", 100, {{"partitions", {0, 2}}});
+  const auto sent = client.drain();
+  std::size_t events = 0;
+  for (const json& message : sent) {
+    if (message["op"] != "event") continue;
+    ++events;
+    CHECK(message["partition"] != 1);
+  }
+  const auto end = [&](std::uint32_t p) { return topic.partition(PartitionId(p)).end().value; };
+  CHECK(events == end(0) + end(2));
+  const std::string position =
+      "0:" + std::to_string(end(0) - 1) + ",2:" + std::to_string(end(2) - 1);
+  CHECK(sent.back() == json({{"op", "caught_up"}, {"id", "s"}, {"position", position}}));
+  for (const json& bad : {json::array(), json({0, -1}), json({0, 3}), json("0,2"), json({1.5})}) {
+    CAPTURE(bad);
+    const auto answer = client.send({{"op", "subscribe"},
+                                     {"id", "bad"},
+                                     {"topic", "test"},
+                                     {"from", "start"},
+                                     {"credit", 1},
+                                     {"partitions", bad}});
+    CHECK(answer[0]["code"] == "bad-request");
+  }
+}

@@ -11,7 +11,7 @@ from cluster_checks import (assert_all_there, assert_money_at_every_offset, asse
                             wait_same)
 from http_client import CONNECTION_ERRORS, Client
 from load import Load, assert_events_hold
-from transfers import (ENDED, OPEN, check_events, check_money, open_accounts,
+from transfers import (EACH, ENDED, OPEN, check_events, check_money, open_accounts,
                        random_transfers, request_all, wait_until_ended)
 
 
@@ -41,6 +41,39 @@ def assert_batch_says_who_leads(cluster, leaders):
         else:
             server = cluster.nodes[leader]
             assert outcome["status"] == 307 and outcome["leader"] == f"{server.host}:{server.port}"
+
+
+def query(server, sql, partitions=None):
+    path = "/v1/projections/bank/query" + (f"?partitions={partitions}" if partitions else "")
+    return server.client().request("POST", path, {"sql": sql})
+
+
+def assert_asked_in_parts(cluster):
+    """No node has all of the read model, and none answers as if it had."""
+    server = cluster.nodes[1]
+    sql = "SELECT account_id, balance FROM balances"
+    for answer in [query(server, sql), server.client().get("/v1/projections/bank/tables/balances")]:
+        assert answer.status == 400 and answer.json()["code"] == "not-on-one-node", answer.body
+    parts = answer.json()["parts"]
+    asked = [p for part in parts for p in part["partitions"].split(",")]
+    assert sorted(asked) == [str(p) for p in range(cluster.partitions)]
+    rows = []
+    for part in parts:
+        other = next(s for s in cluster.nodes.values() if f"{s.host}:{s.port}" == part["node"])
+        told = query(other, sql, part["partitions"])
+        assert told.status == 200, told.body
+        rows += told.json()["rows"]
+        assert {p.split(":")[0] for p in told.json()["at"].split(",")} <= set(
+            part["partitions"].split(","))
+    assert len(rows) == len(dict(rows)) >= len(OPEN)
+    replicas = cluster.replicas()
+    for partition, nodes in replicas.items():
+        outside = next(n for n in cluster.nodes if n not in nodes)
+        sent_on = query(cluster.nodes[outside], sql, partition)
+        assert sent_on.status == 307, sent_on.body
+        assert any(sent_on.json()["leader"].endswith(f":{cluster.nodes[n].port}") for n in nodes)
+        assert sent_on.headers["location"].endswith(f"/query?partitions={partition}")
+    return sum(balance for _, balance in rows)
 
 
 def test_transfers_between_partitions_that_no_node_has_all_of(start_cluster, dice, is_long):
@@ -81,6 +114,7 @@ def test_transfers_between_partitions_that_no_node_has_all_of(start_cluster, dic
     check_events(events, states)
     for server in cluster.nodes.values():
         server.wait_applied()
+    assert assert_asked_in_parts(cluster) == EACH * (len(OPEN) + 1)
     assert_money_at_every_offset(cluster, events)
     assert_same_files(cluster)
 
