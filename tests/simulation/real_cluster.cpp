@@ -784,9 +784,8 @@ void RealCluster::check_equal_logs() {
       if (path.ends_with(".past")) name_of.replace(path.size() - 5, 5, ".idx");
       if (!path.ends_with(".seg") && !name_of.ends_with(".idx")) continue;
       // The rest of one that is sealed has been cut off.
-      std::string written = bytes.substr(0, bytes.find_last_not_of('\0') + 1);
-      const auto [other, first] = files.try_emplace(name_of, std::move(written));
-      if (!first && other->second != bytes.substr(0, bytes.find_last_not_of('\0') + 1)) {
+      const std::string written = bytes.substr(0, bytes.find_last_not_of('\0') + 1);
+      if (files.try_emplace(name_of, written).first->second != written) {
         return fail(name + " has another " + path);
       }
     }
