@@ -285,6 +285,46 @@ TEST_CASE("partition log: a missing or damaged index is made again, and answers 
   model.check_equal(*log);
 }
 
+TEST_CASE("partition log: what the index says of an event must be so") {
+  SimulatedFileSystem disk(15);
+  const std::string index = "/00000000000000000000.idx";
+  // Two streams take turns, and which of them begins is all that differs.
+  const auto make = [&](const std::string& folder, std::uint64_t first) {
+    const auto log = open(disk, folder);
+    for (std::uint64_t n = 0; !disk.exists(folder + index).value(); ++n) {
+      const TimeUs time(static_cast<std::int64_t>(n + 1));
+      log::CommitHeader header;
+      header.event_count = 1;
+      log::BodyWriter writer;
+      writer.begin_commit(header);
+      writer.add_event({"s-" + std::to_string((first + n) % 2), Version(n / 2 + 1), "t", time,
+                        std::string(2000, 'x'), ""});
+      writer.end_commit();
+      log::BatchDraft draft;
+      draft.epoch = Epoch(1);
+      draft.base_offset = Offset(n);
+      draft.time = time;
+      draft.body = writer.take();
+      const auto batch_no = log->append(draft);
+      REQUIRE(batch_no);
+      REQUIRE(log->sync());
+      log->publish(*batch_no);
+      REQUIRE(log->maintain());
+    }
+  };
+  make("one", 0);
+  make("other", 1);
+  const std::string wrong = io::read_file(disk, "other" + index, 1u << 20).value();
+  REQUIRE(disk.open("one" + index, io::OpenMode::read_write).value()->write_at(0, wrong));
+  const auto log = open(disk, "one");
+  CHECK(log->rebuilt_indexes() == 0);
+  const auto read = log->read_stream({.stream = "s-0"}, [](const auto&) { return true; });
+  REQUIRE_FALSE(read);
+  CHECK(read.error().code == Errc::corruption);
+  CHECK(read.error().context.find("the index says version 1 of 's-0' is here") !=
+        std::string::npos);
+}
+
 TEST_CASE("partition log: with two segments open at most it answers as with all of them") {
   SimulatedFileSystem disk(14);
   LogModel model(14);

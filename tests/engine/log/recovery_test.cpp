@@ -1,6 +1,7 @@
 // What opening makes of damaged files: torn tails are cut and reported, corruption is refused.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -323,10 +324,10 @@ namespace {
 /// A log of several segments.
 class DamagedChain {
  public:
-  DamagedChain() : disk(2), model(2) {
+  explicit DamagedChain(std::size_t event_bytes_max = 2000) : disk(2), model(2) {
     const auto log = open().value();
     while (segments().size() < 4) {
-      ModelBatch batch = model.make_batch(2000);
+      ModelBatch batch = model.make_batch(event_bytes_max);
       const auto batch_no = log->append(batch.draft());
       REQUIRE(batch_no);
       REQUIRE(log->sync());
@@ -424,6 +425,31 @@ TEST_CASE("recovery: a damaged block of an index is made again by the look-up th
     CHECK(io::read_file(log.disk, index, 1u << 30).value() == whole);
   }
   CHECK(met > 10);  // the others were found when it was opened
+}
+
+TEST_CASE("recovery: who reads a stream when a damaged block is met sees each event once") {
+  DamagedChain log(100);  // an index of several blocks
+  const std::string path = log.segments()[1];
+  const std::string index = path.substr(0, path.size() - 4) + ".idx";
+  const std::uint64_t bytes = io::read_file(log.disk, index, 1u << 30).value().size();
+  for (const bool backward : {false, true}) {
+    for (std::uint64_t at = 200; at < bytes; at += bytes / 23) {
+      INFO("bit of byte " << at << " of " << bytes << (backward ? ", backward" : ", forward"));
+      log.disk.flip_bit(index, at * 8);
+      const auto opened = log.open();
+      REQUIRE(opened);
+      std::vector<Version> seen;
+      REQUIRE((*opened)->read_stream({.stream = "account-3", .backward = backward},
+                                     [&](const auto& event) {
+                                       seen.push_back(event.record.version);
+                                       return true;
+                                     }));
+      if (backward) std::ranges::reverse(seen);
+      CHECK(Version(seen.size()) ==
+            (*opened)->stream_version("account-3", Offset(UINT64_MAX)).value());
+      for (std::size_t i = 0; i < seen.size(); ++i) CHECK(seen[i] == Version(i + 1));
+    }
+  }
 }
 
 TEST_CASE("recovery: an index that cannot be written again serves from memory") {
