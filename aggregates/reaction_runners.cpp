@@ -40,7 +40,7 @@ void ReactionRunners::start() {
 
 void ReactionRunners::stop() {
   const std::lock_guard lock(mutex_);
-  if (!std::exchange(started_, false)) return;
+  if (!std::exchange(started_, false) || runners_.empty()) return;
   std::latch stopped(static_cast<std::ptrdiff_t>(runners_.size()));
   for (const auto& runner : runners_) runner->stop([&stopped] { stopped.count_down(); });
   // When none of them sends any more. A node that does not answer must not be waited for.

@@ -133,8 +133,8 @@ Result<RowsRequest> rows_request(const Request& request, const TableInfo& table)
       std::string columns;
       for (const auto& column : table.columns) columns += ", " + column.name;
       return fail(Errc::bad_request, "unknown query parameter '" + name +
-                                         "'; known are at, at_time, min, wait_ms, order, limit, "
-                                         "partitions and the columns" +
+                                         "'; known are at, at_time, min, wait_ms, partitions, "
+                                         "order, limit and the columns" +
                                          columns.substr(1));
     }
     rows.filters.push_back({name, value});

@@ -117,9 +117,10 @@ TEST_CASE("retention: waits for every reader, and keeps what it has remembered o
 
 TEST_CASE("retention: removes nothing before it is started, if it is to wait") {
   TestStore store;
-  topic_with(store, {});
-  fill(store->find_topic("test")->partition(PartitionId(0)), 5, "filler");
-  topic_with(store, {.bytes = kMiB}).partition(PartitionId(0)).keep_for("reader", Offset(0));
+  Partition& filled = topic_with(store, {}).partition(PartitionId(0));
+  fill(filled, 5, "filler");
+  filled.keep_for("reader", Offset(0));
+  topic_with(store, {.bytes = kMiB});
   store.retention_waits = true;
   store.reopen();
   Partition& partition = store->find_topic("test")->partition(PartitionId(0));
