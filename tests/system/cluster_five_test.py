@@ -44,7 +44,9 @@ def assert_batch_says_who_leads(cluster, leaders):
 
 
 def query(server, sql, partitions=None):
-    path = "/v1/projections/bank/query" + (f"?partitions={partitions}" if partitions else "")
+    path = "/v1/projections/bank/query"
+    if partitions is not None:
+        path += f"?partitions={partitions}"
     return server.client().request("POST", path, {"sql": sql})
 
 
