@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,16 +24,22 @@ extern char** environ;
 
 namespace keelson::test {
 
+/// Below the ports that the kernel gives to clients: one of those could be taken, by a client that
+/// keeps asking for this very port even, before etcd is there.
 inline std::uint16_t free_port() {
-  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&address), length) == 0);
-  REQUIRE(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length) == 0);
-  ::close(listener);
-  return ntohs(address.sin_port);
+  std::random_device random;
+  std::uniform_int_distribution<std::uint16_t> ports(16'384, 32'767);
+  while (true) {
+    const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(ports(random));
+    const bool is_free =
+        ::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    ::close(listener);
+    if (is_free) return ntohs(address.sin_port);
+  }
 }
 
 /// An authority, and certificates that it has signed; made by the program `openssl`.
