@@ -260,4 +260,15 @@ class PartitionReplica final : public replication::ReplicaPorts,
   ReplicaStatus status_;
 };
 
+/// Gives the replica an input, on the strand, unless it has been stopped.
+template <class Input>
+void PartitionReplica::run(Input input) {
+  partition_->strand()->post([weak = weak_from_this(), input = std::move(input)]() mutable {
+    const auto self = weak.lock();
+    if (!self || !self->replica_) return;
+    input(*self);
+    self->input_done();
+  });
+}
+
 }  // namespace keelson::cluster
