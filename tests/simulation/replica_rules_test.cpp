@@ -170,6 +170,16 @@ TEST_CASE("replication rule 7: a follower that its leader has forgotten asks aga
   CHECK(node.last<Follow>(kSecond)->number > asked);
 }
 
+TEST_CASE("replication rule 7: who is not matched is told of no place, an empty log's neither") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.now += 1s;
+  node.replica->on_tick(node.now);
+  REQUIRE(node.last<Append>(kThird));
+  CHECK(node.last<Append>(kThird)->first == BatchNo(UINT64_MAX));
+  CHECK(node.last<Append>(kThird)->batches.empty());
+}
+
 TEST_CASE("replication rule 7: a second copy of an older answer cuts nothing") {
   Scripted node({{Epoch(1), 0}}, Epoch(1));
   node.follow(Epoch(2));
@@ -459,9 +469,15 @@ TEST_CASE(
 
 TEST_CASE("replication rule 17: a follower takes a beginning, and follows from there") {
   Scripted node(two_epochs(2, 0), Epoch(1));
-  node.receive(kSecond, Fence{Epoch(3)});
-  node.run_disk();
-  node.receive(kSecond, Append{Epoch(3), 1, BatchNo(9), true, {}, {}, {}});
+  node.follow(Epoch(3));
+  node.receive(kSecond, Append{Epoch(3), 2, BatchNo(2), true, BatchNo(2), BatchNo(2), {}});
+  REQUIRE(node.replica->readable());
+  // It is away while the leader goes on.
+  node.replica->on_disconnected(kSecond, node.now);
+  node.replica->on_connected(kSecond, node.now);
+  node.sent.clear();
+  node.receive(kSecond, Append{Epoch(3), 3, BatchNo(9), true, {}, {}, {}});
+  REQUIRE(node.last<Follow>(kSecond));
   const std::uint64_t asked = node.last<Follow>(kSecond)->number;
   node.receive(kSecond, Behind{Epoch(3), asked - 1, BatchNo(7)});  // an older question's
   CHECK_FALSE(node.last<Fetch>(kSecond));
