@@ -231,6 +231,13 @@ class BankCluster:
         for server in self.nodes.values():
             assert server.wait() == 0, server.log()
 
+    def replace_disk(self, node):
+        """The node starts with an empty folder: it is a new member."""
+        server = self.nodes[node]
+        server.kill()
+        shutil.rmtree(server.folder / "data")
+        server.start_without_waiting()
+
     def start_dead(self):
         """Those that do not run."""
         for server in self.nodes.values():

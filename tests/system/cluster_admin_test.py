@@ -105,9 +105,7 @@ def test_a_wiped_node_is_seen_and_given_its_place_again(start_cluster):
     deposit(client, 10, "d")
     wait_well(cluster.nodes[1])
     wiped = 3
-    cluster.nodes[wiped].kill()
-    subprocess.run(["rm", "-rf", str(cluster.nodes[wiped].folder / "data")], check=True)
-    cluster.nodes[wiped].start_without_waiting()
+    cluster.replace_disk(wiped)
     deadline = time.monotonic() + 30
     while partitions_of(cluster.nodes[1])[0]["problems"] != [f"node {wiped} has a new data folder"]:
         assert time.monotonic() < deadline

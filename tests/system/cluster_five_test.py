@@ -3,7 +3,6 @@
 import contextlib
 import signal
 import subprocess
-import threading
 import time
 
 from bank_server import KEELSON
@@ -11,8 +10,8 @@ from cluster_checks import (assert_all_there, assert_money_at_every_offset, asse
                             wait_same)
 from http_client import CONNECTION_ERRORS, Client
 from load import Load, assert_events_hold
-from transfers import (EACH, ENDED, OPEN, check_events, check_money, open_accounts,
-                       random_transfers, request_all, wait_until_ended)
+from transfers import (EACH, ENDED, OPEN, TransferLoad, check_events, check_money, open_accounts,
+                       random_transfers, wait_until_ended)
 
 
 def wait_spread(cluster, timeout=30):
@@ -86,12 +85,7 @@ def test_transfers_between_partitions_that_no_node_has_all_of(start_cluster, dic
     open_accounts(client)
     assert_batch_says_who_leads(cluster, leaders)
     transfers = random_transfers(dice, 2000 if is_long else 250)
-    acknowledged = {}
-    shares = [list(transfers.items())[i::4] for i in range(4)]
-    threads = [threading.Thread(target=request_all, args=(cluster.client, share, acknowledged))
-               for share in shares]
-    for thread in threads:
-        thread.start()
+    load = TransferLoad(cluster.client, transfers)
     for round in range(12 if is_long else 3):
         time.sleep(dice.uniform(0.3, 1))
         server = cluster.nodes[cluster.leader(dice.randrange(5))]
@@ -107,12 +101,10 @@ def test_transfers_between_partitions_that_no_node_has_all_of(start_cluster, dic
                              capture_output=True, text=True, timeout=120)
     assert drained.returncode == 0, drained.stdout + drained.stderr
     assert all(2 not in nodes for nodes in cluster.replicas().values())
-    for thread in threads:
-        thread.join(120)
-    assert acknowledged.keys() == transfers.keys()
+    acknowledged = load.finish(120)
     states = wait_until_ended(client, transfers)
     check_money(client, states, transfers)
-    events = assert_events_hold(wait_same(cluster), {a.key: a for a in acknowledged.values()})
+    events = assert_events_hold(wait_same(cluster), acknowledged)
     check_events(events, states)
     for server in cluster.nodes.values():
         server.wait_applied()

@@ -64,15 +64,12 @@ def wait_removed(cluster, client, above=0):
         time.sleep(0.1)
 
 
-def wipe(server):
-    server.kill()
-    subprocess.run(["rm", "-rf", str(server.folder / "data")], check=True)
-
-
-def wait_new_member(server, number):
-    """Until the cluster knows the node as one with another data folder."""
+def replace_disk(cluster, number):
+    """Until the others know it as a new member."""
+    cluster.replace_disk(number)
+    other = cluster.nodes[next(node for node in cluster.nodes if node != number)]
     deadline = time.monotonic() + 30
-    while f"node {number} has a new data folder" not in run(server, "status", "--json").stdout:
+    while f"node {number} has a new data folder" not in run(other, "status", "--json").stdout:
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -125,9 +122,7 @@ def test_a_node_with_an_empty_disk_gets_its_place_though_events_are_gone(start_c
     leader = cluster.leader(topic="r")
     number = next(node for node in cluster.nodes if node != leader)
     server = cluster.nodes[number]
-    wipe(server)
-    server.start_without_waiting()
-    wait_new_member(cluster.nodes[leader], number)
+    replace_disk(cluster, number)
     for topic in ("bank", "r"):
         run(cluster.nodes[leader], "move", topic, 0, "1,2,3")
     wait_well(cluster.nodes[leader])
@@ -167,9 +162,7 @@ def test_a_node_is_killed_again_and_again_while_it_gets_what_is_left(start_clust
     leader = cluster.leader(topic="r")
     number = next(node for node in cluster.nodes if node != leader)
     server = cluster.nodes[number]
-    wipe(server)
-    server.start_without_waiting()
-    wait_new_member(cluster.nodes[leader], number)
+    replace_disk(cluster, number)
     folder = server.folder / "data/log/topics/r/0"
     move = subprocess.Popen([KEELSON, "cluster", "move", "r", "0", "1,2,3",
                              "--server", cluster.nodes[leader].url],
@@ -256,9 +249,7 @@ def test_read_models_of_who_begins_later_say_what_they_have(start_cluster):
     server.restart()
     server.wait_applied()
     assert projection_at(server)["state"] == "running", projection_at(server)
-    wipe(server)
-    server.start_without_waiting()
-    wait_new_member(cluster.nodes[leader], number)
+    replace_disk(cluster, number)
     run(cluster.nodes[leader], "move", "bank", 0, "1,2,3")
     wait_well(cluster.nodes[leader])
     server.wait_applied()

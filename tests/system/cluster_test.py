@@ -1,13 +1,12 @@
 """Three banks that are one: nothing acknowledged is lost or doubled, whoever dies."""
 
 import signal
-import threading
 import time
 
 from cluster_checks import assert_all_there, assert_same_files, wait_same
 from history import History, Recorder
 from load import Load, assert_log_holds
-from transfers import (check_events, check_money, open_accounts, random_transfers, request_all,
+from transfers import (TransferLoad, check_events, check_money, open_accounts, random_transfers,
                        wait_until_ended)
 
 
@@ -113,25 +112,18 @@ def test_money_is_conserved_between_partitions_that_different_nodes_lead(start_c
     client = cluster.client()
     open_accounts(client)
     transfers = random_transfers(dice, 200)
-    acknowledged = {}
-    shares = [list(transfers.items())[i::4] for i in range(4)]
-    threads = [threading.Thread(target=request_all, args=(cluster.client, share, acknowledged))
-               for share in shares]
-    for thread in threads:
-        thread.start()
+    load = TransferLoad(cluster.client, transfers)
     for _ in range(3):
         time.sleep(dice.uniform(0.5, 1.5))
         server = dice.choice(list(cluster.nodes.values()))
         server.kill()
         time.sleep(dice.uniform(0.2, 1.5))
         server.restart()
-    for thread in threads:
-        thread.join(120)
-    assert acknowledged.keys() == transfers.keys()
+    acknowledged = load.finish(120)
     states = wait_until_ended(client, transfers)
     check_money(client, states, transfers)
     events = wait_same(cluster)
-    assert_log_holds(cluster.nodes[1].client(), {a.key: a for a in acknowledged.values()})
+    assert_log_holds(cluster.nodes[1].client(), acknowledged)
     check_events(events, states)
     assert_same_files(cluster)
 

@@ -1,5 +1,6 @@
 """Transfers between accounts, some of which must fail, and what has to be true in the end."""
 
+import threading
 import time
 from collections import defaultdict
 
@@ -35,7 +36,7 @@ def random_transfers(dice, count):
     return transfers
 
 
-def request_all(connect, transfers, acknowledged):
+def _request_all(connect, transfers, acknowledged):
     """One client's share, each until it is answered."""
     client = connect()
     for id, (source, target, amount) in transfers:
@@ -52,6 +53,29 @@ def request_all(connect, transfers, acknowledged):
             assert answer.status == 200, answer.body
             acknowledged[id] = Acknowledged(f"request-{id}", answer.json(), answer.replayed)
     client.close()
+
+
+class TransferLoad:
+    """Asks for the transfers from a few clients at a time, while who made it does something else.
+    `connect` makes a client."""
+
+    def __init__(self, connect, transfers, clients=4):
+        self._transfers = transfers
+        self._acknowledged = {}
+        items = list(transfers.items())
+        self._threads = [
+            threading.Thread(target=_request_all,
+                             args=(connect, items[i::clients], self._acknowledged))
+            for i in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def finish(self, timeout=300):
+        """What was acknowledged, by key: all of them."""
+        for thread in self._threads:
+            thread.join(timeout)
+        assert self._acknowledged.keys() == self._transfers.keys()
+        return {a.key: a for a in self._acknowledged.values()}
 
 
 def wait_until_ended(client, transfers, timeout=60):

@@ -1,33 +1,26 @@
 """Transfers between random accounts of four partitions, some of which must fail, with the server
 killed in between: each ends one way, and no money appears or vanishes."""
 
-import threading
 import time
 
 from load import assert_log_holds
-from transfers import (CLOSED, EACH, ENDED, FOREIGN, OPEN, UNKNOWN, check_events, check_money,
-                       open_accounts, random_transfers, request_all, wait_until_ended)
+from transfers import (CLOSED, EACH, ENDED, FOREIGN, OPEN, UNKNOWN, TransferLoad, check_events,
+                       check_money, open_accounts, random_transfers, wait_until_ended)
 
 
 def test_money_is_conserved(start_bank, dice, is_long):
     server = start_bank(partitions=4)
     open_accounts(server.client())
     transfers = random_transfers(dice, 5000 if is_long else 400)
-    acknowledged = {}
-    shares = [list(transfers.items())[i::8] for i in range(8)]
-    threads = [threading.Thread(target=request_all, args=(server.client, share, acknowledged))
-               for share in shares]
-    for thread in threads:
-        thread.start()
+    load = TransferLoad(server.client, transfers, clients=8)
     for _ in range(20 if is_long else 3):
         time.sleep(dice.uniform(0.05, 0.5))
         server.kill()
         server.restart()
-    for thread in threads:
-        thread.join(300)
+    acknowledged = load.finish()
     states = wait_until_ended(server.client(), transfers)
     assert {state["status"] for state in states.values()} == ENDED, "not every way was taken"
-    events = assert_log_holds(server.client(), {a.key: a for a in acknowledged.values()})
+    events = assert_log_holds(server.client(), acknowledged)
     check_events(events, states)
     check_money(server.client(), states, transfers)
 
