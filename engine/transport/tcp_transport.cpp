@@ -4,7 +4,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <charconv>
 #include <list>
 #include <mutex>
 #include <thread>
@@ -18,6 +17,7 @@
 #include "engine/transport/handshake.h"
 #include "engine/transport/link.h"
 #include "engine/transport/outbox.h"
+#include "engine/transport/peer_address.h"
 #include "engine/transport/wire.h"
 
 namespace keelson::transport {
@@ -31,29 +31,6 @@ constexpr std::size_t kSecretBytesMin = 16;
 constexpr std::size_t kGreetingBytes = 1024;
 /// Out of file descriptors, say: trying again at once would only burn the processor.
 constexpr std::chrono::milliseconds kAcceptPause{50};
-
-struct Address {
-  std::string host;
-  std::uint16_t port = 0;
-  bool operator==(const Address&) const = default;
-};
-
-Result<Address> parse_address(const std::string& text) {
-  const auto colon = text.rfind(':');
-  Address address;
-  bool good = colon != text.npos && colon > 0;
-  if (good) {
-    address.host = text.substr(0, colon);
-    if (address.host.front() == '[' && address.host.back() == ']') {
-      address.host = address.host.substr(1, address.host.size() - 2);
-    }
-    const char* const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, address.port);
-    good = error == std::errc() && stop == end && address.port != 0 && !address.host.empty();
-  }
-  if (!good) return fail(Errc::bad_request, "'" + text + "' is not host:port");
-  return address;
-}
 
 std::string name_of(NodeId node) { return "node " + std::to_string(node.value); }
 
@@ -79,7 +56,7 @@ Result<void> check(const TcpTransportOptions& options) {
 /// What goes on to reach one peer.
 struct Dial {
   NodeId node;
-  Address address;
+  PeerAddress address;
   asio::steady_timer timer;
   std::shared_ptr<Wire> wire;  ///< until it is a link's
   bool cancelled = false;
@@ -129,7 +106,7 @@ class TcpTransport::Impl {
   Awaitable<void> serve(std::shared_ptr<Wire> wire);
   Awaitable<void> dial(std::shared_ptr<Dial> dial);
   Awaitable<Result<std::shared_ptr<Link>>> reach(std::shared_ptr<Dial> dial);
-  Awaitable<Result<std::vector<tcp::endpoint>>> resolve(Address address);
+  Awaitable<Result<std::vector<tcp::endpoint>>> resolve(PeerAddress address);
   Awaitable<Result<std::shared_ptr<Link>>> greet(std::shared_ptr<Wire> wire, Side side,
                                                  std::optional<NodeId> expected);
   Awaitable<Result<std::shared_ptr<Link>>> prove(std::shared_ptr<Wire> wire, Side side,
@@ -141,7 +118,7 @@ class TcpTransport::Impl {
                                    std::optional<NodeId> expected) const;
   [[nodiscard]] Result<void> check_latest(const Peer& peer) const;
   void note_latest(const Member& member, const Incarnation& incarnation);
-  void apply_peers(const std::map<NodeId, Address>& peers);
+  void apply_peers(const std::map<NodeId, PeerAddress>& peers);
   void adopt(const std::shared_ptr<Link>& link);
   void end(const std::shared_ptr<Link>& link, Error why);
   void report(std::optional<NodeId> peer, const Error& why) const;
@@ -164,7 +141,7 @@ class TcpTransport::Impl {
 
   // Of the transport's thread.
   Listener listener_;
-  std::map<NodeId, Address> peers_;
+  std::map<NodeId, PeerAddress> peers_;
   std::map<NodeId, std::shared_ptr<Dial>> dials_;
   std::map<NodeId, std::shared_ptr<Link>> links_;
   std::map<Member, Incarnation> latest_;  ///< of members that have been connected, or heard of
@@ -223,9 +200,9 @@ void TcpTransport::Impl::start(Listener listener) {
 }
 
 Result<void> TcpTransport::Impl::set_peers(const std::map<NodeId, std::string>& texts) {
-  std::map<NodeId, Address> peers;
+  std::map<NodeId, PeerAddress> peers;
   for (const auto& [node, text] : texts) {
-    KEELSON_TRY_ASSIGN(Address address, parse_address(text));
+    KEELSON_TRY_ASSIGN(PeerAddress address, parse_address(text));
     if (node != options_.self.node) peers.emplace(node, std::move(address));
   }
   const std::lock_guard lock(mutex_);
@@ -312,9 +289,9 @@ void TcpTransport::Impl::stop() {
 
 // --- peers, on the transport's thread ---
 
-void TcpTransport::Impl::apply_peers(const std::map<NodeId, Address>& peers) {
+void TcpTransport::Impl::apply_peers(const std::map<NodeId, PeerAddress>& peers) {
   peers_ = peers;
-  const auto gone = [this](NodeId node, const Address* address) {
+  const auto gone = [this](NodeId node, const PeerAddress* address) {
     const auto found = peers_.find(node);
     return found == peers_.end() || (address != nullptr && found->second != *address);
   };
@@ -392,7 +369,7 @@ Awaitable<Result<std::shared_ptr<Link>>> TcpTransport::Impl::reach(std::shared_p
   co_return co_await greet(std::move(wire), Side::dialler, dial->node);
 }
 
-Awaitable<Result<std::vector<tcp::endpoint>>> TcpTransport::Impl::resolve(Address address) {
+Awaitable<Result<std::vector<tcp::endpoint>>> TcpTransport::Impl::resolve(PeerAddress address) {
   std::vector<tcp::endpoint> endpoints;
   error_code error;
   const auto numeric = asio::ip::make_address(address.host, error);
