@@ -247,14 +247,17 @@ class BankCluster:
     def client(self, timeout=10):
         return ClusterClient(self.nodes.values(), timeout)
 
-    def replicas(self, topic="bank"):
-        """The nodes of each partition, as one that runs knows it."""
+    def topics(self):
+        """As a node that runs knows them: the partitions of each by its name."""
         server = next(s for s in self.nodes.values() if s.is_alive())
         client = Client(server.port, timeout=5, host=server.host)
         known = client.get_json("/v1/cluster")["topics"]
         client.close()
-        partitions = next(t["partitions"] for t in known if t["name"] == topic)
-        return {p["partition"]: [r["node"] for r in p["replicas"]] for p in partitions}
+        return {topic["name"]: topic["partitions"] for topic in known}
+
+    def replicas(self, topic="bank"):
+        """The nodes of each partition."""
+        return {p["partition"]: [r["node"] for r in p["replicas"]] for p in self.topics()[topic]}
 
     def leader(self, partition=0, timeout=10, topic="bank"):
         """The node that leads now, once some node knows one that answers to it."""

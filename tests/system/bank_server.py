@@ -1,5 +1,6 @@
 """The real `bank` binary, started, killed, stopped and measured from outside."""
 
+import json
 import os
 import random
 import re
@@ -178,6 +179,15 @@ class BankServer:
                               timeout=300)
         assert_no_sanitizer_report(done.stderr)
         return done
+
+    def inspect(self, *arguments):
+        """What `keelson inspect --json` says of the folder, whether it is served or not."""
+        done = subprocess.run([KEELSON, "inspect", "--data", str(self.folder / "data"), "--json",
+                               *map(str, arguments)],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        assert_no_sanitizer_report(done.stderr)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def start_import(self, file):
         """`bank import FILE`, in the background."""

@@ -198,14 +198,6 @@ def test_one_of_three_leads_by_force_when_two_are_gone_for_good(start_cluster):
     assert after["replicas"] == [1, 2]
 
 
-def inspect(server, *arguments):
-    done = subprocess.run([KEELSON, "inspect", "--data", server.folder / "data", "--topic", "bank",
-                           "--partition", "0", "--json", *map(str, arguments)],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def test_what_force_loses_is_kept_where_it_was(start_cluster):
     cluster = start_cluster()
     client = cluster.client()
@@ -237,13 +229,14 @@ def test_what_force_loses_is_kept_where_it_was(start_cluster):
     run(survivor, "move", "bank", 0, "1,2")
     wait_well_of(survivor, [1, 2])
     assert "have been cut; kept in" in back.log()
-    cuts = inspect(back, "--cuts")["cuts"]
+    place = ("--topic", "bank", "--partition", 0)
+    cuts = back.inspect(*place, "--cuts")["cuts"]
     lost = []
     for cut in cuts:
-        batches = inspect(back, "--cut", cut["cut"], "--batches", 0)["batches"]
+        batches = back.inspect(*place, "--cut", cut["cut"], "--batches", 0)["batches"]
         offset = cut["first_offset"]
         for _ in range(sum(batch["events"] for batch in batches)):
-            lost.append(inspect(back, "--cut", cut["cut"], "--event", offset))
+            lost.append(back.inspect(*place, "--cut", cut["cut"], "--event", offset))
             offset += 1
     assert [event["command_id"] for event in lost] == [f"lost-{i}" for i in range(5)], lost
     assert [event["version"] for event in lost] == [2, 3, 4, 5, 6]

@@ -3,6 +3,7 @@
 import json
 import time
 from collections import defaultdict
+from pathlib import Path
 
 from load import assert_events_hold
 
@@ -78,25 +79,41 @@ def assert_all_there(cluster, load, some):
 
 
 def assert_same_files(cluster):
-    """Stops the cluster. Byte for byte the logs are the same, but that one may have a batch more at
-    its end; and what `verify` says of them is."""
+    """Stops the cluster. Byte for byte the logs of each partition's replicas are the same up to the
+    last event, and so is what `verify` says of them. Behind it may stand what no majority has: who
+    is to lead, when all of them stop, begins an epoch, and a reaction says how far it has come."""
+    replicas = {(topic, partition): nodes for topic in cluster.topics()
+                for partition, nodes in cluster.replicas(topic).items()}
     for server in cluster.nodes.values():
         server.signal_stop()
     for server in cluster.nodes.values():
         assert server.wait() == 0, server.log()
-    folders = [server.folder / "data/log/topics" for server in cluster.nodes.values()]
-    names = {path.relative_to(folder) for folder in folders for path in folder.glob("*/*/*.seg")}
-    assert names
-    for name in names:
-        contents = [(folder / name).read_bytes().rstrip(b"\0") for folder in folders
-                    if (folder / name).exists()]
-        longest = max(contents, key=len)
-        for content in contents:
-            assert longest.startswith(content), f"{name} differs"
     roots = {}
-    for server in cluster.nodes.values():
+    for node, server in cluster.nodes.items():
         verified = server.verify("--json")
         assert verified.returncode == 0, verified.stdout
         for partition in json.loads(verified.stdout)["partitions"]:
-            place = (partition["topic"], partition["partition"], partition["events"])
-            assert roots.setdefault(place, partition["tree_root"]) == partition["tree_root"]
+            roots[node, partition["topic"], partition["partition"]] = (
+                partition["start"] + partition["events"], partition["tree_root"])
+    for (topic, partition), nodes in replicas.items():
+        place = f"{topic}/{partition}"
+        one = nodes[0]
+        logs = {node: _segments(cluster.nodes[node], topic, partition) for node in nodes}
+        for node in nodes[1:]:
+            assert roots[node, topic, partition] == roots[one, topic, partition], place
+            both = logs[node].keys() & logs[one].keys()  # retention may be late at one of them
+            assert max(logs[node], default="") == max(logs[one], default=""), place
+            for name in both:
+                assert logs[node][name] == logs[one][name], f"{place} {name}: nodes {one}, {node}"
+
+
+def _segments(server, topic, partition):
+    """By their names, what they hold up to the end of the last batch with an event."""
+    place = ("--topic", topic, "--partition", partition)
+    first = server.inspect(*place)["segments"][0]["first_batch"]
+    batches = server.inspect(*place, "--batches", first, "--limit", 100_000)["batches"]
+    assert len(batches) < 100_000
+    while batches and not batches[-1]["events"]:
+        batches.pop()
+    ends = {batch["file"]: batch["position"] + batch["bytes"] for batch in batches}
+    return {Path(file).name: Path(file).read_bytes()[:end] for file, end in ends.items()}
