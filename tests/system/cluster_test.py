@@ -5,6 +5,7 @@ import time
 
 from cluster_checks import assert_all_there, assert_same_files, wait_same
 from history import History, Recorder
+from http_client import command_until_done
 from load import Load, assert_log_holds
 from transfers import (TransferLoad, check_events, check_money, open_accounts, random_transfers,
                        wait_until_ended)
@@ -13,9 +14,8 @@ from transfers import (TransferLoad, check_events, check_money, open_accounts, r
 def test_any_node_takes_a_command_and_every_node_shows_it(start_cluster):
     cluster = start_cluster()
     client = cluster.client()
-    opened = client.command("account", "a", "open", {"owner": "Ada", "currency": "EUR",
-                                                     "overdraft_limit": 0}, "open-a")
-    assert opened.status == 200, opened.body
+    command_until_done(client, "account", "a", "open",
+                       {"owner": "Ada", "currency": "EUR", "overdraft_limit": 0}, "open-a")
     for server in cluster.nodes.values():
         deadline = time.monotonic() + 10
         while server.client().get("/v1/aggregates/account/a").status != 200:

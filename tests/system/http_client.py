@@ -1,7 +1,9 @@
 """One keep-alive HTTP connection to the server, as a client in any language would hold it."""
 
+import contextlib
 import http.client
 import json
+import time
 import urllib.parse
 from dataclasses import dataclass
 
@@ -92,3 +94,17 @@ class Client:
         answer = self.request("POST", f"/v1/projections/{projection}/query", body)
         assert answer.status == 200, (sql, at, answer.status, answer.body)
         return answer.json()
+
+
+def command_until_done(client, aggregate, id, command, body, key, timeout=30):
+    """Sent until it is acknowledged, with the same key: a cluster may be without a leader for a
+    moment."""
+    deadline = time.monotonic() + timeout
+    while True:
+        with contextlib.suppress(*CONNECTION_ERRORS):
+            answer = client.command(aggregate, id, command, body, key)
+            if answer.status == 200:
+                return answer
+            assert answer.status in (307, 503, 504), answer.body
+        assert time.monotonic() < deadline, (id, command)
+        time.sleep(0.05)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import defaultdict
 
-from http_client import CONNECTION_ERRORS
+from http_client import CONNECTION_ERRORS, command_until_done
 from load import TRANSIENT, Acknowledged
 
 OPEN = [f"open{i}" for i in range(12)]
@@ -15,13 +15,14 @@ ENDED = {"completed", "failed", "refunded"}
 
 def open_accounts(client):
     for account in OPEN + [CLOSED, FOREIGN]:
-        body = {"owner": account, "currency": "USD" if account == FOREIGN else "EUR",
-                "overdraft_limit": 0}
-        assert client.command("account", account, "open", body).status == 200
+        currency = "USD" if account == FOREIGN else "EUR"
+        command_until_done(client, "account", account, "open",
+                           {"owner": account, "currency": currency, "overdraft_limit": 0},
+                           f"open-{account}")
         if account != CLOSED:
-            answer = client.command("account", account, "deposit", {"amount": EACH})
-            assert answer.status == 200, answer.body
-    assert client.command("account", CLOSED, "close", {}).status == 200
+            command_until_done(client, "account", account, "deposit", {"amount": EACH},
+                               f"first-{account}")
+    command_until_done(client, "account", CLOSED, "close", {}, f"close-{CLOSED}")
 
 
 def random_transfers(dice, count):
