@@ -98,12 +98,18 @@ void TopicCreation::abandon() {
 }
 
 void TopicCreation::look() {
-  ports_.get(key(), [weak = weak_from_this()](Result<std::optional<Record>> record) {
+  // What is told while the answer is on its way may be newer than the answer.
+  const bool was_known = ports_.view().topic(request_.name) != nullptr;
+  ports_.get(key(), [weak = weak_from_this(), was_known](Result<std::optional<Record>> record) {
     const auto self = weak.lock();
     if (!self || self->over()) return;
-    if (record) return self->on_record(*record);
-    if (!may_pass(record.error())) return self->end(std::unexpected(record.error()));
-    self->look_later();
+    if (!record) {
+      if (may_pass(record.error())) return self->look_later();
+      return self->end(std::unexpected(record.error()));
+    }
+    if (*record) return self->on_record(**record);
+    if (was_known) return self->on_record_gone();
+    self->make();
   });
 }
 
@@ -114,20 +120,20 @@ void TopicCreation::look_later() {
   });
 }
 
-void TopicCreation::on_record(const std::optional<Record>& record) {
-  if (!record) return make();
-  ports_.adopt(key(), *record);
-  auto placement = decode_topic_placement(record->value);
+void TopicCreation::on_record(const Record& record) {
+  ports_.adopt(key(), record);
+  auto placement = decode_topic_placement(record.value);
   if (!placement) {
     return end(fail(placement.error().code, key() + ": " + placement.error().context));
   }
-  on_exists(*std::move(placement), record->revision);
+  on_exists(*std::move(placement), record.revision);
+}
+
+void TopicCreation::on_record_gone() {
+  end(fail(Errc::corruption, key() + ": the record is gone, and the topic was there"));
 }
 
 void TopicCreation::make() {
-  if (ports_.view().topic(request_.name) != nullptr) {
-    return end(fail(Errc::corruption, key() + ": the record is gone, and the topic was there"));
-  }
   if (!made_) {
     auto partitions =
         place({request_.options.partitions, request_.replication_factor}, ports_.view().loads());
@@ -166,7 +172,8 @@ void TopicCreation::write(Revision expected, TopicPlacement placement) {
                   if (may_pass(result.error())) return self->look_later();
                   return self->end(std::unexpected(result.error()));
                 }
-                if (!result->swapped) return self->on_record(result->current);
+                if (!result->current) return self->on_record_gone();
+                if (!result->swapped) return self->on_record(*result->current);
                 self->ports_.adopt(self->key(), *result->current);
                 self->complete(std::move(placement));
               });

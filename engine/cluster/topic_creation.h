@@ -92,7 +92,8 @@ class TopicCreation : public std::enable_shared_from_this<TopicCreation> {
   [[nodiscard]] bool over() const { return !done_; }
   void look();
   void look_later();
-  void on_record(const std::optional<replication::Record>& record);
+  void on_record(const replication::Record& record);
+  void on_record_gone();
   void make();
   void on_exists(TopicPlacement placement, replication::Revision revision);
   void write(replication::Revision expected, TopicPlacement placement);

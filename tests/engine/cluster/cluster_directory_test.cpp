@@ -349,6 +349,23 @@ TEST_CASE("cluster directory: lost and late answers make no second topic") {
   });
 }
 
+// When nodes start together, one may be told of the topic before it is answered that there is none.
+TEST_CASE("cluster directory: a topic that is told of while it is looked for is not gone") {
+  Cluster cluster;
+  Node other(cluster.coordinator, 2);
+  other.scheduler.run();
+  cluster.coordinator.fate = [](const std::string&) { return Fate::answer_late; };
+  cluster.node.create(bank());
+  cluster.coordinator.fate = [](const std::string&) { return Fate::good; };
+  const KnownTopic made = other.create(bank())->value();
+  cluster.node.scheduler.run();
+  REQUIRE(cluster.node.directory->topic("bank"));
+  cluster.coordinator.deliver();
+  cluster.node.scheduler.advance(1s);
+  REQUIRE(cluster.node.answer);
+  CHECK(cluster.node.answer->value() == made);
+}
+
 TEST_CASE("cluster directory: a coordinator that does not answer is waited for so long") {
   Cluster cluster;
   cluster.coordinator.fate = [](const std::string&) { return Fate::never_answers; };

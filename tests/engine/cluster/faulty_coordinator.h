@@ -19,6 +19,7 @@ class FaultyCoordinator final : public replication::Coordinator {
     answer_lost,    ///< done, with an unknown outcome
     request_lost,   ///< not done, with an unknown outcome
     request_late,   ///< an unknown outcome, and it arrives with `deliver`
+    answer_late,    ///< of a read: as things were, and it arrives with `deliver`
     never_answers,  ///< done, and no word of it
   };
   /// Asked for each call, with its key.
@@ -29,6 +30,10 @@ class FaultyCoordinator final : public replication::Coordinator {
     switch (fate(key)) {
       case Fate::good: return records_.get(std::move(key), std::move(done));
       case Fate::never_answers: return;
+      case Fate::answer_late:
+        return records_.get(std::move(key), [this, done = std::move(done)](auto record) mutable {
+          late_.push_back([record, done = std::move(done)]() mutable { done(record); });
+        });
       default: return done(fail(Errc::io_error, "nobody answers"));
     }
   }
@@ -48,7 +53,7 @@ class FaultyCoordinator final : public replication::Coordinator {
   }
 
   void deliver() {
-    for (const auto& arrive : std::exchange(late_, {})) arrive();
+    for (auto& arrive : std::exchange(late_, {})) arrive();
   }
 
   [[nodiscard]] std::unique_ptr<Watch> watch(std::string prefix,
@@ -67,7 +72,7 @@ class FaultyCoordinator final : public replication::Coordinator {
 
  private:
   replication::LocalCoordinator records_;
-  std::vector<std::function<void()>> late_;
+  std::vector<std::move_only_function<void()>> late_;
 };
 
 }  // namespace keelson::test
