@@ -157,12 +157,11 @@ void Replica::read_record(Epoch at_least) {
 
 void Replica::on_record_read(std::uint64_t number, const PartitionRecord& record, Revision revision,
                              Moment now) {
-  const bool last = reading_ && reading_->number == number;
-  const bool older = record.generation == reading_->generation
-                         ? revision < reading_->revision
-                         : record.generation < reading_->generation;
-  if (last && (record.epoch < reading_->promise || older)) {
-    return halt_on(record, revision);
+  if (reading_ && reading_->number == number) {
+    const bool older = record.generation == reading_->generation
+                           ? revision < reading_->revision
+                           : record.generation < reading_->generation;
+    if (record.epoch < reading_->promise || older) return halt_on(record, revision);
   }
   on_record(record, revision, now);
 }

@@ -135,6 +135,18 @@ TEST_CASE("replication rule 15: one of before in the place of a record made anew
   CHECK(node.replica->halted());
 }
 
+TEST_CASE(
+    "replication rule 15: what was read of a record that is gone meanwhile is no reason to halt") {
+  Scripted node({{Epoch(1), 0}}, Epoch(3));
+  node.see(Epoch(2), kThird, 1);
+  node.stand();
+  REQUIRE(node.reading != 0);
+  node.replica->on_record_gone();
+  const PartitionRecord before{Epoch(2), kThird, {kSelf, kSecond, kThird}, {}};
+  node.replica->on_record_read(node.reading, before, Revision(1), node.now);
+  CHECK_FALSE(node.replica->halted());
+}
+
 TEST_CASE("replication rule 11: a record of an earlier life is remembered") {
   const PartitionRecord known{Epoch(4), kSecond, {kSelf, kSecond, kThird}, {}};
   Scripted node({{Epoch(1), 0}}, Epoch(4));
