@@ -18,6 +18,13 @@ namespace {
 
 /// How long a leader that stops waits for another to take over.
 constexpr std::chrono::milliseconds kGiveAwayTime{1500};
+/// Before a topic that could not be opened is tried again.
+constexpr std::chrono::seconds kAdoptRetry{1};
+
+/// Whether another try to open a topic may succeed: there is room again, say.
+bool may_pass(const Error& error) {
+  return error.code == Errc::disk_full || error.code == Errc::io_error;
+}
 
 }  // namespace
 
@@ -122,13 +129,37 @@ void ClusterStore::adopt(const std::string& name, const TopicPlacement& placemen
       options_.report("topic " + name + ": its record cannot be kept: " + kept.error().message());
     }
   }
-  if (!added) {
-    options_.report("topic " + name + " cannot be opened here: " + added.error().message());
+  bool news = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto before = not_adopted_.find(name);
+    const bool failed_before = before != not_adopted_.end();
+    news = added ? failed_before : !failed_before || before->second.code != added.error().code;
+    not_adopted_.erase(name);
+    if (!added) not_adopted_.emplace(name, added.error());
+    changed_.notify_all();
   }
-  const std::lock_guard lock(mutex_);
-  not_adopted_.erase(name);
-  if (!added) not_adopted_.emplace(name, added.error());
-  changed_.notify_all();
+  if (news) {
+    options_.report(
+        "topic " + name +
+        (added ? " is open here now" : " cannot be opened here: " + added.error().message()));
+  }
+  if (!added && may_pass(added.error())) adopt_later(name);
+}
+
+/// The coordinator tells of a topic once. On the worker.
+void ClusterStore::adopt_later(const std::string& name) {
+  if (!adopting_later_.insert(name).second) return;
+  worker_->post_after(kAdoptRetry, [this, name, weak = std::weak_ptr(open_)] {
+    if (weak.expired()) return;
+    adopting_later_.erase(name);
+    std::optional<KnownTopic> known;  // as it is by now
+    {
+      const std::lock_guard lock(directory_mutex_);
+      if (directory_ != nullptr) known = directory_->topic(name);
+    }
+    if (known) adopt(name, known->placement);
+  });
 }
 
 std::string ClusterStore::topic_folder(std::string_view topic) const {
@@ -420,7 +451,10 @@ void ClusterStore::close() {
     directory_.reset();
   }
   std::promise<void> idle;
-  worker_->post([&idle] { idle.set_value(); });
+  worker_->post([this, &idle] {
+    open_.reset();
+    idle.set_value();
+  });
   idle.get_future().wait();
   const auto all = replicas();
   std::vector<std::promise<void>> stopped(all.size());

@@ -131,6 +131,7 @@ class ClusterStore final : public Store, private DirectoryListener {
 
   [[nodiscard]] Result<FolderClaimed> claim(replication::Coordinator& coordinator);
   void adopt(const std::string& name, const TopicPlacement& placement);
+  void adopt_later(const std::string& name);
   void tell_whereabouts(const Topic& topic, PartitionId partition);
   void tell_all_whereabouts();
   [[nodiscard]] Result<void> join(replication::Coordinator& coordinator, const std::string& address,
@@ -178,6 +179,10 @@ class ClusterStore final : public Store, private DirectoryListener {
   std::map<replication::NodeId, std::string> peers_;  ///< of the transport; the directory's
   std::mutex directory_mutex_;  ///< of `directory_` being there, for the worker
   std::unique_ptr<ClusterDirectory> directory_;
+
+  // The worker's.
+  std::set<std::string> adopting_later_;  ///< topics that will be tried again
+  std::shared_ptr<const bool> open_ = std::make_shared<bool>(true);  ///< its timers may run
 
   /// Bytes of batches that have come and are not written; those who hold some have it as well.
   const std::shared_ptr<std::atomic<std::size_t>> unwritten_ =

@@ -26,7 +26,9 @@ class SeededScheduler::SeededStrand final
     scheduler_.settle();
   }
 
-  void post_after(std::chrono::nanoseconds, Task) override {}
+  void post_after(std::chrono::nanoseconds, Task task) override {
+    if (scheduler_.keeps_timers_) scheduler_.timers_.push_back({weak_from_this(), std::move(task)});
+  }
 
   void run_next() {
     KEELSON_ASSERT(!running_ && !tasks_.empty());
@@ -71,6 +73,12 @@ bool SeededScheduler::step() {
   const std::shared_ptr<SeededStrand> next = ready_[random_() % ready_.size()];
   next->run_next();
   return true;
+}
+
+void SeededScheduler::elapse() {
+  for (Timer& timer : std::exchange(timers_, {})) {
+    if (const auto strand = timer.strand.lock()) strand->post(std::move(timer.task));
+  }
 }
 
 void SeededScheduler::settle() {

@@ -17,7 +17,8 @@ namespace keelson::test {
 ///
 /// Whoever gives a task from outside finds that task, and all that follows from it, done when the
 /// call returns: a call that waits for an answer has it. Between `hold` and `release` tasks wait
-/// for `step`, so that batches gather and overlap. No time passes: delayed tasks never run.
+/// for `step`, so that batches gather and overlap. No time passes: delayed tasks run in `elapse`,
+/// if `keep_timers` was called before they were given, and never otherwise.
 ///
 /// For one thread. Must outlive its strands.
 class SeededScheduler final : public Scheduler {
@@ -33,13 +34,24 @@ class SeededScheduler final : public Scheduler {
   /// Runs one task; false when there is none.
   bool step();
 
+  void keep_timers() { keeps_timers_ = true; }
+  /// All that is delayed now is due: it runs, and what follows from it.
+  void elapse();
+
  private:
   class SeededStrand;
+
+  struct Timer {
+    std::weak_ptr<SeededStrand> strand;
+    Task task;
+  };
 
   void settle();
 
   std::mt19937_64 random_;
   bool held_ = false;
+  bool keeps_timers_ = false;
+  std::vector<Timer> timers_;
   int depth_ = 0;                                     ///< tasks that run, one inside the other
   std::vector<std::shared_ptr<SeededStrand>> ready_;  ///< those with tasks
 };

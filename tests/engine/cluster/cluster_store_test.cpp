@@ -90,6 +90,16 @@ class Fixture {
         });
   }
 
+  /// In the cluster, which has this node alone. Does not wait for a leader.
+  void make_topic(ClusterStore& store, const std::string& name) {
+    bool made = false;
+    store.directory().create_topic({name, topic, 1}, [&](const auto& result) {
+      REQUIRE(result);
+      made = true;
+    });
+    REQUIRE(made);
+  }
+
   SimulatedEnvironment environment{1};
   replication::LocalCoordinator coordinator;
   NoTransport::Peers peers;
@@ -137,6 +147,50 @@ TEST_CASE("cluster store: a partition whose promise is lost takes no part, and i
   CHECK((*store)->replica(topic->id(), PartitionId(1)) != nullptr);
   REQUIRE_FALSE(fixture.reports.empty());
   CHECK(fixture.reports.back().find("topic t partition 0 takes no part") != std::string::npos);
+}
+
+TEST_CASE("cluster store: a topic for which there is no room is opened when there is some") {
+  Fixture fixture;
+  fixture.environment.scheduler.keep_timers();
+  auto store = fixture.open_in_cluster();
+  REQUIRE(store);
+  bool refused = false;
+  for (std::uint64_t room = 0; room < fixture.topic.segment_bytes * 2; room += 8192) {
+    const std::string name = "t" + std::to_string(room);
+    CAPTURE(name);
+    fixture.reports.clear();
+    fixture.environment.disk.set_room(room);
+    fixture.make_topic(**store, name);
+    if ((*store)->adopted(name)) continue;
+    refused = true;
+    CHECK((*store)->adopted(name).error().code == Errc::disk_full);
+    fixture.environment.scheduler.elapse();  // it is as full as before
+    fixture.environment.scheduler.elapse();
+    CHECK((*store)->adopted(name).error().code == Errc::disk_full);
+    CHECK(fixture.reports.size() == 1);
+    fixture.environment.disk.set_room(UINT64_MAX);
+    fixture.environment.scheduler.elapse();
+    CHECK((*store)->adopted(name));
+    CHECK(fixture.reports.size() == 2);
+    Topic* const topic = (*store)->find_topic(name);
+    REQUIRE(topic != nullptr);
+    CHECK((*store)->replica(topic->id(), PartitionId(0)) != nullptr);
+  }
+  CHECK(refused);
+}
+
+TEST_CASE("cluster store: a store that has closed opens no topic") {
+  Fixture fixture;
+  fixture.environment.scheduler.keep_timers();
+  auto store = fixture.open_in_cluster();
+  REQUIRE(store);
+  fixture.environment.disk.set_room(0);
+  fixture.make_topic(**store, "t");
+  REQUIRE((*store)->adopted("t").error().code == Errc::disk_full);
+  fixture.environment.disk.set_room(UINT64_MAX);
+  (*store)->close();
+  fixture.environment.scheduler.elapse();
+  CHECK((*store)->find_topic("t") == nullptr);
 }
 
 TEST_CASE("cluster store: one node with a bad address does not keep the others away") {
