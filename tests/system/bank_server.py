@@ -1,5 +1,7 @@
 """The real `bank` binary, started, killed, stopped and measured from outside."""
 
+import functools
+import itertools
 import json
 import os
 import random
@@ -20,15 +22,33 @@ SANITIZED = bool(os.environ.get("KEELSON_SANITIZE"))
 
 SANITIZER_REPORT = re.compile(r"[^\n]*(?:Sanitizer: |runtime error: ).{0,20000}", re.S)
 
+PORT_SHARES = 32
 READY_SECONDS_MAX = 60  # before a test gives up; what is promised is checked where it is promised
 
 
-def free_port():
-    """Below the ports that the kernel gives to clients: while a server is down, a client that keeps
-    asking for its port could else be given that very port, and be connected to itself."""
+@functools.cache
+def claim_ports():
+    """Ports that no other test has while this one runs, and what says so: a server that is down for
+    a while gets its port back. Below the ports that the kernel gives to clients: one that keeps
+    asking for a port could else be given that very port, and be connected to itself."""
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    first, end = max(1024, lowest // 2), max(2048, lowest)
+    size = (end - first) // PORT_SHARES
+    for share in random.sample(range(PORT_SHARES), PORT_SHARES):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0keelson test ports {share}")  # a name that ends with this process
+        except OSError:
+            claim.close()
+            continue
+        return claim, itertools.cycle(range(first + share * size, first + (share + 1) * size))
+    raise RuntimeError(f"more than {PORT_SHARES} tests at once")
+
+
+def free_port():
+    _, ports = claim_ports()
     while True:
-        port = random.randrange(max(1024, lowest // 2), max(2048, lowest))
+        port = next(ports)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
