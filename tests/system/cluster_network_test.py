@@ -37,7 +37,7 @@ def test_a_leader_that_nobody_hears_is_replaced(cluster, transactions, dice):
         leader = cluster.leader()
         cluster.networks.cut(leader, others(leader))
         acknowledged = len(load.acknowledged)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 30
         while len(load.acknowledged) <= acknowledged + 50 and load.is_running():
             assert time.monotonic() < deadline, "nobody leads in its place"
             time.sleep(0.05)
