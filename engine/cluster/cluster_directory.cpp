@@ -93,10 +93,11 @@ class ClusterDirectory::Core final : public CreationPorts,
       });
     });
   }
-  void swap(const std::string& key, Revision expected, std::string value, Swap done) override {
+  void swap(const std::string& key, std::optional<Record> expected, std::string value,
+            Swap done) override {
     if (closed_) return;
     ports_.coordinator.compare_and_set(
-        key, expected, std::move(value),
+        key, std::move(expected), std::move(value),
         [weak = weak_from_this(),
          done = std::move(done)](Result<Coordinator::Swapped> result) mutable {
           const auto self = weak.lock();

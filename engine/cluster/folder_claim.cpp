@@ -49,10 +49,10 @@ Result<std::optional<Record>> get(Coordinator& coordinator, const std::string& k
 }
 
 Result<Coordinator::Swapped> swap(Coordinator& coordinator, const std::string& key,
-                                  Revision expected, std::string value) {
+                                  std::optional<Record> expected, std::string value) {
   const auto answer = std::make_shared<std::promise<Result<Coordinator::Swapped>>>();
   auto answered = answer->get_future();
-  coordinator.compare_and_set(key, expected, std::move(value),
+  coordinator.compare_and_set(key, std::move(expected), std::move(value),
                               [answer](auto result) { answer->set_value(std::move(result)); });
   return answered.get();
 }
@@ -80,8 +80,7 @@ class Claim {
         KEELSON_TRY(check(last));
         KEELSON_TRY_ASSIGN(const bool free, is_free(*node));
         if (free) {
-          KEELSON_TRY_ASSIGN(const bool swapped,
-                             ask(last, *record ? (*record)->revision : Revision(0)));
+          KEELSON_TRY_ASSIGN(const bool swapped, ask(last, *record));
           if (swapped) return claimed();
         }
       } else {
@@ -180,7 +179,7 @@ class Claim {
   }
 
   /// @return whether this process has it; if not, it is to be looked at again.
-  Result<bool> ask(const std::optional<Incarnation>& last, Revision expected) {
+  Result<bool> ask(const std::optional<Incarnation>& last, const std::optional<Record>& expected) {
     if (!tried_ || tried_at_ != expected) {
       // Not the same again: what was asked for before may still arrive, and is then to be known.
       std::uint64_t number = last ? last->number : 0;
@@ -215,7 +214,7 @@ class Claim {
   const std::string path_;
   FolderStarts starts_;
   std::optional<Incarnation> tried_;
-  Revision tried_at_;
+  std::optional<Record> tried_at_;
   Revision replaces_;
   std::optional<std::chrono::nanoseconds> until_;
   std::optional<std::chrono::nanoseconds> quiet_since_;  ///< nobody has been seen

@@ -184,7 +184,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void send(const Member& to, replication::Message message) override;
   [[nodiscard]] bool may_fill(const Member& to) const override;
   void store_promise(const replication::Promise& promise) override;
-  void compare_and_set(Revision expected, const replication::PartitionRecord& record) override;
+  void compare_and_set(const replication::PartitionRecord& expected, Revision revision,
+                       const replication::PartitionRecord& record) override;
   void read_record(std::uint64_t number) override;
   void append(replication::LogOperation operation, std::string batches) override;
   void cut(replication::LogOperation operation, BatchNo to) override;

@@ -102,10 +102,14 @@ void PartitionReplica::on_promise_failed(const replication::Promise& promise, co
   });
 }
 
-void PartitionReplica::compare_and_set(Revision expected,
+void PartitionReplica::compare_and_set(const replication::PartitionRecord& expected,
+                                       Revision revision,
                                        const replication::PartitionRecord& record) {
+  // A record has one text, so this is the one that was read.
   ports_.coordinator.compare_and_set(
-      options_.record_key, expected, replication::encode_partition_record(record),
+      options_.record_key,
+      replication::Record{replication::encode_partition_record(expected), revision},
+      replication::encode_partition_record(record),
       [weak = weak_from_this()](Result<replication::Coordinator::Swapped> answer) {
         if (const auto self = weak.lock()) self->on_swap_answer(std::move(answer));
       });

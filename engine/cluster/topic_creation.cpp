@@ -10,7 +10,6 @@ namespace keelson::cluster {
 
 using replication::Coordinator;
 using replication::Record;
-using replication::Revision;
 
 namespace {
 
@@ -62,7 +61,7 @@ void PartitionsCompletion::write(PartitionId partition) {
   const std::string key = ports_.view().keys().of(PartitionKey{placement_.topic, partition});
   const replication::PartitionRecord first{
       Epoch(0), std::nullopt, placement_.partitions[partition.value], {}};
-  ports_.swap(key, Revision(0), replication::encode_partition_record(first),
+  ports_.swap(key, std::nullopt, replication::encode_partition_record(first),
               [weak = weak_from_this(), this, key, partition](Result<Coordinator::Swapped> result) {
                 const auto self = weak.lock();
                 if (!self || !done_) return;
@@ -126,7 +125,7 @@ void TopicCreation::on_record(const Record& record) {
   if (!placement) {
     return end(fail(placement.error().code, key() + ": " + placement.error().context));
   }
-  on_exists(*std::move(placement), record.revision);
+  on_exists(*std::move(placement), record);
 }
 
 void TopicCreation::on_record_gone() {
@@ -145,10 +144,10 @@ void TopicCreation::make() {
     made_ = TopicPlacement{ports_.make_uuid(), request_.options, request_.replication_factor,
                            *std::move(partitions)};
   }
-  write(Revision(0), *made_);
+  write(std::nullopt, *made_);
 }
 
-void TopicCreation::on_exists(TopicPlacement placement, Revision revision) {
+void TopicCreation::on_exists(TopicPlacement placement, const Record& record) {
   if (const std::string other = difference(request_, placement); !other.empty()) {
     return end(fail(Errc::already_exists,
                     "topic " + request_.name + " exists with different options: " + other));
@@ -157,12 +156,12 @@ void TopicCreation::on_exists(TopicPlacement placement, Revision revision) {
     return complete(std::move(placement));
   }
   placement.options.retention = request_.options.retention;
-  write(revision, std::move(placement));
+  write(record, std::move(placement));
 }
 
-void TopicCreation::write(Revision expected, TopicPlacement placement) {
+void TopicCreation::write(std::optional<Record> expected, TopicPlacement placement) {
   std::string text = encode_topic_placement(placement);
-  ports_.swap(key(), expected, std::move(text),
+  ports_.swap(key(), std::move(expected), std::move(text),
               [weak = weak_from_this(),
                placement = std::move(placement)](Result<Coordinator::Swapped> result) mutable {
                 const auto self = weak.lock();

@@ -36,8 +36,8 @@ class CreationPorts {
   using Read = std::move_only_function<void(Result<std::optional<replication::Record>>)>;
   using Swap = std::move_only_function<void(Result<replication::Coordinator::Swapped>)>;
   virtual void get(const std::string& key, Read done) = 0;
-  virtual void swap(const std::string& key, replication::Revision expected, std::string value,
-                    Swap done) = 0;
+  virtual void swap(const std::string& key, std::optional<replication::Record> expected,
+                    std::string value, Swap done) = 0;
   virtual void after(std::chrono::nanoseconds delay, Task task) = 0;
   /// A record that was read or written.
   virtual void adopt(const std::string& key, const replication::Record& record) = 0;
@@ -95,8 +95,8 @@ class TopicCreation : public std::enable_shared_from_this<TopicCreation> {
   void on_record(const replication::Record& record);
   void on_record_gone();
   void make();
-  void on_exists(TopicPlacement placement, replication::Revision revision);
-  void write(replication::Revision expected, TopicPlacement placement);
+  void on_exists(TopicPlacement placement, const replication::Record& record);
+  void write(std::optional<replication::Record> expected, TopicPlacement placement);
   void complete(TopicPlacement placement);
   void on_deadline();
   void end(Result<KnownTopic> result);

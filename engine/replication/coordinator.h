@@ -19,10 +19,12 @@ using Revision = StrongNumber<struct RevisionTag>;
 struct Record {
   std::string value;
   Revision revision;  ///< of its last change
+
+  bool operator==(const Record&) const = default;
 };
 
-/// Records changed by compare-and-set on their revision, and by nothing else: so each epoch of a
-/// partition has one leader by construction. Thread-safe. Answers come on no particular thread.
+/// Records changed by compare-and-set, and by nothing else: so each epoch of a partition has one
+/// leader by construction. Thread-safe. Answers come on no particular thread.
 class Coordinator {
  public:
   virtual ~Coordinator() = default;
@@ -31,16 +33,17 @@ class Coordinator {
   /// Linearizable.
   virtual void get(std::string key, Read done) = 0;
 
-  /// Whether the record was at the expected revision and now holds the value, or the record that
+  /// Whether the record was the expected one and now holds the value, or the record that
   /// stood in the way.
   struct Swapped {
     bool swapped = false;
     std::optional<Record> current;
   };
   using Swap = std::move_only_function<void(Result<Swapped>)>;
-  /// @param expected  revision the record must be at; `Revision(0)`: it must not exist.
+  /// @param expected  what the record must be, in value and revision: revisions alone repeat when
+  ///     the coordinator has lost its data, or is put back. Nothing: it must not exist.
   /// @error outcome_unknown  the answer was lost: only a later revision seen proves anything.
-  virtual void compare_and_set(std::string key, Revision expected, std::string value,
+  virtual void compare_and_set(std::string key, std::optional<Record> expected, std::string value,
                                Swap done) = 0;
 
   /// Ends the watch when dropped.

@@ -47,19 +47,19 @@ std::vector<std::shared_ptr<LocalCoordinator::Watcher>> LocalCoordinator::watche
   return told;
 }
 
-void LocalCoordinator::compare_and_set(std::string key, Revision expected, std::string value,
-                                       Swap done) {
+void LocalCoordinator::compare_and_set(std::string key, std::optional<Record> expected,
+                                       std::string value, Swap done) {
   Swapped result;
   std::vector<std::shared_ptr<Watcher>> told;
   {
     const std::lock_guard lock(mutex_);
     const auto found = records_.find(key);
-    const Revision current = found == records_.end() ? Revision(0) : found->second.revision;
-    if (current == expected) {
+    const bool there = found != records_.end();
+    if (there ? found->second == expected : !expected) {
       result.swapped = true;
       result.current = records_[key] = Record{std::move(value), ++last_};
       told = watchers_of(key);
-    } else if (found != records_.end()) {
+    } else if (there) {
       result.current = found->second;
     }
   }

@@ -16,7 +16,8 @@ namespace keelson::replication {
 class LocalCoordinator final : public Coordinator {
  public:
   void get(std::string key, Read done) override;
-  void compare_and_set(std::string key, Revision expected, std::string value, Swap done) override;
+  void compare_and_set(std::string key, std::optional<Record> expected, std::string value,
+                       Swap done) override;
   [[nodiscard]] std::unique_ptr<Watch> watch(std::string prefix,
                                              std::function<void(const Change&)> changed) override;
   [[nodiscard]] std::unique_ptr<Presence> appear(std::string key, std::string value,

@@ -226,8 +226,8 @@ void Replica::on_record(const PartitionRecord& record, Revision revision, Moment
 }
 
 void Replica::swap(PartitionRecord record) {
-  swap_ = PendingSwap{revision_, std::move(record), std::nullopt};
-  ports_.compare_and_set(swap_->expected, swap_->record);
+  swap_ = PendingSwap{*record_, revision_, std::move(record), std::nullopt};
+  ports_.compare_and_set(swap_->replaced, swap_->expected, swap_->record);
 }
 
 void Replica::on_swapped(Revision revision, Moment now) {
@@ -237,6 +237,11 @@ void Replica::on_swapped(Revision revision, Moment now) {
 
 /// What stands there may be the same request's earlier success.
 void Replica::on_not_swapped(const PartitionRecord& current, Revision revision, Moment now) {
+  if (swap_ && revision == swap_->expected && current.generation == swap_->replaced.generation &&
+      current != swap_->replaced) {
+    // There have been two records of this revision: the coordinator has gone back and then on.
+    return halt_on(current, revision);
+  }
   on_record(current, revision, now);
   // Older than what was to be replaced: an answer that was overtaken, or rule 15.
   const bool older = record_ && current.generation < record_->generation;
@@ -262,7 +267,7 @@ void Replica::on_record_gone() {
 void Replica::retry_swap(Moment now) {
   if (!swap_ || !swap_->retry_at || now < *swap_->retry_at) return;
   swap_->retry_at.reset();
-  ports_.compare_and_set(swap_->expected, swap_->record);
+  ports_.compare_and_set(swap_->replaced, swap_->expected, swap_->record);
 }
 
 /// The record is what this replica asked for.

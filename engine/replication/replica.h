@@ -64,7 +64,9 @@ class ReplicaPorts {
   /// To be made durable; then `on_promise_stored`.
   virtual void store_promise(const Promise& promise) = 0;
   /// Then `on_swapped`, `on_not_swapped` or `on_swap_unknown`.
-  virtual void compare_and_set(Revision expected, const PartitionRecord& record) = 0;
+  /// @param expected  the record, and its revision, that `record` is to replace.
+  virtual void compare_and_set(const PartitionRecord& expected, Revision revision,
+                               const PartitionRecord& record) = 0;
   /// A linearizable read, begun after this call; then `on_record_read` with its number, if it
   /// succeeds.
   virtual void read_record(std::uint64_t number) = 0;

@@ -95,7 +95,8 @@ struct Leading {
 
 /// A compare-and-set whose outcome is not known yet.
 struct PendingSwap {
-  Revision expected;
+  PartitionRecord replaced;
+  Revision expected;  ///< of `replaced`
   PartitionRecord record;
   std::optional<Moment> retry_at;  ///< set when its answer was lost
 };

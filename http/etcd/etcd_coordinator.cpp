@@ -75,19 +75,33 @@ json range_of(const std::string& prefix) {
 json key_body(const std::string& key) { return {{"key", to_base64(key)}}; }
 
 /// @param lease  that the record is to end with; 0: none.
+/// @param expected_value  that it must have beside the revision, if given.
 json swap_body(const std::string& key, Revision expected, const std::string& value,
-               std::uint64_t lease = 0) {
+               std::uint64_t lease = 0, const std::string* expected_value = nullptr) {
   const std::string key64 = to_base64(key);
   const json compare{{"key", key64},
                      {"target", "MOD"},
                      {"result", "EQUAL"},
                      {"mod_revision", std::to_string(expected.value)}};
+  json compares = json::array({compare});
+  if (expected_value != nullptr) {
+    compares.push_back({{"key", key64},
+                        {"target", "VALUE"},
+                        {"result", "EQUAL"},
+                        {"value", to_base64(*expected_value)}});
+  }
   json put{{"request_put", {{"key", key64}, {"value", to_base64(value)}}}};
   if (lease != 0) put["request_put"]["lease"] = std::to_string(lease);
   const json look{{"request_range", {{"key", key64}}}};
-  return {{"compare", json::array({compare})},
+  return {{"compare", std::move(compares)},
           {"success", json::array({put})},
           {"failure", json::array({look})}};
+}
+
+json swap_body(const std::string& key, const std::optional<Record>& expected,
+               const std::string& value) {
+  if (!expected) return swap_body(key, Revision(0), value);
+  return swap_body(key, expected->revision, value, 0, &expected->value);
 }
 
 json grant_body(std::chrono::seconds time_to_live) {
@@ -150,7 +164,7 @@ asio::awaitable<void> run_get(EtcdClient& client, std::string key,
   done(first_record(*answer));
 }
 
-asio::awaitable<void> run_swap(EtcdClient& client, std::string key, Revision expected,
+asio::awaitable<void> run_swap(EtcdClient& client, std::string key, std::optional<Record> expected,
                                std::string value, replication::Coordinator::Swap done) {
   const auto answer = co_await client.call("/v3/kv/txn", swap_body(key, expected, value),
                                            EtcdClient::Repeat::never);
@@ -330,12 +344,12 @@ void EtcdCoordinator::get(std::string key, Read done) {
                  asio::detached);
 }
 
-void EtcdCoordinator::compare_and_set(std::string key, Revision expected, std::string value,
-                                      Swap done) {
-  asio::co_spawn(
-      running_->io,
-      run_swap(*running_->client, std::move(key), expected, std::move(value), std::move(done)),
-      asio::detached);
+void EtcdCoordinator::compare_and_set(std::string key, std::optional<Record> expected,
+                                      std::string value, Swap done) {
+  asio::co_spawn(running_->io,
+                 run_swap(*running_->client, std::move(key), std::move(expected), std::move(value),
+                          std::move(done)),
+                 asio::detached);
 }
 
 std::unique_ptr<replication::Coordinator::Watch> EtcdCoordinator::watch(

@@ -30,8 +30,8 @@ class EtcdCoordinator final : public replication::Coordinator {
   [[nodiscard]] Result<void> check(const std::string& key);
 
   void get(std::string key, Read done) override;
-  void compare_and_set(std::string key, replication::Revision expected, std::string value,
-                       Swap done) override;
+  void compare_and_set(std::string key, std::optional<replication::Record> expected,
+                       std::string value, Swap done) override;
   [[nodiscard]] std::unique_ptr<Watch> watch(std::string prefix,
                                              std::function<void(const Change&)> changed) override;
   [[nodiscard]] std::unique_ptr<Presence> appear(

@@ -23,7 +23,6 @@ using nlohmann::json;
 using replication::Member;
 using replication::Promise;
 using replication::Record;
-using replication::Revision;
 
 namespace {
 
@@ -161,7 +160,7 @@ Result<std::optional<Record>> ClusterRebuild::get(const std::string& key) {
 
 /// The same again while its outcome is not known: it may have arrived, or yet arrive, and then a
 /// repetition finds it.
-Result<void> ClusterRebuild::put(const std::string& key, Revision expected,
+Result<void> ClusterRebuild::put(const std::string& key, const std::optional<Record>& expected,
                                  const std::string& value) {
   Error last;
   for (int i = 0; i < kPatience; ++i) {
@@ -328,15 +327,19 @@ Result<void> ClusterRebuild::write() {
   for (const WantedRecord& wanted : wanted_) {
     if (!wanted.rebuilt.record) continue;
     KEELSON_TRY(fence(wanted));
-    KEELSON_TRY(put(keys_.of(cluster::PartitionKey{wanted.id, wanted.partition}),
-                    wanted.there ? wanted.there->revision : Revision(0),
+    std::optional<Record> there;
+    if (wanted.there) {
+      there = Record{replication::encode_partition_record(wanted.there->record),
+                     wanted.there->revision};
+    }
+    KEELSON_TRY(put(keys_.of(cluster::PartitionKey{wanted.id, wanted.partition}), there,
                     replication::encode_partition_record(*wanted.rebuilt.record)));
   }
   for (const auto& [name, topic] : topics_) {
     if (topic.there) continue;
     TopicPlacement placement = *topic.placement;
     placement.generation = generation_;
-    KEELSON_TRY(put(keys_.of(cluster::TopicKey{name}), Revision(0),
+    KEELSON_TRY(put(keys_.of(cluster::TopicKey{name}), std::nullopt,
                     cluster::encode_topic_placement(placement)));
   }
   return {};

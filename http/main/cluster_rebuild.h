@@ -68,7 +68,8 @@ class ClusterRebuild {
   [[nodiscard]] Result<void> add(const replication::Member& member,
                                  const cluster::TopicTestimony& said);
   [[nodiscard]] Result<std::optional<replication::Record>> get(const std::string& key);
-  [[nodiscard]] Result<void> put(const std::string& key, replication::Revision expected,
+  [[nodiscard]] Result<void> put(const std::string& key,
+                                 const std::optional<replication::Record>& expected,
                                  const std::string& value);
   [[nodiscard]] Result<void> look_in_etcd();
   [[nodiscard]] Result<void> look_for_nodes();

@@ -37,10 +37,10 @@ inline Result<std::optional<Record>> get(Coordinator& coordinator, const std::st
 }
 
 inline Result<Coordinator::Swapped> swap(Coordinator& coordinator, const std::string& key,
-                                         Revision expected, const std::string& value) {
+                                         std::optional<Record> expected, const std::string& value) {
   std::promise<Result<Coordinator::Swapped>> promise;
   auto answer = promise.get_future();
-  coordinator.compare_and_set(key, expected, value,
+  coordinator.compare_and_set(key, std::move(expected), value,
                               [&](auto swapped) { promise.set_value(std::move(swapped)); });
   return wait_for(answer);
 }

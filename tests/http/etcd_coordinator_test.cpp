@@ -40,28 +40,48 @@ TEST_CASE("etcd coordinator: of two swaps at one revision, one wins and the othe
   await_etcd(*coordinator);
   CHECK(get(*coordinator, "p/0").value() == std::nullopt);
   const std::string value("all bytes\0\xff", 11);
-  const auto made = swap(*coordinator, "p/0", Revision(0), value).value();
+  const auto made = swap(*coordinator, "p/0", std::nullopt, value).value();
   REQUIRE(made.swapped);
-  const auto late = swap(*coordinator, "p/0", Revision(0), "b").value();
+  const auto late = swap(*coordinator, "p/0", std::nullopt, "b").value();
   CHECK_FALSE(late.swapped);
   REQUIRE(late.current);
   CHECK(late.current->value == value);
   CHECK(late.current->revision == made.current->revision);
-  CHECK(swap(*coordinator, "p/0", made.current->revision, "c").value().swapped);
-  CHECK_FALSE(swap(*coordinator, "p/0", made.current->revision, "d").value().swapped);
+  CHECK(swap(*coordinator, "p/0", made.current, "c").value().swapped);
+  CHECK_FALSE(swap(*coordinator, "p/0", made.current, "d").value().swapped);
   CHECK(get(*coordinator, "p/0").value()->value == "c");
+}
+
+TEST_CASE("etcd coordinator: a swap of before its data was lost does not find what is there now") {
+  test::Etcd etcd;
+  const auto coordinator = EtcdCoordinator::open({etcd.url()}).value();
+  await_etcd(*coordinator);
+  const auto before = swap(*coordinator, "p/0", std::nullopt, "a").value().current;
+  REQUIRE(before);
+  etcd.wipe();
+  etcd.start();
+  await_etcd(*coordinator);
+  const auto anew = swap(*coordinator, "p/0", std::nullopt, "b").value().current;
+  REQUIRE(anew);
+  REQUIRE(anew->revision == before->revision);
+  const auto late = swap(*coordinator, "p/0", before, "c").value();
+  CHECK_FALSE(late.swapped);
+  CHECK(late.current == anew);
+  CHECK(get(*coordinator, "p/0").value() == anew);
+  // It does find one that is the same.
+  CHECK(swap(*coordinator, "p/0", anew, "d").value().swapped);
 }
 
 TEST_CASE("etcd coordinator: a watch tells each change that comes after what was there") {
   test::Etcd etcd;
   const auto coordinator = EtcdCoordinator::open({etcd.url()}).value();
   await_etcd(*coordinator);
-  Revision last = swap(*coordinator, "w/0", Revision(0), "0").value().current->revision;
+  auto last = swap(*coordinator, "w/0", std::nullopt, "0").value().current;
   Seen seen;
   const auto watch = coordinator->watch("w/", seen.listener());
   CHECK(seen.becomes({{"w/0", "0"}}));
   for (const char* const value : {"1", "2", "3", "4"}) {
-    last = swap(*coordinator, "w/0", last, value).value().current->revision;
+    last = swap(*coordinator, "w/0", last, value).value().current;
   }
   CHECK(seen.becomes({{"w/0", "4"}}));
   CHECK(seen.all() == std::vector<std::string>{"w/0=0", "w/0=1", "w/0=2", "w/0=3", "w/0=4"});
@@ -71,20 +91,20 @@ TEST_CASE("etcd coordinator: a watch goes on after etcd was away") {
   test::Etcd etcd;
   const auto coordinator = EtcdCoordinator::open({etcd.url()}).value();
   await_etcd(*coordinator);
-  const auto first = swap(*coordinator, "w/0", Revision(0), "a").value();
+  const auto first = swap(*coordinator, "w/0", std::nullopt, "a").value();
   Seen seen;
   auto watch = coordinator->watch("w/", seen.listener());
   CHECK(seen.becomes({{"w/0", "a"}}));
-  REQUIRE(swap(*coordinator, "w/1", Revision(0), "b").value().swapped);
-  REQUIRE(swap(*coordinator, "x/0", Revision(0), "x").value().swapped);
+  REQUIRE(swap(*coordinator, "w/1", std::nullopt, "b").value().swapped);
+  REQUIRE(swap(*coordinator, "x/0", std::nullopt, "x").value().swapped);
   CHECK(seen.becomes({{"w/0", "a"}, {"w/1", "b"}}));
   etcd.stop();
-  const auto away = swap(*coordinator, "w/0", first.current->revision, "c");
+  const auto away = swap(*coordinator, "w/0", first.current, "c");
   REQUIRE_FALSE(away);
   CHECK(away.error().code == Errc::io_error);  // nobody was there to take it
   etcd.start();
   await_etcd(*coordinator);
-  REQUIRE(swap(*coordinator, "w/0", first.current->revision, "c").value().swapped);
+  REQUIRE(swap(*coordinator, "w/0", first.current, "c").value().swapped);
   CHECK(seen.becomes({{"w/0", "c"}, {"w/1", "b"}}));
   watch.reset();
 }

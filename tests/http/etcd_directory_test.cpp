@@ -125,9 +125,9 @@ TEST_CASE("etcd directory: nodes find each other, make a topic and see who has l
     REQUIRE(std::chrono::steady_clock::now() < end);
     std::promise<Result<Coordinator::Swapped>> promise;
     auto answer = promise.get_future();
-    nodes[1]->coordinator->compare_and_set(kKeys.of(key), before.revision,
-                                           encode_partition_record(led),
-                                           [&](auto result) { promise.set_value(result); });
+    nodes[1]->coordinator->compare_and_set(
+        kKeys.of(key), Record{encode_partition_record(before.record), before.revision},
+        encode_partition_record(led), [&](auto result) { promise.set_value(result); });
     const auto result = answer.get();
     swapped = result && (result->swapped || result->current->revision > before.revision);
     if (!result) std::this_thread::sleep_for(20ms);

@@ -165,12 +165,12 @@ TEST_CASE("etcd by TLS: an authority that is trusted and the name that is asked 
   const auto coordinator = EtcdCoordinator::open(of(etcd.url(), authority)).value();
   Seen seen;
   const auto watch = coordinator->watch("k/", seen.listener());
-  REQUIRE(swap(*coordinator, "k/1", Revision(0), "a").value().swapped);
+  REQUIRE(swap(*coordinator, "k/1", std::nullopt, "a").value().swapped);
   CHECK(seen.becomes({{"k/1", "a"}}));
   etcd.stop();
   etcd.start();
   await_etcd(*coordinator);
-  REQUIRE(swap(*coordinator, "k/2", Revision(0), "b").value().swapped);
+  REQUIRE(swap(*coordinator, "k/2", std::nullopt, "b").value().swapped);
   CHECK(seen.becomes({{"k/1", "a"}, {"k/2", "b"}}));
 }
 
@@ -273,18 +273,18 @@ TEST_CASE("etcd with passwords: a token that has run out, was lost or is stale i
   Seen seen;
   const auto watch = onlooker->watch("k/", seen.listener());
   const auto here = coordinator->appear("k/here", "here", 2s);
-  auto first = swap(*coordinator, "k/1", Revision(0), "a").value();
+  auto first = swap(*coordinator, "k/1", std::nullopt, "a").value();
   REQUIRE(first.swapped);
   CHECK(seen.becomes({{"k/1", "a"}, {"k/here", "here"}}));
 
   std::this_thread::sleep_for(3s);  // etcd forgets what was not shown for a second
-  first = swap(*coordinator, "k/1", first.current->revision, "b").value();
+  first = swap(*coordinator, "k/1", first.current, "b").value();
   CHECK(first.swapped);
   CHECK(seen.becomes({{"k/1", "b"}, {"k/here", "here"}}));
 
   // Users have changed: tokens of before are not believed for what is changed.
   REQUIRE(call(as(nobody, "root", "toor"), "/v3/auth/role/add", {{"name", "more"}}));
-  first = swap(*coordinator, "k/1", first.current->revision, "c").value();
+  first = swap(*coordinator, "k/1", first.current, "c").value();
   CHECK(first.swapped);
   CHECK(seen.becomes({{"k/1", "c"}, {"k/here", "here"}}));
 
@@ -292,7 +292,7 @@ TEST_CASE("etcd with passwords: a token that has run out, was lost or is stale i
     etcd.stop();
     etcd.start();
     await_etcd(*coordinator, "k/1");
-    first = swap(*coordinator, "k/1", first.current->revision, value).value();
+    first = swap(*coordinator, "k/1", first.current, value).value();
     CHECK(first.swapped);
     CHECK(seen.becomes({{"k/1", value}, {"k/here", "here"}}));
   }
@@ -302,7 +302,7 @@ TEST_CASE("etcd with passwords: what a token was refused for is sent once more, 
   Script etcd({{200, token("one")}, {401, kInvalidToken}, {200, token("two")}, {200, kSwapped}});
   const auto coordinator =
       EtcdCoordinator::open(as({.endpoints = etcd.url()}, "bank", "knab")).value();
-  const auto swapped = swap(*coordinator, "k/1", Revision(3), "a");
+  const auto swapped = swap(*coordinator, "k/1", Record{"", Revision(3)}, "a");
   REQUIRE(swapped);
   CHECK(swapped->swapped);
   CHECK(swapped->current->revision == Revision(7));
@@ -317,7 +317,7 @@ TEST_CASE("etcd with passwords: a swap whose answer is lost is not sent again, a
   Script etcd({{200, token("one")}, {401, kInvalidToken}, {200, token("two")}, {200, ""}});
   const auto coordinator =
       EtcdCoordinator::open(as({.endpoints = etcd.url()}, "bank", "knab")).value();
-  const auto swapped = swap(*coordinator, "k/1", Revision(3), "a");
+  const auto swapped = swap(*coordinator, "k/1", Record{"", Revision(3)}, "a");
   REQUIRE_FALSE(swapped);
   CHECK(swapped.error().code == Errc::outcome_unknown);
   CHECK(etcd.asked().size() == 4);
@@ -328,7 +328,7 @@ TEST_CASE("etcd with passwords: a swap that no token helps has not been done") {
       {{200, token("one")}, {401, kInvalidToken}, {200, token("two")}, {401, kInvalidToken}});
   const auto coordinator =
       EtcdCoordinator::open(as({.endpoints = etcd.url()}, "bank", "knab")).value();
-  const auto swapped = swap(*coordinator, "k/1", Revision(3), "a");
+  const auto swapped = swap(*coordinator, "k/1", Record{"", Revision(3)}, "a");
   REQUIRE_FALSE(swapped);
   CHECK(swapped.error().code == Errc::io_error);
 }

@@ -90,8 +90,9 @@ void ModelNode::keep_record() {
   on_disk([this, now] { last = now; });
 }
 
-void ModelNode::compare_and_set(Revision expected, const PartitionRecord& record) {
-  cluster.compare_and_set(number, expected, record);
+void ModelNode::compare_and_set(const PartitionRecord& expected, Revision revision,
+                                const PartitionRecord& record) {
+  cluster.compare_and_set(number, expected, revision, record);
 }
 
 void ModelNode::read_record(std::uint64_t read) { cluster.read_record(number, read); }

@@ -17,7 +17,8 @@ class ModelNode final : public replication::ReplicaPorts {
   // --- ReplicaPorts ---
   void send(const Member& to, replication::Message message) override;
   void store_promise(const replication::Promise& what) override;
-  void compare_and_set(Revision expected, const PartitionRecord& record) override;
+  void compare_and_set(const PartitionRecord& expected, Revision revision,
+                       const PartitionRecord& record) override;
   void read_record(std::uint64_t read) override;
   void append(replication::LogOperation operation, std::string batches) override;
   void cut(replication::LogOperation operation, BatchNo to) override;

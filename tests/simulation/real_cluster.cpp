@@ -25,8 +25,9 @@ class RealCluster::NodeCoordinator final : public replication::Coordinator {
  public:
   explicit NodeCoordinator(RealCluster& cluster) : cluster_(cluster) {}
   void get(std::string, Read done) override { cluster_.get(std::move(done)); }
-  void compare_and_set(std::string, Revision expected, std::string value, Swap done) override {
-    cluster_.compare_and_set(expected, std::move(value), std::move(done));
+  void compare_and_set(std::string, std::optional<replication::Record> expected, std::string value,
+                       Swap done) override {
+    cluster_.compare_and_set(std::move(expected), std::move(value), std::move(done));
   }
   std::unique_ptr<Watch> watch(std::string, std::function<void(const Change&)>) override {
     return nullptr;
@@ -204,7 +205,7 @@ void RealCluster::keep_connected() {
 
 // --- coordinator ---
 
-void RealCluster::compare_and_set(Revision expected, std::string value,
+void RealCluster::compare_and_set(std::optional<replication::Record> expected, std::string value,
                                   replication::Coordinator::Swap done) {
   struct Answer {
     replication::Coordinator::Swap done;
@@ -221,7 +222,8 @@ void RealCluster::compare_and_set(Revision expected, std::string value,
                                                                value = std::move(value), answer] {
     if (!coordinator_up_) return;
     replication::Coordinator::Swapped result;
-    result.swapped = revision_ == expected;
+    result.swapped =
+        expected == replication::Record{replication::encode_partition_record(record_), revision_};
     if (result.swapped) {
       const auto record = replication::decode_partition_record(value);
       if (!record) return fail("a record cannot be read");

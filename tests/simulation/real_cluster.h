@@ -86,7 +86,8 @@ class RealCluster {
   void keep_connected();
 
   // Coordinator.
-  void compare_and_set(Revision expected, std::string value, replication::Coordinator::Swap done);
+  void compare_and_set(std::optional<replication::Record> expected, std::string value,
+                       replication::Coordinator::Swap done);
   void get(replication::Coordinator::Read done);
   void announce();
   void show_record(std::size_t node, const PartitionRecord& record, Revision revision);

@@ -147,6 +147,27 @@ TEST_CASE(
   CHECK_FALSE(node.replica->halted());
 }
 
+TEST_CASE(
+    "replication rule 15: another record of the revision that was to be replaced is noticed") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.see(Epoch(1), kThird, 9);
+  node.stand();
+  REQUIRE(node.swapped);
+  node.may_halt = true;
+  const PartitionRecord other{Epoch(1), kSecond, {kSelf, kSecond, kThird}, {}};
+  SUBCASE("of the same generation") {
+    node.replica->on_not_swapped(other, Revision(9), node.now);
+    CHECK(node.replica->halted());
+  }
+  SUBCASE("made anew") {
+    PartitionRecord anew = other;
+    anew.generation = 1;
+    node.replica->on_not_swapped(anew, Revision(9), node.now);
+    CHECK_FALSE(node.replica->halted());
+    CHECK(node.replica->record() == anew);
+  }
+}
+
 TEST_CASE("replication rule 11: a record of an earlier life is remembered") {
   const PartitionRecord known{Epoch(4), kSecond, {kSelf, kSecond, kThird}, {}};
   Scripted node({{Epoch(1), 0}}, Epoch(4));

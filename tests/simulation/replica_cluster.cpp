@@ -230,8 +230,8 @@ void ReplicaCluster::keep_connected() {
 
 // --- coordinator ---
 
-void ReplicaCluster::compare_and_set(std::size_t n, Revision expected,
-                                     const PartitionRecord& wanted) {
+void ReplicaCluster::compare_and_set(std::size_t n, const PartitionRecord& replaced,
+                                     Revision expected, const PartitionRecord& wanted) {
   const std::uint64_t life = nodes_[n]->life;
   const auto answered = std::make_shared<bool>(false);
   const auto answer = [this, n, life, answered](std::function<void()> run) {
@@ -243,14 +243,15 @@ void ReplicaCluster::compare_and_set(std::size_t n, Revision expected,
         [this, n, answer] { answer([this, n] { nodes_[n]->replica->on_swap_unknown(now_); }); });
   const bool late = faulty_ && chance(faults_.late_request);
   const Moment arrives = late ? delay(100'000, 4'000'000) : delay(200, 2'000);
-  after(arrives, [this, n, expected, wanted, answer, incarnation = incarnation_] {
-    if (!coordinator_up_ || incarnation != incarnation_) return;
+  after(arrives, [this, n, replaced, expected, wanted, answer] {
+    if (!coordinator_up_) return;
     if (lost_) {
       return after(delay(200, 2'000), [this, n, answer] {
         answer([this, n] { nodes_[n]->replica->on_record_gone(); });
       });
     }
-    const bool swapped = revision_ == expected;
+    // What was asked before the record was lost may arrive after it was made anew.
+    const bool swapped = revision_ == expected && record_ == replaced;
     if (swapped) {
       record_ = wanted;
       ++revision_;

@@ -124,7 +124,8 @@ class ReplicaCluster {
   void keep_connected();
 
   // Coordinator.
-  void compare_and_set(std::size_t node, Revision expected, const PartitionRecord& wanted);
+  void compare_and_set(std::size_t node, const PartitionRecord& replaced, Revision expected,
+                       const PartitionRecord& wanted);
   void read_record(std::size_t node, std::uint64_t read);
   void announce();
   void lose_coordinator();

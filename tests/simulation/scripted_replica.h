@@ -103,7 +103,9 @@ class Scripted final : public ReplicaPorts {
     stored = promise;
     disk_.push_back([this, epoch = promise.epoch] { replica->on_promise_stored(epoch, now); });
   }
-  void compare_and_set(Revision, const PartitionRecord& record) override { swapped = record; }
+  void compare_and_set(const PartitionRecord&, Revision, const PartitionRecord& record) override {
+    swapped = record;
+  }
   void read_record(std::uint64_t number) override { reading = number; }
   void append(LogOperation operation, std::string bytes) override {
     disk_.push_back([this, operation, bytes = std::move(bytes)] {

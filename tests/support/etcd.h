@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
@@ -116,6 +117,12 @@ class Etcd {
     const int failed = ::posix_spawnp(&pid_, "etcd", &actions, nullptr, pointers.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
     REQUIRE_MESSAGE(failed == 0, "etcd is not installed");
+  }
+
+  /// Its data too.
+  void wipe() {
+    stop();
+    std::filesystem::remove_all(folder_.path() + "/etcd");
   }
 
   void stop() {

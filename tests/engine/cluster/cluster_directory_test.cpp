@@ -413,8 +413,8 @@ TEST_CASE("cluster directory: completing a topic leaves records alone that have 
   const auto placement = cluster.node.create(bank(1))->value().placement;
   const std::string key = kKeys.of(PartitionKey{placement.topic, PartitionId(0)});
   const PartitionRecord led{Epoch(1), member(1), {member(1), member(2), member(4)}, {}};
-  cluster.coordinator.compare_and_set(key, cluster.read(key)->revision,
-                                      encode_partition_record(led), [](const auto&) {});
+  cluster.coordinator.compare_and_set(key, *cluster.read(key), encode_partition_record(led),
+                                      [](const auto&) {});
   // One that has not heard of the record.
   Node other(cluster.coordinator, 2);
   CHECK(other.create(bank(1))->has_value());
@@ -428,8 +428,7 @@ TEST_CASE("cluster directory: records of partitions are adopted at increasing re
   const std::string key = kKeys.of(PartitionKey{placement.topic, PartitionId(0)});
   const Record first = *cluster.read(key);
   const PartitionRecord led{Epoch(1), member(1), placement.partitions[0], {}};
-  cluster.coordinator.compare_and_set(key, first.revision, encode_partition_record(led),
-                                      [](const auto&) {});
+  cluster.coordinator.compare_and_set(key, first, encode_partition_record(led), [](const auto&) {});
   cluster.node.scheduler.run();
   cluster.node.told.take();
   for (int i = 0; i < 2; ++i) {
@@ -564,16 +563,16 @@ TEST_CASE("cluster directory: once it is destroyed nobody is told anything") {
 TEST_CASE("cluster directory: who claims a folder is told, and damage to its record") {
   Cluster cluster;
   const std::string key = kKeys.of(FolderKey{member(2).data});
-  const auto put = [&](Revision at, const std::string& value) {
-    Revision now;
-    cluster.coordinator.compare_and_set(
-        key, at, value, [&](auto result) { now = result.value().current->revision; });
+  const auto put = [&](std::optional<Record> at, const std::string& value) {
+    std::optional<Record> now;
+    cluster.coordinator.compare_and_set(key, at, value,
+                                        [&](auto result) { now = result.value().current; });
     cluster.node.scheduler.run();
     return now;
   };
-  const Revision first = put(Revision(0), encode_folder_record({member(2), {1, {}}}));
+  const auto first = put(std::nullopt, encode_folder_record({member(2), {1, {}}}));
   CHECK(cluster.node.told.take() == Lines{"folder of 2 start 1"});
-  const Revision second = put(first, encode_folder_record({member(2), {2, {}}}));
+  const auto second = put(first, encode_folder_record({member(2), {2, {}}}));
   CHECK(cluster.node.told.take() == Lines{"folder of 2 start 2"});
   put(second, encode_folder_record({member(3, 1), {3, {}}}));
   CHECK(cluster.node.told.take() ==

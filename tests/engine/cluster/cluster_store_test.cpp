@@ -218,10 +218,8 @@ TEST_CASE("cluster store: when its folder is claimed elsewhere the process ends,
   const ClusterKeys keys("test");
   const auto claim = [&](const Member& who, std::uint64_t start) {
     const std::string key = keys.of(FolderKey{who.data});
-    replication::Revision at;
-    fixture.coordinator.get(key, [&](auto record) {
-      if (record.value()) at = record.value()->revision;
-    });
+    std::optional<replication::Record> at;
+    fixture.coordinator.get(key, [&](auto record) { at = record.value(); });
     fixture.coordinator.compare_and_set(
         key, at, encode_folder_record({who, {start, {}}}),
         [](const auto& result) { REQUIRE(result.value().swapped); });

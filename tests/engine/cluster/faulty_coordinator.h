@@ -38,8 +38,8 @@ class FaultyCoordinator final : public replication::Coordinator {
     }
   }
 
-  void compare_and_set(std::string key, replication::Revision expected, std::string value,
-                       Swap done) override {
+  void compare_and_set(std::string key, std::optional<replication::Record> expected,
+                       std::string value, Swap done) override {
     const Fate now = fate(key);
     const auto arrive = [this, key, expected, value = std::move(value)](Swap then) {
       swaps.push_back(key);

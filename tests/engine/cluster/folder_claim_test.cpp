@@ -293,7 +293,7 @@ TEST_CASE("folder claim: a coordinator that was put back, or made anew, is gone 
   World world;
   for (int i = 0; i < 5; ++i) world.check_claimed(world.claim());
   // Put back to start 2.
-  world.coordinator.compare_and_set(kFolderKey, world.record()->revision,
+  world.coordinator.compare_and_set(kFolderKey, *world.record(),
                                     encode_folder_record({kMember, {2, {}}}), [](const auto&) {});
   const auto claimed = world.claim();
   world.check_claimed(claimed);
@@ -310,11 +310,11 @@ TEST_CASE("folder claim: what is damaged is not gone on with") {
   REQUIRE(io::replace_file(world.disk, "data/keelson.starts", "keelson starts 2\n"));
   CHECK(world.claim().error().code == Errc::unsupported_format);
   World other;
-  other.coordinator.compare_and_set(kFolderKey, Revision(0), "rubbish", [](const auto&) {});
+  other.coordinator.compare_and_set(kFolderKey, std::nullopt, "rubbish", [](const auto&) {});
   CHECK(other.claim().error().code == Errc::corruption);
   World wrong;
   wrong.coordinator.compare_and_set(
-      kFolderKey, Revision(0), encode_folder_record({member(4, 1), {1, {}}}), [](const auto&) {});
+      kFolderKey, std::nullopt, encode_folder_record({member(4, 1), {1, {}}}), [](const auto&) {});
   CHECK(wrong.claim().error().code == Errc::corruption);
 }
 

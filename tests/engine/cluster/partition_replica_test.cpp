@@ -70,7 +70,7 @@ class Node {
             [this](const std::string& what) { reports.push_back(what); }});
     replica->start();
     coordinator.compare_and_set(
-        kKey, Revision(0),
+        kKey, std::nullopt,
         replication::encode_partition_record({Epoch(0), std::nullopt, replicas, {}}),
         [](const auto&) {});
     watch = coordinator.watch(kKey, [this](const replication::Coordinator::Change& change) {
@@ -316,9 +316,9 @@ TEST_CASE("partition replica: takes part again when the records have been made a
   REQUIRE(node.replica->status().halted);
   PartitionRecord anew{Epoch(5000), std::nullopt, {kSelf}, {}};
   anew.generation = 1;
-  std::optional<Revision> at;
-  node.coordinator.get(kKey, [&](auto record) { at = record.value()->revision; });
-  node.coordinator.compare_and_set(kKey, *at, replication::encode_partition_record(anew),
+  std::optional<replication::Record> at;
+  node.coordinator.get(kKey, [&](auto record) { at = record.value(); });
+  node.coordinator.compare_and_set(kKey, at, replication::encode_partition_record(anew),
                                    [](const auto&) {});
   node.advance(3s);
   CHECK_FALSE(node.replica->status().halted);
