@@ -6,41 +6,9 @@ import json
 import subprocess
 import time
 
-from bank_server import KEELSON, BankServer, assert_no_sanitizer_report, free_port
+from bank_server import KEELSON, BankServer, free_port
+from cluster_admin import OPEN, deposit, partitions_of, run, wait_well
 from http_client import CONNECTION_ERRORS, Client, command_until_done
-
-OPEN = {"owner": "Ada", "currency": "EUR", "overdraft_limit": 0}
-
-
-def run(server, *arguments, status=0):
-    """`keelson cluster …` against this node."""
-    done = subprocess.run([KEELSON, "cluster", *map(str, arguments), "--server", server.url],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
-    assert_no_sanitizer_report(done.stderr)
-    assert done.returncode == status, (arguments, done.returncode, done.stdout, done.stderr)
-    return done
-
-
-def partitions_of(server):
-    state = json.loads(run(server, "status", "--json").stdout)
-    return {p["partition"]: p for p in state["partitions"]}
-
-
-def wait_well(server, timeout=30):
-    """Until nothing of any partition needs a look."""
-    deadline = time.monotonic() + timeout
-    while True:
-        partitions = partitions_of(server)
-        problems = [p["problems"] for p in partitions.values() if p["problems"]]
-        if not problems:
-            return partitions
-        assert time.monotonic() < deadline, problems
-        time.sleep(0.1)
-
-
-def deposit(client, count, name):
-    for i in range(count):
-        command_until_done(client, "account", "a", "deposit", {"amount": 1}, f"{name}-{i}")
 
 
 def test_partitions_are_seen_moved_led_and_drained(start_cluster):

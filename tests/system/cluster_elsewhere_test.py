@@ -6,8 +6,8 @@ import json
 import threading
 import time
 
-from cluster_admin_test import OPEN, command, deposit, run, wait_well
-from http_client import CONNECTION_ERRORS
+from cluster_admin import OPEN, deposit, run, wait_well
+from http_client import CONNECTION_ERRORS, command_until_done
 from subscriber import connect, subscribe
 
 EVENTS = "/v1/topics/bank/partitions/0/events"
@@ -55,7 +55,7 @@ def assert_sent_on(cluster, node, others, headers=None):
 def test_a_node_without_a_replica_says_who_has_one(start_cluster):
     cluster = start_cluster(nodes=4)
     client = cluster.client()
-    command(client, "account", "a", "open", OPEN, "open-a")
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
     replicas = wait_well(cluster.nodes[1])[0]["replicas"]
     outside = next(node for node in cluster.nodes if node not in replicas)
     assert_sent_on(cluster, outside, replicas)
@@ -104,7 +104,7 @@ class LongPoll(threading.Thread):
 def test_a_node_that_was_drained_sends_everybody_on(start_cluster):
     cluster = start_cluster(nodes=4)
     client = cluster.client()
-    command(client, "account", "a", "open", OPEN, "open-a")
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
     deposit(client, 5, "before")
     replicas = wait_well(cluster.nodes[1])[0]["replicas"]
     drained = next(node for node in replicas if node != cluster.leader())
@@ -133,7 +133,7 @@ def test_a_node_that_was_drained_sends_everybody_on(start_cluster):
 def test_a_node_whose_log_is_damaged_sends_everybody_on(start_cluster):
     cluster = start_cluster()
     client = cluster.client()
-    command(client, "account", "a", "open", OPEN, "open-a")
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
     deposit(client, 5, "before")
     wait_well(cluster.nodes[1])
     damaged = next(node for node in cluster.nodes if node != cluster.leader())
@@ -157,7 +157,7 @@ def test_a_node_that_has_moved_is_known_where_it_is_now(start_cluster):
     """It is started with another address for clients, and leads again."""
     cluster = start_cluster()
     client = cluster.client()
-    command(client, "account", "a", "open", OPEN, "open-a")
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
     wait_well(cluster.nodes[1])
     first = cluster.leader()
     assert cluster.nodes[first].stop() == 0

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from bank_server import BINARY, free_port
-from cluster_admin_test import wait_well
+from cluster_admin import wait_well
 from cluster_checks import assert_all_there
 from etcd_security import EtcdSecurity
 from load import Load

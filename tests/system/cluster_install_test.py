@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from bank_server import KEELSON
-from cluster_admin_test import run, wait_well
+from cluster_admin import run, wait_well
 from cluster_checks import assert_same_files
 from http_client import CONNECTION_ERRORS
 

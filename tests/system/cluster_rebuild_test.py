@@ -7,8 +7,9 @@ import time
 
 from bank_cluster import EtcdServers
 from bank_server import KEELSON, assert_no_sanitizer_report
-from cluster_admin_test import OPEN, command, deposit, run, wait_well
+from cluster_admin import OPEN, deposit, run, wait_well
 from cluster_checks import assert_all_there
+from http_client import command_until_done
 from load import Load
 
 
@@ -59,7 +60,7 @@ def test_records_are_made_anew_when_etcd_is_empty(start_cluster, transactions):
 def test_records_are_made_anew_from_the_folders_of_nodes_that_do_not_run(start_cluster):
     cluster = start_cluster(nodes=4)
     client = cluster.client()
-    command(client, "account", "a", "open", OPEN, "open-a")
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
     before = wait_well(cluster.nodes[1])[0]
     outside = next(n for n in cluster.nodes if n not in before["replicas"])
     target = [outside, *before["replicas"][1:]]
