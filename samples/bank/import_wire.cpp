@@ -41,6 +41,7 @@ std::optional<std::int64_t> balance_after(const Json& outcome) {
 Kind kind_of(unsigned status) {
   switch (status) {
     case 200: return Kind::accepted;
+    case 307: return Kind::elsewhere;
     case 429:  // overloaded
     case 503:  // overloaded, stopping, not enough replicas
     case 504:  // outcome unknown
@@ -72,6 +73,7 @@ CommandAnswer read_outcome(const Json& outcome, unsigned status) {
   answer.kind = kind_of(status);
   if (answer.kind != Kind::accepted) {
     answer.detail = describe(status, outcome);
+    answer.leader = text_of(outcome, "leader");
     return answer;
   }
   if (text_of(outcome, "outcome") != "accepted") {
@@ -163,6 +165,27 @@ std::vector<CommandAnswer> read_batch(const HttpAnswer& http, std::size_t count)
     answer.replayed = outcome.value("replayed", Json(false)) == Json(true);
   }
   return answers;
+}
+
+HttpRequest cluster_request() {
+  HttpRequest request;
+  request.method = "GET";
+  request.target = "/v1/cluster";
+  return request;
+}
+
+std::vector<std::string> read_cluster(const HttpAnswer& answer) {
+  std::vector<std::string> addresses;
+  if (answer.status != 200) return addresses;
+  const Json cluster = parse_object(answer.body);
+  const auto nodes = cluster.find("nodes");
+  if (nodes == cluster.end() || !nodes->is_array()) return addresses;
+  for (const Json& node : *nodes) {
+    if (!node.is_object()) continue;
+    if (std::string address = text_of(node, "http_address"); !address.empty())
+      addresses.push_back(std::move(address));
+  }
+  return addresses;
 }
 
 }  // namespace bank

@@ -18,6 +18,7 @@ struct CommandAnswer {
     accepted,   ///< it happened, now or before
     failed,     ///< it did not and will not: the domain or the server refuses it for ever
     transient,  ///< not now, or not known whether: repeat it with the same id
+    elsewhere,  ///< not here: send the same to `leader`
     fatal,      ///< no command will fare better: not authorised, no such route
   };
   Kind kind = Kind::failed;
@@ -25,6 +26,7 @@ struct CommandAnswer {
   std::optional<std::int64_t> balance_after;  ///< of the last event that tells
   std::string detail;                         ///< of anything but `accepted`, for people
   std::optional<std::chrono::seconds> retry_after;
+  std::string leader;  ///< `HOST:PORT`, of `elsewhere`
 };
 
 /// `POST /v1/aggregates/account/{id}/{command}`.
@@ -35,5 +37,10 @@ struct CommandAnswer {
 [[nodiscard]] HttpRequest batch_request(const std::vector<ImportCommand>& commands);
 /// One answer for each of `count` commands; all the same when the request failed as a whole.
 [[nodiscard]] std::vector<CommandAnswer> read_batch(const HttpAnswer& answer, std::size_t count);
+
+/// `GET /v1/cluster`: where the nodes of a cluster are.
+[[nodiscard]] HttpRequest cluster_request();
+/// `HOST:PORT` of each; none of a server that is alone.
+[[nodiscard]] std::vector<std::string> read_cluster(const HttpAnswer& answer);
 
 }  // namespace bank

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <csignal>
 #include <exception>
+#include <map>
 #include <utility>
 
 #include "samples/bank/beast.h"
 #include "samples/bank/http_client.h"
+#include "samples/bank/import_nodes.h"
 #include "samples/bank/import_queue.h"
 #include "samples/bank/import_wire.h"
 
@@ -23,6 +25,8 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr milliseconds kFirstPause{20};
 constexpr milliseconds kLongestPause{1000};
+/// How often commands are sent on to another node without a pause.
+constexpr int kHopsMax = 3;
 constexpr milliseconds kDrawEvery{100};
 /// Rows read ahead for each command in flight: enough of them that most belong to idle accounts.
 constexpr std::size_t kRowsAheadPerCommand = 8;
@@ -40,6 +44,7 @@ class Importer::Run {
   Run(ImportOptions options, TransactionReader reader)
       : options_(std::move(options)),
         reader_(std::move(reader)),
+        nodes_(options_.url),
         queue_(options_.currency),
         idle_(context_),
         draw_timer_(context_),
@@ -54,8 +59,7 @@ class Importer::Run {
     });
     if (on_progress) asio::co_spawn(context_, draw(std::move(on_progress)), rethrow);
     connections_left_ = options_.connections;
-    for (std::size_t i = 0; i < options_.connections; ++i)
-      asio::co_spawn(context_, serve_connection(), rethrow);
+    asio::co_spawn(context_, start_connections(), rethrow);
     context_.run();
     if (rows_error_) stop(*std::move(rows_error_));
     update_report();
@@ -63,16 +67,40 @@ class Importer::Run {
   }
 
  private:
+  /// Connections to the nodes that one coroutine has sent something to.
+  using Clients = std::map<ImportNodes::Node, HttpClient>;
+
+  HttpClient& client_of(Clients& clients, ImportNodes::Node node) {
+    return clients
+        .try_emplace(node, context_,
+                     HttpClientOptions{.url = nodes_.url(node), .token = options_.token})
+        .first->second;
+  }
+
+  /// Asks for the other nodes first, so that the death of this one is no end. Not to be told is
+  /// no harm.
+  asio::awaitable<void> start_connections() {
+    HttpClient client(context_, {.url = options_.url, .token = options_.token});
+    std::vector<HttpRequest> ask;
+    ask.push_back(cluster_request());
+    const HttpClient::Exchange exchange = co_await client.exchange(std::move(ask));
+    if (!exchange.answers.empty()) {
+      for (const std::string& address : read_cluster(exchange.answers.front())) nodes_.add(address);
+    }
+    for (std::size_t i = 0; i < options_.connections; ++i)
+      asio::co_spawn(context_, serve_connection(), rethrow);
+  }
+
   /// Takes commands, gets them answered, and so on until there are none.
   asio::awaitable<void> serve_connection() {
-    HttpClient client(context_, {.url = options_.url, .token = options_.token});
+    Clients clients;
     const std::size_t share = std::max<std::size_t>(
         1, options_.in_flight / std::max<std::size_t>(1, options_.connections));
     while (!stopping()) {
       read_ahead();
       std::vector<ImportCommand> commands = queue_.take(share);
       if (!commands.empty()) {
-        co_await answer_all(client, std::move(commands));
+        co_await answer_all(clients, std::move(commands));
         idle_.cancel();  // accounts are free again: connections without work look once more
       } else if (queue_.empty() && rows_ended_) {
         break;
@@ -86,18 +114,23 @@ class Importer::Run {
 
   /// Sends `commands`, and again those that fail for now, until each has an answer that lasts or
   /// the import stops.
-  asio::awaitable<void> answer_all(HttpClient& client, std::vector<ImportCommand> commands) {
+  asio::awaitable<void> answer_all(Clients& clients, std::vector<ImportCommand> commands) {
     milliseconds pause = kFirstPause;
     steady_clock::time_point last_progress = steady_clock::now();
+    int hops = 0;
     for (;;) {
       const std::size_t sent = commands.size();
       Attempt attempt;
-      co_await send(client, std::move(commands), attempt);
+      std::map<ImportNodes::Node, std::vector<ImportCommand>> by_node;
+      for (ImportCommand& command : commands)
+        by_node[nodes_.for_account(command.account_id)].push_back(std::move(command));
+      for (auto& [node, its] : by_node) co_await send(clients, node, std::move(its), attempt);
       commands = std::move(attempt.again);
       if (commands.empty() || stopping()) co_return;
       if (commands.size() < sent) {
         last_progress = steady_clock::now();
         pause = kFirstPause;
+        hops = 0;
       }
       if (steady_clock::now() - last_progress >= options_.retry) {
         stop(Error{Errc::timeout,
@@ -106,6 +139,7 @@ class Importer::Run {
         co_return;
       }
       report_.repeats += commands.size();
+      if (attempt.only_sent_on && ++hops <= kHopsMax) continue;
       co_await rest(std::max<milliseconds>(pause, attempt.retry_after));
       pause = std::min(pause * 2, kLongestPause);
     }
@@ -115,18 +149,19 @@ class Importer::Run {
     std::vector<ImportCommand> again;  ///< those to repeat, in order
     std::string why;                   ///< the last of the reasons
     std::chrono::seconds retry_after{0};
+    bool only_sent_on = true;  ///< those in `again`, to nodes that were named
   };
 
-  /// Sends `commands` once and deals with every answer.
-  asio::awaitable<void> send(HttpClient& client, std::vector<ImportCommand> commands,
-                             Attempt& attempt) {
+  /// Sends `commands` to `node` once and deals with every answer.
+  asio::awaitable<void> send(Clients& clients, ImportNodes::Node node,
+                             std::vector<ImportCommand> commands, Attempt& attempt) {
     std::vector<HttpRequest> requests;
     if (options_.single) {
       for (const ImportCommand& command : commands) requests.push_back(single_request(command));
     } else {
       requests.push_back(batch_request(commands));
     }
-    HttpClient::Exchange exchange = co_await client.exchange(std::move(requests));
+    HttpClient::Exchange exchange = co_await client_of(clients, node).exchange(std::move(requests));
 
     std::vector<CommandAnswer> answers;
     if (options_.single) {
@@ -136,9 +171,15 @@ class Importer::Run {
     }
     if (exchange.lost) attempt.why = exchange.lost->context;
     for (std::size_t i = 0; i < commands.size(); ++i) {
-      if (i < answers.size() && answers[i].kind != CommandAnswer::Kind::transient) {
+      using Kind = CommandAnswer::Kind;
+      const Kind kind = i < answers.size() ? answers[i].kind : Kind::transient;
+      if (kind != Kind::transient && kind != Kind::elsewhere) {
         settle(commands[i], answers[i]);
         continue;
+      }
+      if (kind != Kind::elsewhere || !nodes_.lead(commands[i].account_id, answers[i].leader)) {
+        nodes_.avoid(commands[i].account_id, node);
+        attempt.only_sent_on = false;
       }
       if (i < answers.size()) {
         attempt.why = answers[i].detail;
@@ -240,6 +281,7 @@ class Importer::Run {
 
   ImportOptions options_;
   TransactionReader reader_;
+  ImportNodes nodes_;
   ImportQueue queue_;
   asio::io_context context_{1};
   /// Connections without work wait for it; never expires, is cancelled to wake them.

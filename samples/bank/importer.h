@@ -18,7 +18,7 @@
 namespace bank {
 
 struct ImportOptions {
-  Url url;
+  Url url;                         ///< of any node of a cluster
   std::string token;               ///< bearer token; empty: none
   std::size_t in_flight = 512;     ///< commands sent and not answered, all connections together
   std::size_t connections = 8;     ///< keep-alive; at least 1
@@ -31,7 +31,8 @@ struct ImportOptions {
 /// the order of the file holds), and sends them over several connections, each of which sends,
 /// waits, checks and goes on. What fails for now, a server killed and started again included, is
 /// repeated with the same command id until it is answered, so that each row takes effect exactly
-/// once; so does running the whole import again.
+/// once; so does running the whole import again. In a cluster commands go to the nodes that lead,
+/// and when one does not answer another one is asked who does.
 ///
 /// Everything runs in the thread that calls `run`. Memory is bounded by `in_flight` and the number
 /// of accounts, not by the length of the file.

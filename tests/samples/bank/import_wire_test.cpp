@@ -58,6 +58,27 @@ TEST_CASE("import wire: what fails for now is told from what fails for ever") {
         "409 closed: no more");
 }
 
+TEST_CASE("import wire: who leads is read from an answer and from each outcome") {
+  const std::string sent_on = R"({"outcome":"error","status":307,"leader":"b:8080"})";
+  CHECK(read_single(answer(307, sent_on)).kind == Kind::elsewhere);
+  CHECK(read_single(answer(307, sent_on)).leader == "b:8080");
+  CHECK(read_batch(answer(307, sent_on), 2).at(1).leader == "b:8080");
+  const auto answers =
+      read_batch(answer(200, sent_on + "\n" + R"({"outcome":"accepted","status":200})" + "\n"), 2);
+  CHECK(answers.at(0).kind == Kind::elsewhere);
+  CHECK(answers.at(0).leader == "b:8080");
+  CHECK(answers.at(1).kind == Kind::accepted);
+  CHECK(answers.at(1).leader.empty());
+}
+
+TEST_CASE("import wire: the nodes of a cluster are read, and nothing else") {
+  CHECK(read_cluster(answer(200, R"({"nodes":[{"http_address":"a:1"},{"node":2},7]})")) ==
+        std::vector<std::string>{"a:1"});
+  CHECK(read_cluster(answer(404, R"({"nodes":[{"http_address":"a:1"}]})")).empty());
+  for (const auto* body : {"", "[]", "{}", R"({"nodes":{}})"})
+    CHECK(read_cluster(answer(200, body)).empty());
+}
+
 TEST_CASE("import wire: no answer of a server makes it throw or believe") {
   for (const auto* body : {"", "x", "[]", "{}", "null", R"({"outcome":1})",
                            R"({"outcome":"rejected"})", R"({"outcome":"accepted","events":7})"}) {

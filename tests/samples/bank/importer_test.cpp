@@ -68,6 +68,35 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("importer: commands go where they are sent on to, and from then on at once") {
+  const std::string csv = transactions();
+  for (const bool single : {false, true}) {
+    CAPTURE(single);
+    UnreliableBank leader({});
+    UnreliableBank follower({.leader = leader.url().authority()});
+    ImportOptions options;
+    options.in_flight = 48;
+    options.connections = 4;
+    options.single = single;
+    const ImportReport report = import(follower, csv, options);
+    CHECK(report.good());
+    CHECK(report.balances_met == kRows);
+    CHECK(leader.effects() == kRows + kAccounts);
+    CHECK(follower.effects() == 0);
+    CHECK(report.repeats <= kAccounts);
+  }
+}
+
+TEST_CASE("importer: it gives up when it is sent on to no address") {
+  const std::string csv = "date,account_id,trans_id,delta,balance_after\n1993-01-05,1,a,5,5\n";
+  ImportOptions options;
+  options.retry = std::chrono::seconds(0);
+  UnreliableBank server({.leader = "no address"});
+  const ImportReport report = import(server, csv, options);
+  REQUIRE(report.stopped.has_value());
+  CHECK(report.stopped->context == "gave up after 0 s: 307");
+}
+
 TEST_CASE(
     "importer: a balance that differs and a row refused for ever are told, and the rest goes on") {
   const std::string csv =

@@ -77,6 +77,8 @@ void UnreliableBank::serve(tcp::socket socket) {
       response.result(options_.status != 0 ? options_.status : 503);
       response.set(http::field::retry_after, "0");
       response.body() = R"({"code":"told_to","detail":"as the test wants"})";
+    } else if (request.target() == "/v1/cluster") {
+      response.result(http::status::not_found);  // it is alone
     } else if (request.target() == "/v1/commands") {
       response.body() = run_batch(request.body());
     } else {
@@ -100,6 +102,9 @@ void UnreliableBank::serve(tcp::socket socket) {
 
 UnreliableBank::Json UnreliableBank::run(const std::string& account, const std::string& command,
                                          const std::string& key, const Json& data) {
+  if (!options_.leader.empty()) {
+    return {{"outcome", "error"}, {"status", 307}, {"leader", options_.leader}};
+  }
   const std::lock_guard lock(mutex_);
   if (key == options_.refused_key)
     return {{"outcome", "rejected"}, {"status", 409}, {"reason", "closed"}};

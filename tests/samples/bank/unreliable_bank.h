@@ -26,6 +26,7 @@ class UnreliableBank {
     unsigned trouble_percent = 0;  ///< of requests that go wrong
     unsigned status = 0;           ///< not 0: the answer to everything
     std::string refused_key{};     ///< a command that the domain refuses
+    std::string leader{};          ///< not empty: commands are for the server there
     std::uint32_t seed = 1;
   };
 
