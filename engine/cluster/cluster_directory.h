@@ -71,6 +71,11 @@ class ClusterDirectory {
   /// @error overloaded           too many are being made; nothing is written.
   void create_topic(TopicRequest request, Created done);
 
+  /// What `announce` has begun: this node is seen until it is dropped, without the directory too.
+  [[nodiscard]] std::unique_ptr<replication::Coordinator::Presence> take_presence() {
+    return std::move(presence_);
+  }
+
   // --- what it knows ---
   /// All of it, copied.
   [[nodiscard]] ClusterView view() const;

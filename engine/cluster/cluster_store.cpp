@@ -446,8 +446,10 @@ void ClusterStore::close() {
   }
   if (directory_) give_away_leads();
   // From here on nothing new comes: no record, no message, no topic.
+  std::unique_ptr<replication::Coordinator::Presence> presence;
   {
     const std::lock_guard lock(directory_mutex_);
+    if (directory_) presence = directory_->take_presence();
     directory_.reset();
   }
   std::promise<void> idle;
@@ -472,6 +474,8 @@ void ClusterStore::close() {
   std::promise<void> stored;
   promises_->post([&stored] { stored.set_value(); });
   stored.get_future().wait();
+  // Whoever does not see it any more may take this process for ended: it writes nothing now.
+  presence.reset();
 }
 
 }  // namespace keelson::cluster

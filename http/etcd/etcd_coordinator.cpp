@@ -1,7 +1,12 @@
 #include "http/etcd/etcd_coordinator.h"
 
+#include <spdlog/spdlog.h>
+
 #include <charconv>
+#include <condition_variable>
+#include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <future>
 #include <mutex>
 #include <set>
@@ -25,6 +30,8 @@ namespace {
 
 /// Before what failed is tried again.
 constexpr std::chrono::milliseconds kPause{200};
+/// For the end of presences, when the coordinator ends.
+constexpr std::chrono::seconds kLeaveTime{1};
 constexpr Revision kNoRevision(INT64_MAX);
 
 /// A 64-bit number is a string in etcd's JSON; one that is zero is left out.
@@ -135,6 +142,11 @@ struct EtcdCoordinator::Running {
   const std::unique_ptr<EtcdClient> client;
   asio::executor_work_guard<asio::io_context::executor_type> work;
   std::thread thread;
+
+  /// Presences that were dropped, and are taken away; the mutex guards it.
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::size_t leaving = 0;
 };
 
 namespace {
@@ -249,9 +261,12 @@ asio::awaitable<void> run_watch(EtcdClient& client, std::string prefix,
   }
 }
 
+/// Of `run_presence`; used on the coordinator's thread alone.
 struct PresenceState {
-  std::mutex mutex;
+  explicit PresenceState(asio::io_context& io) : wake(io) {}
+
   bool dropped = false;
+  asio::steady_timer wake;
 };
 
 /// Takes a lease, writes the record with it, and keeps the lease alive; begins again when it is
@@ -259,15 +274,11 @@ struct PresenceState {
 asio::awaitable<void> run_presence(EtcdClient& client, std::string key, std::string value,
                                    std::chrono::seconds time_to_live, Revision replaces,
                                    std::shared_ptr<PresenceState> state) {
-  const auto dropped = [&] {
-    const std::lock_guard lock(state->mutex);
-    return state->dropped;
-  };
   const auto repeat = EtcdClient::Repeat::harmless;
   std::uint64_t lease = 0;
   bool written = false;
   Revision expected = replaces;
-  while (!dropped()) {
+  while (!state->dropped) {
     if (lease == 0) {
       const auto granted =
           co_await client.call("/v3/lease/grant", grant_body(time_to_live), repeat);
@@ -288,15 +299,21 @@ asio::awaitable<void> run_presence(EtcdClient& client, std::string key, std::str
         if (own) continue;
       }
     }
-    co_await pause(written ? std::chrono::duration_cast<std::chrono::milliseconds>(time_to_live) / 4
-                           : kPause);
-    if (lease == 0 || dropped()) continue;
+    if (state->dropped) break;
+    state->wake.expires_after(
+        written ? std::chrono::duration_cast<std::chrono::milliseconds>(time_to_live) / 4 : kPause);
+    boost::system::error_code ignored;
+    co_await state->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    if (lease == 0 || state->dropped) continue;
     const auto kept = co_await client.call("/v3/lease/keepalive", lease_body(lease), repeat);
     if (kept && number_at(member(*kept, "result"), "TTL") == 0) lease = 0;  // it has run out
   }
   if (lease != 0) {
-    [[maybe_unused]] const auto done =
-        co_await client.call("/v3/lease/revoke", lease_body(lease), repeat);
+    const auto revoked = co_await client.call("/v3/lease/revoke", lease_body(lease), repeat);
+    if (!revoked) {
+      spdlog::warn("{} stays in etcd until its lease has run out: {}", key,
+                   revoked.error().context);
+    }
   }
 }
 
@@ -304,15 +321,24 @@ asio::awaitable<void> run_presence(EtcdClient& client, std::string key, std::str
 
 class EtcdCoordinator::Present final : public Presence {
  public:
-  explicit Present(std::shared_ptr<PresenceState> state) : state_(std::move(state)) {}
+  Present(std::shared_ptr<Running> running, std::shared_ptr<PresenceState> state)
+      : running_(std::move(running)), state_(std::move(state)) {}
   ~Present() override {
-    const std::lock_guard lock(state_->mutex);
-    state_->dropped = true;
+    {
+      const std::lock_guard lock(running_->mutex);
+      ++running_->leaving;
+    }
+    asio::post(running_->io, [state = state_] {
+      state->dropped = true;
+      state->wake.cancel();
+    });
   }
   Present(const Present&) = delete;
   Present& operator=(const Present&) = delete;
 
  private:
+  // What is posted, and the timer, end before `io` does.
+  const std::shared_ptr<Running> running_;
   const std::shared_ptr<PresenceState> state_;
 };
 
@@ -327,6 +353,13 @@ EtcdCoordinator::EtcdCoordinator(std::shared_ptr<Running> running) : running_(st
 }
 
 EtcdCoordinator::~EtcdCoordinator() {
+  {
+    std::unique_lock lock(running_->mutex);
+    running_->changed.wait_for(lock, kLeaveTime, [this] { return running_->leaving == 0; });
+    if (running_->leaving != 0) {
+      spdlog::warn("etcd has not taken away this process's sign of life: it runs out by itself");
+    }
+  }
   running_->work.reset();
   running_->io.stop();
   running_->thread.join();
@@ -362,12 +395,18 @@ std::unique_ptr<replication::Coordinator::Watch> EtcdCoordinator::watch(
 
 std::unique_ptr<replication::Coordinator::Presence> EtcdCoordinator::appear(
     std::string key, std::string value, std::chrono::seconds time_to_live, Revision replaces) {
-  auto state = std::make_shared<PresenceState>();
+  auto state = std::make_shared<PresenceState>(running_->io);
   asio::co_spawn(running_->io,
                  run_presence(*running_->client, std::move(key), std::move(value), time_to_live,
                               replaces, state),
-                 asio::detached);
-  return std::make_unique<Present>(std::move(state));
+                 [running = running_.get()](const std::exception_ptr& thrown) {
+                   if (thrown) return;
+                   // It ends when it was dropped, and only then.
+                   const std::lock_guard lock(running->mutex);
+                   --running->leaving;
+                   running->changed.notify_all();
+                 });
+  return std::make_unique<Present>(running_, std::move(state));
 }
 
 }  // namespace keelson::http

@@ -14,8 +14,9 @@ namespace keelson::http {
 ///
 /// While etcd is away `get` fails with `io_error` within a second or so, a compare-and-set that may
 /// have arrived with `outcome_unknown`; watches and presences go on when it is back. Answers come
-/// on its thread. Who waits for one when it is destroyed gets none, and its presences end when
-/// their time to live is over.
+/// on its thread. Who waits for one when it is destroyed gets none. Its presences that were dropped
+/// before are taken away first, for which it waits a second at most; others end when their time to
+/// live is over.
 class EtcdCoordinator final : public replication::Coordinator {
  public:
   /// That etcd answers is not waited for.

@@ -119,13 +119,37 @@ TEST_CASE("etcd coordinator: who is present is seen, and who has left is not") {
   CHECK(seen.becomes({{"n/1", "here"}}));
   {
     // A process that ends without a word.
-    const auto other = EtcdCoordinator::open({etcd.url()}).value();
+    auto other = EtcdCoordinator::open({etcd.url()}).value();
     const auto two = other->appear("n/2", "there", 1s);
     CHECK(seen.becomes({{"n/1", "here"}, {"n/2", "there"}}));
+    other.reset();
   }
   CHECK(seen.becomes({{"n/1", "here"}}));
   one.reset();
   CHECK(seen.becomes({}));
+}
+
+TEST_CASE("etcd coordinator: who leaves is gone when the coordinator is, and not later") {
+  test::Etcd etcd;
+  const auto coordinator = EtcdCoordinator::open({etcd.url()}).value();
+  await_etcd(*coordinator);
+  auto other = EtcdCoordinator::open({etcd.url()}).value();
+  auto presence = other->appear("n/2", "there", 600s);
+  Seen seen;
+  const auto watch = coordinator->watch("n/", seen.listener());
+  CHECK(seen.becomes({{"n/2", "there"}}));
+  SUBCASE("etcd is there") {
+    presence.reset();
+    other.reset();
+    const auto gone = get(*coordinator, "n/2");
+    REQUIRE(gone);
+    CHECK_FALSE(*gone);
+  }
+  SUBCASE("etcd is away") {
+    etcd.stop();
+    presence.reset();
+    other.reset();  // does not wait for it
+  }
 }
 
 TEST_CASE("etcd coordinator: somebody else's presence is waited for, unless it may be replaced") {

@@ -34,6 +34,8 @@ def test_of_a_stopped_node_and_its_copy_one_runs(start_cluster, transactions, di
         first, second = (copy, original) if copy_first else (original, copy)
         cluster.nodes[node] = first
         first.start()
+        # A node that stops is gone at once: nobody waits for its last sign of life to run out.
+        assert "a sign of life from elsewhere" not in first.log()
         second.start_without_waiting()
         wait_end(second, COPY)
         # Nor once the first one has been killed.
