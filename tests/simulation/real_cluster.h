@@ -121,6 +121,7 @@ class RealCluster {
   // When all is over.
   [[nodiscard]] bool members_are_whole() const;
   void progress(const char* who);
+  [[nodiscard]] bool has_all(const MemberList& members) const;
   void check_equal_logs();
 
   std::mt19937_64 random_;
