@@ -40,6 +40,11 @@ enum class Errc {
 /// The name of `code` in snake_case, as in logs. A static string.
 [[nodiscard]] std::string_view to_string(Errc code);
 
+/// Whether an error of this kind is of stored bytes, and stops only what they belong to.
+[[nodiscard]] constexpr bool is_damage(Errc code) {
+  return code == Errc::corruption || code == Errc::unsupported_format;
+}
+
 /// Expected and current version of a stream that an optimistic check found different.
 struct VersionMismatch {
   std::string stream;

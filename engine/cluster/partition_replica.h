@@ -177,7 +177,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void on_swap_answer(Result<replication::Coordinator::Swapped> answer);
   void on_promise_failed(const replication::Promise& promise, const Error& error);
   void on_promise_stored(const replication::Promise& promise);
-  void on_record_gone();
+  void on_record_gone(std::uint64_t number);
   void keep_record();
 
   // --- ReplicaPorts ---

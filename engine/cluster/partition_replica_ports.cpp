@@ -119,7 +119,7 @@ void PartitionReplica::on_swap_answer(Result<replication::Coordinator::Swapped> 
   run([answer = std::move(answer)](PartitionReplica& self) {
     // A request that has failed may be on its way all the same.
     if (!answer) return self.replica_->on_swap_unknown(self.now());
-    if (!answer->current) return self.on_record_gone();
+    if (!answer->current) return self.replica_->on_record_missing(self.now());
     const Revision revision = answer->current->revision;
     if (answer->swapped) return self.replica_->on_swapped(revision, self.now());
     const auto record = replication::decode_partition_record(answer->current->value);
@@ -137,7 +137,9 @@ void PartitionReplica::read_record(std::uint64_t number) {
       [weak = weak_from_this(), number](Result<std::optional<replication::Record>> answer) {
         const auto self = weak.lock();
         if (!self || !answer) return;
-        if (!*answer) return self->run([](PartitionReplica& on) { on.on_record_gone(); });
+        if (!*answer) {
+          return self->run([number](PartitionReplica& on) { on.on_record_gone(number); });
+        }
         auto record = replication::decode_partition_record((*answer)->value);
         if (!record) return;
         self->run([number, record = *std::move(record),
@@ -147,13 +149,12 @@ void PartitionReplica::read_record(std::uint64_t number) {
       });
 }
 
-void PartitionReplica::on_record_gone() {
-  if (!std::exchange(record_gone_told_, true)) {
-    ports_.report(
-        "the coordinator has lost the record: nobody can be elected before it is made "
-        "anew");
-  }
-  replica_->on_record_gone();
+void PartitionReplica::on_record_gone(std::uint64_t number) {
+  replica_->on_record_gone(number);
+  if (!replica_->record_gone() || std::exchange(record_gone_told_, true)) return;
+  ports_.report(
+      "the coordinator has lost the record: nobody can be elected before it is made "
+      "anew");
 }
 
 void PartitionReplica::append(replication::LogOperation operation, std::string batches) {

@@ -30,10 +30,6 @@ constexpr int kTriesOfTail = 3;
 
 Result<void> ignore(const StoredBatch& /*batch*/) { return {}; }
 
-bool is_damage(const Error& error) {
-  return error.code == Errc::corruption || error.code == Errc::unsupported_format;
-}
-
 /// Walks the segments of one log, oldest first.
 class LogVerifier {
  public:
@@ -106,7 +102,7 @@ class LogVerifier {
       bytes = segment_bytes(files_, path_of(segment.name), segment.form);
     }
     if (bytes) return *std::move(bytes);
-    if (!is_damage(bytes.error())) return std::unexpected(std::move(bytes).error());
+    if (!is_damage(bytes.error().code)) return std::unexpected(std::move(bytes).error());
     found(Kind::lost, path_of(segment), bytes.error().context);
     return std::nullopt;
   }
@@ -114,7 +110,7 @@ class LogVerifier {
   /// The mark, if there is one that can be read.
   Result<std::optional<BatchNo>> find_mark() {
     auto mark = read_mark(files_, folder_, identity_);
-    if (mark || !is_damage(mark.error())) return mark;
+    if (mark || !is_damage(mark.error().code)) return mark;
     found(Kind::lost, path_of(std::string(kMarkName)), mark.error().context);
     return std::nullopt;
   }
@@ -122,7 +118,7 @@ class LogVerifier {
   /// What is left of removed segments. Nothing could make it again.
   Result<void> verify_past(const std::vector<std::string>& names) {
     auto past = read_past(files_, folder_, identity_, names);
-    if (!past && !is_damage(past.error())) return std::unexpected(past.error());
+    if (!past && !is_damage(past.error().code)) return std::unexpected(past.error());
     if (!past) {
       found(Kind::lost, folder_, past.error().context);
       return {};
@@ -151,7 +147,7 @@ class LogVerifier {
   Result<std::optional<SegmentHeader>> header_of(const SegmentOnDisk& segment,
                                                  std::string_view bytes) {
     auto header = decode_segment_header(bytes.substr(0, kSegmentHeaderBytes), identity_);
-    if (!header && !is_damage(header.error())) return std::unexpected(header.error());
+    if (!header && !is_damage(header.error().code)) return std::unexpected(header.error());
     if (header && header->start.point.next_batch == segment.first_batch) return *header;
     found(Kind::lost, path_of(segment),
           header ? "the header is of another segment" : header.error().context + ", at byte 0");
@@ -196,7 +192,7 @@ class LogVerifier {
           ++batches;
           return add_to_index(index, hasher_, header->start.point, batch);
         });
-    if (!end && !is_damage(end.error())) return std::unexpected(end.error());
+    if (!end && !is_damage(end.error().code)) return std::unexpected(end.error());
     if (!end) {
       found(Kind::lost, path_of(segment), end.error().context);
       return pass_over(bytes);
@@ -213,11 +209,11 @@ class LogVerifier {
     if (!bytes && bytes.error().code == Errc::not_found && compressed_meanwhile(segment)) {
       bytes = segment_head(files_, path_of(segment.name), segment.form);
     }
-    if (!bytes && is_damage(bytes.error())) return std::nullopt;
+    if (!bytes && is_damage(bytes.error().code)) return std::nullopt;
     if (!bytes) return std::unexpected(bytes.error());
     auto header = decode_segment_header(*bytes, identity_);
     if (header) return std::move(header->start);
-    if (is_damage(header.error())) return std::nullopt;
+    if (is_damage(header.error().code)) return std::nullopt;
     return std::unexpected(std::move(header).error());
   }
 
@@ -235,7 +231,7 @@ class LogVerifier {
       const auto mark = read_mark(files_, folder_, identity_);
       auto scan = mark && *mark ? scan_to_mark(bytes, header->start, **mark)
                                 : scan_tail(bytes, header->start, seed_, ignore);
-      if (!scan && !is_damage(scan.error())) return std::unexpected(scan.error());
+      if (!scan && !is_damage(scan.error().code)) return std::unexpected(scan.error());
       const bool good = scan && !scan->torn;
       if (!good && tries < kTriesOfTail) {
         report_.findings.resize(findings);
@@ -321,7 +317,7 @@ class LogVerifier {
       const auto group = SegmentGroup::open(context, path_of(name));
       const Result<void> good = group ? (*group)->check() : std::unexpected(group.error());
       if (good || good.error().code == Errc::not_found) continue;
-      if (!is_damage(good.error())) return std::unexpected(good.error());
+      if (!is_damage(good.error().code)) return std::unexpected(good.error());
       found(Kind::derived, path_of(name), good.error().context);
     }
     return {};

@@ -70,10 +70,13 @@ void Replica::halt(Errc code, std::string why) {
 
 /// Its log cannot say what it holds: damage is for an operator, anything else may pass.
 void Replica::on_unreadable(const Error& error, Moment now) {
-  if (error.code == Errc::corruption || error.code == Errc::unsupported_format) {
-    return halt(error.code, error.context);
-  }
+  if (is_damage(error.code)) return halt(error.code, error.context);
   retry_log_at_ = now + options_.times.heartbeat;
+}
+
+/// What others asked for cannot be read here. Not at once: whoever feeds them goes through them.
+void Replica::on_not_read(const Error& error) {
+  if (is_damage(error.code) && !damage_) damage_ = error;
 }
 
 // --- promises (rule 2) ---
@@ -245,7 +248,10 @@ void Replica::on_not_swapped(const PartitionRecord& current, Revision revision, 
   on_record(current, revision, now);
   // Older than what was to be replaced: an answer that was overtaken, or rule 15.
   const bool older = record_ && current.generation < record_->generation;
-  if (swap_ && (older || revision < swap_->expected)) read_record();
+  if (swap_ && (older || revision < swap_->expected)) {
+    swap_->retry_at = now + options_.times.swap_retry;
+    read_record();
+  }
 }
 
 void Replica::on_swap_unknown(Moment now) {
@@ -255,9 +261,17 @@ void Replica::on_swap_unknown(Moment now) {
   if (swap_) swap_->retry_at = now + options_.times.swap_retry;
 }
 
-/// Records are never taken away: the coordinator has lost it, with all others. Who leads goes on;
-/// nobody stands before the records have been made anew.
-void Replica::on_record_gone() {
+/// Records are never taken away: the coordinator has lost it, with all others. Or it had, and this
+/// answer is late: the read that begins now, or that of the next try, will tell.
+void Replica::on_record_missing(Moment now) {
+  if (!swap_) return;
+  swap_->retry_at = now + options_.times.swap_retry;
+  read_record();
+}
+
+/// Who leads goes on; nobody stands before the records have been made anew.
+void Replica::on_record_gone(std::uint64_t number) {
+  if (!reading_ || reading_->number != number) return;
   record_gone_ = true;
   swap_.reset();
   reading_.reset();
@@ -382,7 +396,10 @@ std::optional<BatchNo> Replica::common_with(const Member& to, const LogTail& tai
   const BatchNo start = log_.start();
   const auto theirs = since(tail, start);
   const auto own = log_.tail(std::max(start, tail.from));
-  if (!own) return std::nullopt;
+  if (!own) {
+    on_not_read(own.error());
+    return std::nullopt;
+  }
   // All before the start is committed: a log that shares the last batch of that shares all of it.
   const bool shares = theirs && theirs->epoch_before == own->epoch_before;
   if (tail.from < start && !shares) {
@@ -435,6 +452,9 @@ void Replica::on_disconnected(const Member& peer, Moment now) {
 
 void Replica::on_tick(Moment now) {
   if (halted_) return;
+  if (const auto damage = std::exchange(damage_, std::nullopt)) {
+    return halt(damage->code, damage->context);
+  }
   retry_swap(now);
   if (auto* const following = std::get_if<Following>(&state_)) {
     tick_following(*following, now);

@@ -153,8 +153,10 @@ class Replica {
   /// @param current  what stood in the way.
   void on_not_swapped(const PartitionRecord& current, Revision revision, Moment now);
   void on_swap_unknown(Moment now);
-  /// The coordinator, asked for the record or to change it, has none.
-  void on_record_gone();
+  /// The coordinator, asked to change the record, had none.
+  void on_record_missing(Moment now);
+  /// The read `number` found none.
+  void on_record_gone(std::uint64_t number);
   void on_promise_stored(Epoch epoch, Moment now);
   void on_log_done(LogOperation operation, Moment now);
   /// Whatever was asked of the log after `operation`, until now, is not done either. All that the
@@ -213,6 +215,8 @@ class Replica {
   /// only.
   [[nodiscard]] std::optional<Moment> heard_at(const Member& peer) const;
   [[nodiscard]] bool halted() const { return halted_; }
+  /// Whether the coordinator has lost the record.
+  [[nodiscard]] bool record_gone() const { return record_gone_; }
 
  private:
   // replica.cpp: what all roles share.
@@ -229,6 +233,7 @@ class Replica {
   void step_down(Moment now, Moment patience);
   void halt(Errc code, std::string why);
   void on_unreadable(const Error& error, Moment now);
+  void on_not_read(const Error& error);
   void halt_on(const PartitionRecord& record, Revision revision);
   void ask_log_to_cut(BatchNo to);
   void ask_log_to_append(BatchNo end, std::string batches);
@@ -323,9 +328,10 @@ class Replica {
   bool writer_stopping_ = false;
   bool readable_ = false;
   bool halted_ = false;
-  std::uint64_t requests_ = 0;  ///< the last one's number
-  Moment retry_log_at_{};       ///< after the log refused
-  MemberList shut_out_;         ///< by `force_lead`: to be fenced though they do not count
+  std::uint64_t requests_ = 0;   ///< the last one's number
+  Moment retry_log_at_{};        ///< after the log refused
+  std::optional<Error> damage_;  ///< met in what others asked for; at the next tick it halts
+  MemberList shut_out_;          ///< by `force_lead`: to be fenced though they do not count
   std::variant<Following, TakingOver, Leading> state_;
 };
 

@@ -81,7 +81,7 @@ void Replica::feed(Leading& leading, const Member& member, Peer& peer) {
         // Of what is removed it will be told when it asks again; what is not readable may become
         // so.
         if (batches.error().code == Errc::below_start) peer.matched = false;
-        return;
+        return on_not_read(batches.error());
       }
       append.end = batches->end;
       bytes = batches->bytes.size();
@@ -129,7 +129,7 @@ void Replica::on(const Member& from, const Fetch& fetch, Moment now) {
   if (leading == nullptr || fetch.epoch != leading->epoch || !leading->peers.contains(from)) return;
   leading->peers[from].heard = now;
   auto found = log_.beginning({fetch.segment, fetch.position});
-  if (!found) return;
+  if (!found) return on_not_read(found.error());
   if (!found->removed) {
     return ports_.send(
         from, Begin{leading->epoch, fetch.number, fetch.segment, std::move(found->header)});

@@ -125,7 +125,7 @@ void Replica::on(const Member& from, const Pull& pull, Moment now) {
   Pulled pulled{pull.epoch, pull.number, *common, *common, own, {}};
   if (*common >= pull.tail.from && *common < own.end) {
     auto batches = log_.read(*common, options_.append_bytes_max);
-    if (!batches) return;
+    if (!batches) return on_not_read(batches.error());
     pulled.end = batches->end;
     pulled.batches = std::move(batches->bytes);
   }

@@ -53,11 +53,6 @@ struct Damage {
   Error error;  ///< context names the file, and the byte where there is one
 };
 
-/// Whether an error of this kind stops only what the data belongs to.
-[[nodiscard]] constexpr bool is_damage(Errc code) {
-  return code == Errc::corruption || code == Errc::unsupported_format;
-}
-
 /// In a data folder that a node of a cluster has used.
 inline constexpr std::string_view kNodeFile = "keelson.node";
 /// In every data folder; locked while the store is open.

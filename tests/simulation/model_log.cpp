@@ -29,6 +29,7 @@ Result<LogTail> ModelLog::tail(BatchNo from) const {
 
 Result<EncodedBatches> ModelLog::read(BatchNo from, std::uint64_t bytes_max) const {
   if (from.value < removed) return fail(Errc::below_start, "removed");
+  if (damaged == from.value) return fail(Errc::corruption, "damaged");
   EncodedBatches read{from, from, {}};
   while (read.end.value < batches.size() &&
          (read.bytes.empty() || read.bytes.size() + sizeof(ModelBatch) <= bytes_max)) {

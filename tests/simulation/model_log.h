@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ class ModelLog final : public replication::ReplicaLog {
   std::size_t published = 0;
   std::size_t removed = 0;  ///< by retention: kept to be compared, and not shown
   std::vector<ModelBatch> fetched;
+  std::optional<std::size_t> damaged;  ///< a batch that cannot be read
 };
 
 }  // namespace keelson::simulation

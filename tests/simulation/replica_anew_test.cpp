@@ -82,7 +82,10 @@ TEST_CASE("replication rule 15: nobody stands while the coordinator has lost the
   node.stand();
   REQUIRE(node.swapped);
   node.swapped.reset();
-  node.replica->on_record_gone();
+  node.replica->on_record_missing(node.now);
+  REQUIRE(node.reading != 0);
+  node.replica->on_record_gone(node.reading);
+  CHECK(node.replica->record_gone());
   node.now += 10s;
   node.replica->on_tick(node.now);
   node.now += 10s;
@@ -135,13 +138,48 @@ TEST_CASE("replication rule 15: one of before in the place of a record made anew
   CHECK(node.replica->halted());
 }
 
+TEST_CASE("replication rule 15: what was not there before the records were made anew is no loss") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.see(Epoch(1), kThird, 9);
+  node.stand();
+  REQUIRE(node.swapped);
+  node.replica->on_record_missing(node.now);
+  REQUIRE(node.reading != 0);
+  // The watch is quicker than the answers to the read and to a later try.
+  PartitionRecord anew{Epoch(100), std::nullopt, {kSelf, kSecond, kThird}, {}, 1};
+  node.replica->on_record(anew, Revision(3), node.now);
+  node.replica->on_record_gone(node.reading);
+  node.replica->on_record_missing(node.now);
+  CHECK_FALSE(node.replica->record_gone());
+  node.swapped.reset();
+  node.stand();
+  CHECK(node.swapped);
+}
+
+TEST_CASE("replication rule 15: an answer that says too little is asked for again") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.see(Epoch(1), kThird, 9);
+  node.stand();
+  REQUIRE(node.swapped);
+  node.swapped.reset();
+  SUBCASE("the record was not there") { node.replica->on_record_missing(node.now); }
+  SUBCASE("it was older") {
+    const PartitionRecord older{Epoch(1), kThird, {kSelf, kSecond, kThird}, {}};
+    node.replica->on_not_swapped(older, Revision(7), node.now);
+  }
+  // And the read that it leads to is never answered.
+  node.now += 10s;
+  node.replica->on_tick(node.now);
+  CHECK(node.swapped);
+}
+
 TEST_CASE(
     "replication rule 15: what was read of a record that is gone meanwhile is no reason to halt") {
   Scripted node({{Epoch(1), 0}}, Epoch(3));
   node.see(Epoch(2), kThird, 1);
   node.stand();
   REQUIRE(node.reading != 0);
-  node.replica->on_record_gone();
+  node.replica->on_record_gone(node.reading);
   const PartitionRecord before{Epoch(2), kThird, {kSelf, kSecond, kThird}, {}};
   node.replica->on_record_read(node.reading, before, Revision(1), node.now);
   CHECK_FALSE(node.replica->halted());

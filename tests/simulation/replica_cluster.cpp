@@ -247,7 +247,7 @@ void ReplicaCluster::compare_and_set(std::size_t n, const PartitionRecord& repla
     if (!coordinator_up_) return;
     if (lost_) {
       return after(delay(200, 2'000), [this, n, answer] {
-        answer([this, n] { nodes_[n]->replica->on_record_gone(); });
+        answer([this, n] { nodes_[n]->replica->on_record_missing(now_); });
       });
     }
     // What was asked before the record was lost may arrive after it was made anew.
@@ -279,12 +279,16 @@ void ReplicaCluster::compare_and_set(std::size_t n, const PartitionRecord& repla
 void ReplicaCluster::read_record(std::size_t n, std::uint64_t read) {
   after(delay(200, 2'000), [this, n, read, life = nodes_[n]->life, incarnation = incarnation_] {
     if (!coordinator_up_ || nodes_[n]->life != life || incarnation != incarnation_) return;
-    if (lost_) return on_node(n, life, [this, n] { nodes_[n]->replica->on_record_gone(); });
     const bool late = faulty_ && chance(faults_.late_request);
-    after(late ? delay(100'000, 4'000'000) : Moment(0),
-          [this, n, read, life, record = record_, revision = revision_] {
-            if (nodes_[n]->life == life) show_record(n, record, revision, read);
-          });
+    const Moment way = late ? delay(100'000, 4'000'000) : Moment(0);
+    if (lost_) {
+      return after(way, [this, n, read, life] {
+        on_node(n, life, [this, n, read] { nodes_[n]->replica->on_record_gone(read); });
+      });
+    }
+    after(way, [this, n, read, life, record = record_, revision = revision_] {
+      if (nodes_[n]->life == life) show_record(n, record, revision, read);
+    });
   });
 }
 

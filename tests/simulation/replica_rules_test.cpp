@@ -556,3 +556,15 @@ TEST_CASE("replication rule 17: who lacks what a greater log has removed lets th
   CHECK(other.last<Behind>(kSecond) == Behind{Epoch(2), 4, BatchNo(7)});
   CHECK_FALSE(other.last<Pulled>(kSecond));
 }
+
+TEST_CASE("replication: a leader that cannot read what a follower lacks halts") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.log.damaged = 0;
+  node.may_halt = true;
+  node.receive(kThird, Follow{Epoch(2), 1, LogTail{}});
+  node.now += 10ms;
+  node.replica->on_tick(node.now);
+  CHECK(node.replica->halted());
+  CHECK(node.replica->role() == Replica::Role::following);
+}
