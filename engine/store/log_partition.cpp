@@ -259,8 +259,10 @@ Result<BatchNo> LogPartition::write(std::uint64_t term, const log::BatchDraft& d
       self->on_appended(term, appended, true);
     });
   }
-  // After a failed append as well: it may have been a sync that failed.
-  if (!batch_no || options_.durability == Durability::fsync) KEELSON_TRY(make_durable());
+  // After a failed append as well: it may have been a sync that failed. What a majority is to have
+  // must be durable at each of them.
+  const bool synced = replica_ || options_.durability == Durability::fsync;
+  if (!batch_no || synced) KEELSON_TRY(make_durable());
   return batch_no;
 }
 
