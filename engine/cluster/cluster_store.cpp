@@ -425,8 +425,11 @@ void ClusterStore::give_away_leads() {
       const ReplicaStatus status = replica->status();
       if (status.role != Role::leading) continue;
       for (const auto& [member, durable] : status.durable) {
-        if (durable < status.appended) continue;
+        const bool able = durable >= status.appended && status.record->has(member) &&
+                          std::ranges::find(there, member) != there.end();
+        if (!able) continue;
         replica->hand_over(member, [](const Result<void>&) {});
+      const MemberList there = connected();
         asked = true;
         break;
       }

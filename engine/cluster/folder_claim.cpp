@@ -110,9 +110,15 @@ class Claim {
     return environment_.files.sync_folder(options_.folder);
   }
 
+  /// A full disk is waited for, as the coordinator is.
   Result<void> save() {
     starts_.place = options_.place;
-    return io::replace_file(environment_.files, path_, encode_folder_starts(starts_));
+    for (;;) {
+      auto saved = io::replace_file(environment_.files, path_, encode_folder_starts(starts_));
+      if (saved || saved.error().code != Errc::disk_full || options_.give_up()) return saved;
+      say("what tells this start from others cannot be kept: " + saved.error().message());
+      options_.pause(options_.retry);
+    }
   }
 
   [[nodiscard]] bool knows(const Incarnation& incarnation) const {

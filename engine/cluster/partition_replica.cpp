@@ -20,6 +20,11 @@ constexpr Moment kMoveTime = std::chrono::hours(6);
 /// New members that lack no more than this are taken in: the rest comes while they are.
 constexpr std::uint64_t kCaughtUpBatches = 64;
 constexpr Moment kHoldRetention = std::chrono::seconds(1);
+constexpr Moment kKeepRetry = std::chrono::seconds(10);
+constexpr Moment kLookForRoom = std::chrono::milliseconds(500);
+/// There is room when so long nothing has been refused, whatever the disk says of itself: it may
+/// not know of a quota.
+constexpr Moment kNothingRefused = std::chrono::seconds(5);
 /// As which retention is held back.
 constexpr const char* kRetentionReader = "replicas";
 /// The kind of a message that is not of the protocol: from which offset on the leader has events.
@@ -268,6 +273,10 @@ void PartitionReplica::keep_record() {
 }
 
 bool PartitionReplica::caught_up(const Member& member) const {
+    self->partition_->strand()->post_after(kKeepRetry, [weak = self->weak_from_this()] {
+      const auto still = weak.lock();
+      if (still && still->replica_) still->kept_.reset();  // the next input keeps it again
+    });
   if (member == options_.self) return true;
   return replica_->durable_at(member) + kCaughtUpBatches >= partition_->appended().next_batch;
 }

@@ -311,7 +311,9 @@ asio::awaitable<EtcdClient::Tried> EtcdClient::exchange(EtcdConnection& connecti
   }
   // Such as 'no leader', or 'timed out': it may be done all the same.
   tried.error =
-      Error{status >= 500 ? Errc::io_error : Errc::internal,
+      Error{status >= 500   ? Errc::io_error
+            : status == 429 ? Errc::overloaded
+                            : Errc::internal,
             "etcd at " + endpoint.authority() + " answers " + std::to_string(status) + ": " + words,
             {}};
   co_return tried;

@@ -236,6 +236,26 @@ TEST_CASE("folder claim: while the coordinator is away it is waited for, and may
   CHECK(world.pauses == 60);
 }
 
+TEST_CASE("folder claim: a full disk is waited for, and may be given up") {
+  World world;
+  world.check_claimed(world.claim());
+  const auto full = [](DiskCall call, const std::string&) {
+    return call == DiskCall::write ? std::optional(Errc::disk_full) : std::nullopt;
+  };
+  world.disk.set_fault(full);
+  world.on_pause = [&] {
+    if (world.pauses == 3) world.disk.set_fault(nullptr);
+  };
+  world.check_claimed(world.claim());
+  CHECK(world.pauses == 3);
+  CHECK(world.reports.size() == 1);
+  world.disk.set_fault(full);
+  world.on_pause = [&] { world.gives_up = true; };
+  const auto given_up = world.claim();
+  REQUIRE_FALSE(given_up);
+  CHECK(given_up.error().code == Errc::disk_full);
+}
+
 TEST_CASE("folder claim: a lost answer is found out, and a late request does no harm") {
   for (const Fate bad : {Fate::answer_lost, Fate::request_lost, Fate::request_late}) {
     World world;
