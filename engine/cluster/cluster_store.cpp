@@ -18,6 +18,8 @@ namespace {
 
 /// How long a leader that stops waits for another to take over.
 constexpr std::chrono::milliseconds kGiveAwayTime{1500};
+/// Where segments are larger, they are made in slices.
+constexpr std::uint64_t kRoomToLead = 16u << 20;
 /// Before a topic that could not be opened is tried again.
 constexpr std::chrono::seconds kAdoptRetry{1};
 
@@ -210,6 +212,7 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
     options.protocol = options_.protocol;
     options.retention_waits_for = options_.retention_waits_for;
     options.retention_waits_bytes = options_.retention_waits_bytes;
+    options.room_to_lead = std::min(topic.options().segment_bytes, kRoomToLead);
     options.folder = store_->partition_folder(topic.name(), key.partition);
     options.partition = partition_identity(key.topic, key.partition);
     if (auto last = load_last_record(environment_.files, options.folder, options.partition)) {
@@ -424,12 +427,12 @@ void ClusterStore::give_away_leads() {
     for (const auto& replica : replicas()) {
       const ReplicaStatus status = replica->status();
       if (status.role != Role::leading) continue;
+      const MemberList there = connected();
       for (const auto& [member, durable] : status.durable) {
         const bool able = durable >= status.appended && status.record->has(member) &&
                           std::ranges::find(there, member) != there.end();
         if (!able) continue;
         replica->hand_over(member, [](const Result<void>&) {});
-      const MemberList there = connected();
         asked = true;
         break;
       }

@@ -76,6 +76,7 @@ void PartitionReplica::tick() {
     const Moment now = self->now();
     self->replica_->on_tick(now);
     self->prefer_leader(now);
+    self->look_for_room(now);
     self->hold_retention(now);
     self->go_on_with_move(now);
     self->end_late_reads(now);
@@ -126,6 +127,8 @@ void PartitionReplica::on_message(const Member& from, std::string message, std::
                                 " cannot be read: " + decoded.error().context);
     }
     if (!region.empty() && !put_together(*decoded, std::move(region))) return;
+    // It could write nothing: whoever asks asks another, or leads on.
+    if (self.no_room_ && std::holds_alternative<replication::Succeed>(*decoded)) return;
     self.held_ = std::move(held);
     self.replica_->on_message(from, *std::move(decoded), self.now());
     self.held_.reset();
@@ -175,6 +178,7 @@ void PartitionReplica::input_done() {
   status_.committed = partition_->log().published();
   status_.readable = replica_->readable();
   status_.halted = halted_ ? halted_ : promise_failure_;
+  status_.no_room = no_room_;
   if (status_.role == Replica::Role::following) failed_move_.reset();
   status_.move = move_ ? MoveStatus{move_->target, move_->begun, {}} : failed_move_;
   status_.durable.clear();
@@ -269,14 +273,14 @@ void PartitionReplica::keep_record() {
     self->ports_.report("the last record cannot be kept: " + kept.error().message());
     // As of a promise.
     if (kept.error().code != Errc::disk_full) self->environment_.end_process(kept.error());
-  });
-}
-
-bool PartitionReplica::caught_up(const Member& member) const {
     self->partition_->strand()->post_after(kKeepRetry, [weak = self->weak_from_this()] {
       const auto still = weak.lock();
       if (still && still->replica_) still->kept_.reset();  // the next input keeps it again
     });
+  });
+}
+
+bool PartitionReplica::caught_up(const Member& member) const {
   if (member == options_.self) return true;
   return replica_->durable_at(member) + kCaughtUpBatches >= partition_->appended().next_batch;
 }
@@ -326,11 +330,38 @@ void PartitionReplica::prefer_leader(Moment now) {
     return;
   }
   const Member& preferred = record->replicas.front();
-  const bool ready = !move_ && !record->changing() &&
-                     replica_->durable_at(preferred) >= partition_->appended().next_batch;
-  if (!ready || now - preferred_since_ < options_.prefer_after) return;
+  const bool there = !move_ && !no_room_ && !record->changing() && caught_up(preferred);
+  if (!there) preferred_since_ = now;
+  const bool whole = replica_->durable_at(preferred) >= partition_->appended().next_batch;
+  if (!there || !whole || now - preferred_since_ < options_.prefer_after) return;
   preferred_since_ = now;
   [[maybe_unused]] const auto asked = replica_->hand_over(preferred, now);
+}
+
+void PartitionReplica::on_write_failed(const Error& error) {
+  if (error.code != Errc::disk_full) return;
+  refused_at_ = now();
+  if (std::exchange(no_room_, true)) return;
+  ports_.report("the disk is full: " + error.message());
+  room_looked_at_ = {};
+}
+
+/// While there is none another node leads, if one can: which of them have room they know
+/// themselves, so each is asked in turn.
+void PartitionReplica::look_for_room(Moment now) {
+  if (!no_room_ || now - room_looked_at_ < kLookForRoom) return;
+  room_looked_at_ = now;
+  const bool quiet = now - refused_at_ >= kNothingRefused;
+  if (quiet && environment_.files.room_at(options_.folder) >= options_.room_to_lead) {
+    no_room_ = false;
+    return ports_.report("the disk has room again");
+  }
+  if (replica_->role() != Replica::Role::leading) return;
+  MemberList others = replica_->record()->replicas;
+  std::erase(others, options_.self);
+  for (std::size_t tries = 0; tries < others.size(); ++tries) {
+    if (replica_->hand_over(others[asked_to_lead_++ % others.size()], now)) return;
+  }
 }
 
 /// All that are fed here, but this node.

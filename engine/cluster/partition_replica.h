@@ -51,6 +51,7 @@ struct ReplicaStatus {
   BatchNo committed;  ///< as known here
   bool readable = false;
   std::optional<Error> halted;        ///< or cannot store its promise, and takes no part meanwhile
+  bool no_room = false;               ///< the disk was full, and has no room for a segment yet
   std::map<Member, BatchNo> durable;  ///< of the others, new ones too; at the leader only
   std::optional<MoveStatus> move;
 };
@@ -88,6 +89,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
     /// … or lacks so many bytes of full segments. One that is left behind is given another
     /// beginning when it comes.
     std::uint64_t retention_waits_bytes = std::uint64_t{16} << 30;
+    /// A node whose disk has been full leads no more, if another can, before it has so much room.
+    std::uint64_t room_to_lead = 0;
     /// How long the preferred leader must have been there before it is given the lead.
     replication::Moment prefer_after = std::chrono::seconds(5);
   };
@@ -164,6 +167,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void tick();
   void end_late_reads(replication::Moment now);
   void prefer_leader(replication::Moment now);
+  void on_write_failed(const Error& error);
+  void look_for_room(replication::Moment now);
   void hold_retention(replication::Moment now);
   [[nodiscard]] MemberList fed() const;
   [[nodiscard]] bool waited_for(const Member& member, BatchNo durable,
@@ -215,6 +220,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
   // --- PartitionReplication ---
   void on_appended(BatchNo end) override;
   void on_durable(BatchNo end) override;
+  void on_not_written(const Error& error) override;
   void on_writer_stopped() override;
   void on_cut(const log::CutCopy& copy) override;
   void on_log_done(std::uint64_t operation) override;
@@ -252,6 +258,10 @@ class PartitionReplica final : public replication::ReplicaPorts,
   std::map<replication::LogOperation, std::shared_ptr<void>> held_by_log_;
   std::optional<Error> log_failure_;  ///< reported, and not to be reported again
   replication::Moment preferred_since_{};
+  bool no_room_ = false;
+  replication::Moment refused_at_{};  ///< the last write for which there was none
+  replication::Moment room_looked_at_{};
+  std::size_t asked_to_lead_ = 0;  ///< of the other members, when there was no room
   replication::Moment retention_held_at_{};
   std::set<Member> left_behind_;       ///< by retention, and reported
   std::optional<Member> leader_told_;  ///< to the partition

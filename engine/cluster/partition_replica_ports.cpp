@@ -93,6 +93,7 @@ void PartitionReplica::on_promise_failed(const replication::Promise& promise, co
     ports_.report("the promise cannot be stored: " + error.message());
   }
   promise_failure_ = error;
+  on_write_failed(error);
   partition_->strand()->post_after(kPromiseRetry, [weak = weak_from_this(), promise] {
     const auto self = weak.lock();
     // A later one, if there is any, is on its way itself.
@@ -253,6 +254,12 @@ void PartitionReplica::on_durable(BatchNo end) {
   input_done();
 }
 
+void PartitionReplica::on_not_written(const Error& error) {
+  if (!replica_) return;
+  on_write_failed(error);
+  input_done();
+}
+
 void PartitionReplica::on_writer_stopped() {
   if (on_stopped_) {
     partition_->replicate(nullptr);
@@ -288,6 +295,7 @@ void PartitionReplica::on_log_failed(std::uint64_t operation, const Error& error
     ports_.report("the leader's batches cannot be written here: " + error.message());
     log_failure_ = error;
   }
+  on_write_failed(error);
   replica_->on_log_failed(operation, now());
   input_done();
 }

@@ -95,6 +95,10 @@ class FileSystem {
   [[nodiscard]] virtual Result<std::unique_ptr<FolderLock>> lock(const std::string& folder,
                                                                  std::string_view name) = 0;
 
+  /// How many bytes files on the disk of the folder `path` may still take; as many as there are
+  /// where that cannot be told.
+  [[nodiscard]] virtual std::uint64_t room_at(const std::string& path) const;
+
   /// What tells the file `path` on the system as it runs from every other file, copies of it and
   /// the same file after a restart of the system included: printable, without spaces. Empty where
   /// that cannot be told.

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -250,6 +251,12 @@ Result<void> PosixFileSystem::sync_folder(const std::string& folder) {
 }
 
 /// The kernel's random name for its run, then the file's device and number.
+std::uint64_t PosixFileSystem::room_at(const std::string& path) const {
+  struct statvfs disk {};
+  if (::statvfs(path.c_str(), &disk) != 0) return UINT64_MAX;
+  return std::uint64_t{disk.f_bavail} * disk.f_frsize;
+}
+
 std::string PosixFileSystem::place_of(const std::string& path) const {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
   std::string boot;

@@ -17,6 +17,7 @@ class PosixFileSystem final : public FileSystem {
   [[nodiscard]] Result<void> sync_folder(const std::string& folder) override;
   [[nodiscard]] Result<std::unique_ptr<FolderLock>> lock(const std::string& folder,
                                                          std::string_view name) override;
+  [[nodiscard]] std::uint64_t room_at(const std::string& path) const override;
   [[nodiscard]] std::string place_of(const std::string& path) const override;
 };
 

@@ -287,6 +287,7 @@ void LogPartition::on_written(std::uint64_t term, Result<BatchNo> written) {
     staging_.writer_gave_up();
     if (term != term_) return;  // nobody waits for it any more
     discard(written.error(), uncommitted_.size());
+    if (replication_ != nullptr) replication_->on_not_written(written.error());
     return;
   }
   if (replica_) {

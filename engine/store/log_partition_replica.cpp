@@ -155,7 +155,10 @@ void LogPartition::write_epoch_start(std::uint64_t term, log::BatchDraft draft) 
   strand_->dispatch([self = shared_from_this(), term, batch_no = std::move(batch_no)] {
     if (term != self->term_ || self->replication_ == nullptr) return;
     // Without it nothing is written: the others will find another leader.
-    if (!batch_no) return self->discard(batch_no.error(), self->uncommitted_.size());
+    if (!batch_no) {
+      self->discard(batch_no.error(), self->uncommitted_.size());
+      return self->replication_->on_not_written(batch_no.error());
+    }
     self->staging_.let_write();
     self->start_writer();
     self->replication_->on_durable(*batch_no + 1);

@@ -19,6 +19,8 @@ class PartitionReplication {
   /// appended is never replaced in the same epoch.
   virtual void on_appended(BatchNo end) = 0;
   virtual void on_durable(BatchNo end) = 0;
+  /// A batch of this node, leading, could not be written; whoever waited for it has been told.
+  virtual void on_not_written(const Error& error) = 0;
   /// The log is at rest, and all of it durable.
   virtual void on_writer_stopped() = 0;
 

@@ -157,6 +157,8 @@ std::vector<std::string> problems_of(const ClusterState& state, const PartitionS
     } else if (replica == partition.at.end()) {
       problems.push_back(
           node + (found->second.silent.empty() ? " has no replica open" : " does not answer"));
+    } else if (replica->second.contains("no_room")) {
+      problems.push_back(node + " has no room on its disk");
     } else if (replica->second.contains("halted")) {
       problems.push_back(node + " has halted: " + replica->second.at("halted").get<std::string>());
     } else if (!replica->second.at("readable").get<bool>()) {

@@ -285,6 +285,11 @@ void SimulatedFileSystem::set_room(std::uint64_t bytes) {
   room_ = bytes;
 }
 
+std::uint64_t SimulatedFileSystem::room_at(const std::string&) const {
+  const std::lock_guard lock(mutex_);
+  return room_;
+}
+
 void SimulatedFileSystem::flip_bit(const std::string& path, std::uint64_t bit) {
   const std::lock_guard lock(mutex_);
   shown_.at(path)->flip_bit(bit);

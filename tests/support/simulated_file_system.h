@@ -69,6 +69,7 @@ class SimulatedFileSystem final : public io::FileSystem {
   [[nodiscard]] Result<void> sync_folder(const std::string& folder) override;
   [[nodiscard]] Result<std::unique_ptr<io::FolderLock>> lock(const std::string& folder,
                                                              std::string_view name) override;
+  [[nodiscard]] std::uint64_t room_at(const std::string& path) const override;
 
  private:
   class Inode;

@@ -162,11 +162,11 @@ class ClusterClient:
 
 
 class BankCluster:
-    """Nodes 1, 2, …; what is theirs lies under `folder`. `networks`: where each of them runs, if
-    not beside this process."""
+    """Nodes 1, 2, …; what is theirs lies under `folder`, or where `folders` says. `networks`: where
+    each of them runs, if not beside this process."""
 
     def __init__(self, folder, nodes=3, etcd_nodes=1, partitions=1, arguments=(), networks=None,
-                 replicas=None, spread=False, security=None):
+                 replicas=None, spread=False, security=None, folders=()):
         folder = Path(folder)
         self.networks = networks
         self.etcd = EtcdServers(folder / "etcd", etcd_nodes,
@@ -180,7 +180,7 @@ class BankCluster:
         self._copies = []
         self.nodes = {}
         for node in range(1, nodes + 1):
-            self.nodes[node] = self._make(folder / f"n{node}", node)
+            self.nodes[node] = self._make(dict(folders).get(node, folder / f"n{node}"), node)
 
     def _make(self, folder, node):
         host = self.networks.hosts[node] if self.networks else "127.0.0.1"

@@ -3,6 +3,9 @@
 import time
 
 import pytest
+from cluster_admin import OPEN, run, wait_well
+from cluster_checks import assert_same_files, wait_same
+from http_client import command_until_done
 from load import TRANSIENT, Load, assert_all_there, assert_log_holds, run_load
 
 MIB = 1 << 20
@@ -193,3 +196,37 @@ def test_a_server_does_not_start_anew_on_a_full_disk_and_does_when_there_is_room
     server = start_bank(partitions=2, folder=folder)
     some = transactions.first(500)
     assert_log_holds(server.client(), run_load(server.port, some))
+
+
+def test_another_node_leads_while_the_leader_has_no_room(small_disk, start_cluster):
+    cluster = start_cluster(folders={1: small_disk.folder})
+    client = cluster.client()
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
+    wait_well(cluster.nodes[2])
+    run(cluster.nodes[2], "lead", "bank", 0, 1)
+    wait_well(cluster.nodes[2])
+    deadline = time.monotonic() + 30
+    while cluster.leader() != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    small_disk.fill()
+    statuses = []
+    while cluster.leader() == 1 or statuses[-1:] != [200]:
+        assert time.monotonic() < deadline + 30, statuses
+        # The leader's segment has some room left.
+        statuses.append(client.request("POST", "/v1/topics/bank/streams/note-1", [
+            {"type": "noted", "data": {"text": "x" * 200_000}}]).status)
+    assert set(statuses) <= {200, 307, 503, 504, 507}, statuses
+    assert "node 1 has no room on its disk" in run(cluster.nodes[2], "status").stdout
+    # Also what an operator asks for is done by those that can.
+    run(cluster.nodes[2], "lead", "bank", 0, 3)
+    for i in range(3):
+        command_until_done(client, "account", "a", "deposit", {"amount": 1}, f"d{i}")
+    small_disk.make_room()
+    run(cluster.nodes[2], "lead", "bank", 0, 1)
+    while cluster.leader() != 1:
+        assert time.monotonic() < deadline + 90, cluster.nodes[1].log()
+        time.sleep(0.1)
+    wait_well(cluster.nodes[2])
+    wait_same(cluster)
+    assert_same_files(cluster)

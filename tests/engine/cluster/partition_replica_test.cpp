@@ -30,6 +30,9 @@ using Answer = std::shared_ptr<std::optional<Result<CommitOutcome>>>;
 
 const std::string kKey = "partition";
 const Member kSelf = member(1);
+const Member kSecond = member(2);
+const Member kThird = member(3);
+constexpr std::uint64_t kRoom = 1u << 20;  ///< to lead
 
 class MovedClock final : public Clock {
  public:
@@ -57,6 +60,7 @@ class Node {
     how.record_key = kKey;
     how.retention_waits_for = 5s;
     how.retention_waits_bytes = 1u << 20;
+    how.room_to_lead = kRoom;
     how.folder = "p";
     how.last = load_last_record(disk, "p", Uuid{}).value();
     replica = std::make_shared<PartitionReplica>(
@@ -92,6 +96,25 @@ class Node {
       clock.time += 10ms;
       scheduler.advance(10ms);
     }
+  }
+  /// What the coordinator has.
+  [[nodiscard]] replication::Record stored() {
+    replication::Record found;
+    coordinator.get(kKey, [&](auto read) { found = *read.value(); });
+    return found;
+  }
+  [[nodiscard]] PartitionRecord record() {
+    return replication::decode_partition_record(stored().value).value();
+  }
+  /// `member` has been elected.
+  void elect(const Member& member, Epoch epoch) {
+    PartitionRecord next = record();
+    next.epoch = epoch;
+    next.leader = member;
+    coordinator.compare_and_set(kKey, stored(), replication::encode_partition_record(next),
+                                [](const auto& swapped) { REQUIRE(swapped->swapped); });
+    scheduler.run();
+    say(member, replication::Fence{epoch});
   }
   Answer execute(Commit commit) {
     auto answer = std::make_shared<std::optional<Result<CommitOutcome>>>();
@@ -149,13 +172,53 @@ TEST_CASE("partition replica: a promise that cannot be stored is tried again, an
   CHECK(node.replica->status().role == Role::following);
   REQUIRE(node.replica->status().halted);
   CHECK(node.replica->status().halted->code == Errc::disk_full);
-  CHECK(node.reports.size() == 1);
+  CHECK(node.reports.size() == 2);  // of the promise, and of the disk
 
   node.free_disk();
   node.advance(5s);
   CHECK(node.replica->status().role == Role::leading);
   CHECK_FALSE(node.replica->status().halted);
   CHECK(accepted(node.execute(write_to("a-1", {"1"}))));
+}
+
+TEST_CASE("partition replica: a disk without room is seen, and that it has some again") {
+  Node node;
+  node.advance(3s);
+  REQUIRE(node.replica->status().role == Role::leading);
+  node.disk.set_room(0);
+  const std::string much(log::kSegmentBytesMin / 4, 'x');
+  Answer last;
+  for (int i = 0; i < 8; ++i) last = node.execute(write_to("a-1", {much}));
+  REQUIRE(last->has_value());
+  CHECK((*last)->error().code == Errc::disk_full);
+  node.advance(5s);
+  CHECK(node.replica->status().no_room);
+  CHECK(node.replica->status().role == Role::leading);  // there is no other
+  node.disk.set_room(kRoom - 1);
+  node.advance(6s);
+  CHECK(node.replica->status().no_room);
+  node.disk.set_room(kRoom);
+  node.advance(1s);
+  CHECK_FALSE(node.replica->status().no_room);
+  CHECK(accepted(node.execute(write_to("a-1", {much}))));
+}
+
+TEST_CASE("partition replica: who has no room does not stand when it is asked to lead") {
+  for (const bool room : {true, false}) {
+    CAPTURE(room);
+    Node node({kSecond, kSelf, kThird});
+    node.elect(kSecond, Epoch(1));
+    node.advance(100ms);
+    if (!room) node.fill_disk();
+    node.elect(kSecond, Epoch(2));
+    node.advance(100ms);
+    node.free_disk();
+    node.advance(1s);
+    REQUIRE(node.replica->status().epoch == Epoch(2));
+    CHECK(node.replica->status().no_room == !room);
+    node.say(kSecond, replication::Succeed{Epoch(2)});
+    CHECK((node.record().leader == kSelf) == room);
+  }
 }
 
 TEST_CASE("partition replica: commands are answered when its promise cannot be stored") {

@@ -65,6 +65,7 @@ class Node final : public PartitionReplication {
 
   void on_appended(BatchNo end) override { appended = end; }
   void on_durable(BatchNo end) override { durable = end; }
+  void on_not_written(const Error& error) override { not_written = error.code; }
   void on_writer_stopped() override { ++stops; }
   void on_cut(const log::CutCopy& copy) override { copies.push_back(copy); }
   void on_log_done(std::uint64_t operation) override { done.push_back(operation); }
@@ -81,6 +82,7 @@ class Node final : public PartitionReplication {
   BatchNo appended;
   BatchNo durable;
   int stops = 0;
+  std::optional<Errc> not_written;
   bool hold_reads = false;
   std::vector<Partition::Linearized> reads;
   std::vector<log::CutCopy> copies;
@@ -214,6 +216,7 @@ TEST_CASE("replica: a write that fails takes back what came after it, and nothin
   });
   const Answer refused = node.execute(write_to("a-1", {"2"}));
   CHECK(code_of(refused) == Errc::disk_full);
+  CHECK(node.not_written == Errc::disk_full);
   CHECK_FALSE(before->has_value());
   const Answer after = node.execute(write_to("a-1", {"3"}, ExpectedVersion::exact(Version(1))));
   node.commit_all();
