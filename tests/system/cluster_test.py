@@ -2,11 +2,13 @@
 
 import signal
 import time
+from collections import Counter
 
 from cluster_checks import assert_all_there, assert_same_files, wait_same
 from history import History, Recorder
 from http_client import command_until_done
 from load import Load, assert_log_holds
+from subscriber import ResumingSubscriber
 from transfers import (TransferLoad, check_events, check_money, open_accounts, random_transfers,
                        wait_until_ended)
 
@@ -184,3 +186,36 @@ def test_what_clients_see_is_one_log(start_cluster, dice):
     history.check(events)
     assert_same_files(cluster)
     assert history.appends > 100 and history.reads > 100
+
+
+def test_a_subscriber_goes_on_at_other_nodes(start_cluster, transactions, dice):
+    cluster = start_cluster(partitions=2)
+    subscriber = ResumingSubscriber([server.port for server in cluster.nodes.values()], 2, dice,
+                                    (20, 400))
+    subscriber.start()
+    some = transactions.first(2000)
+    load = Load(None, some, connect=cluster.client).start()
+    for node in dice.sample(sorted(cluster.nodes), 3):
+        time.sleep(dice.uniform(0.3, 0.8))
+        cluster.nodes[node].kill()
+        time.sleep(dice.uniform(0.1, 0.5))
+        cluster.nodes[node].restart()
+    load.join(timeout=300)
+    ends = Counter(event["partition"] for event in wait_same(cluster))
+    subscriber.finish_at(ends)
+    assert subscriber.next == ends and subscriber.connections > 3
+
+
+def test_what_a_client_has_done_is_seen_at_any_node_that_is_asked_to_wait_for_it(start_cluster):
+    cluster = start_cluster()
+    client = cluster.client()
+    command_until_done(client, "account", "a", "open",
+                       {"owner": "Ada", "currency": "EUR", "overdraft_limit": 0}, "open-a")
+    for number in range(1, 31):
+        done = command_until_done(client, "account", "a", "deposit", {"amount": 1},
+                                  f"d-{number}").json()
+        written = f"{done['partition']}:{done['offset']}"
+        for server in cluster.nodes.values():
+            rows = server.client().get_json("/v1/projections/bank/tables/balances",
+                                            account_id="a", min=written, wait_ms=5000)["rows"]
+            assert rows[0]["balance"] == number

@@ -1,8 +1,10 @@
 """A WebSocket client of /v1/subscriptions, in its own thread."""
 
 import asyncio
+import itertools
 import json
 import threading
+import time
 
 import websockets
 
@@ -32,11 +34,14 @@ def position_after(seen):
 
 class ResumingSubscriber(threading.Thread):
     """Reads the topic from its start, dropping the connection after a random number of events and
-    going on from where it was, until `expected` (ends by partition) is reached."""
+    going on from where it was, until `expected` (ends by partition) is reached. Of several ports,
+    which are those of a cluster, it takes another each time, and asks another where one is dead or
+    has nothing to show yet."""
 
     def __init__(self, port, partitions, random, events_per_connection=(50, 2000)):
         super().__init__(daemon=True)
-        self._port = port
+        self._ports = itertools.cycle(port if isinstance(port, list) else [port])
+        self._others = isinstance(port, list)
         self._random = random
         self._events_per_connection = events_per_connection
         self._ends = None
@@ -55,7 +60,12 @@ class ResumingSubscriber(threading.Thread):
     def run(self):
         try:
             while not self._is_done():
-                asyncio.run(self._read_some(self._random.randint(*self._events_per_connection)))
+                try:
+                    asyncio.run(self._read_some(self._random.randint(*self._events_per_connection)))
+                except (OSError, asyncio.TimeoutError, websockets.WebSocketException):
+                    if not self._others:
+                        raise
+                    time.sleep(0.05)
         except Exception as error:  # told by finish_at, in the test's own thread
             self.failure = repr(error)
 
@@ -64,7 +74,7 @@ class ResumingSubscriber(threading.Thread):
 
     async def _read_some(self, count):
         credit = 100
-        async with connect(self._port) as socket:
+        async with connect(next(self._ports)) as socket:
             self.connections += 1
             await subscribe(socket, credit, position_after(self.next))
             left = credit
@@ -73,6 +83,8 @@ class ResumingSubscriber(threading.Thread):
                     message = json.loads(await asyncio.wait_for(socket.recv(), 0.5))
                 except asyncio.TimeoutError:
                     continue  # nothing new: look whether we are done
+                if message["op"] == "error" and self._others:
+                    return
                 assert message["op"] in ("subscribed", "event", "caught_up"), message
                 if message["op"] != "event":
                     continue
