@@ -11,6 +11,7 @@ enum class Rule : std::uint8_t {
   refuse_lower_requests,    ///<  2: requests of lower epochs are refused
   ignore_lower_answers,     ///<  2: answers to an earlier epoch's questions are dropped
   new_epoch_after_restart,  ///<  3: a restarted leader does not go on in its epoch
+  sync_found_tail,          ///<  4: what is read back at a start is made durable
   fence_majority,           ///<  5: a majority promises before the epoch begins
   take_greatest_log,        ///<  5: the greatest log of that majority is taken over
   commit_own_epoch,         ///<  8: older batches are committed through one of this epoch

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/replication/rules.h"
+
 namespace keelson::simulation {
 
 std::uint64_t ModelNode::RandomNumbers::next() { return cluster_.random(UINT64_MAX); }
@@ -23,7 +25,7 @@ void ModelNode::start(Moment now) {
   reads_.clear();
   disk_free_ = now;
   // Rule 4: what is read back is durable before it counts. What readers saw is not remembered.
-  log.durable = log.batches.size();
+  if (replication::holds(replication::Rule::sync_found_tail)) log.durable = log.batches.size();
   log.published = log.removed;
   replication::ReplicaOptions options;
   options.append_bytes_max = 4 * sizeof(ModelBatch);

@@ -221,6 +221,14 @@ TEST_CASE("replication rule 7: what failed with an earlier operation says nothin
   CHECK(node.last<Promised>(kThird)->durable == LogEnd{Epoch(2), BatchNo(2)});
 }
 
+TEST_CASE("replication rule 12: a record or a message of a later epoch ends the lead") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  SUBCASE("a record") { node.see(Epoch(3), kThird, 9); }
+  SUBCASE("a message") { node.receive(kThird, Fence{Epoch(3)}); }
+  CHECK(node.replica->role() == Replica::Role::following);
+}
+
 TEST_CASE("replication rule 14: who waits for its own disk does not stand") {
   Scripted node({{Epoch(1), 0}}, Epoch(1));
   node.lead(Epoch(2));
