@@ -247,17 +247,37 @@ class BankCluster:
     def client(self, timeout=10):
         return ClusterClient(self.nodes.values(), timeout)
 
-    def topics(self):
-        """As a node that runs knows them: the partitions of each by its name."""
-        server = next(s for s in self.nodes.values() if s.is_alive())
+    def _known_by(self, server):
+        """Partitions of each topic by its name, as this node knows them: one that has just been
+        started knows none."""
         client = Client(server.port, timeout=5, host=server.host)
         known = client.get_json("/v1/cluster")["topics"]
         client.close()
         return {topic["name"]: topic["partitions"] for topic in known}
 
-    def replicas(self, topic="bank"):
-        """The nodes of each partition."""
-        return {p["partition"]: [r["node"] for r in p["replicas"]] for p in self.topics()[topic]}
+    def topics(self, timeout=30):
+        """Their names, when all nodes that run know the same ones."""
+        deadline = time.monotonic() + timeout
+        while True:
+            known = [set(self._known_by(s)) for s in self.nodes.values() if s.is_alive()]
+            if known[0] and all(names == known[0] for names in known):
+                return sorted(known[0])
+            assert time.monotonic() < deadline, known
+            time.sleep(0.05)
+
+    def replicas(self, topic="bank", timeout=30):
+        """The nodes of each partition, as one that runs knows them."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for server in self.nodes.values():
+                if not server.is_alive():
+                    continue
+                with contextlib.suppress(*CONNECTION_ERRORS):
+                    if partitions := self._known_by(server).get(topic):
+                        return {p["partition"]: [r["node"] for r in p["replicas"]]
+                                for p in partitions}
+            time.sleep(0.05)
+        raise AssertionError(f"no node knows {topic}")
 
     def leader(self, partition=0, timeout=10, topic="bank"):
         """The node that leads now, once some node knows one that answers to it."""

@@ -21,7 +21,7 @@ def networks():
 
 @pytest.fixture
 def cluster(networks, start_cluster):
-    return start_cluster(networks=networks, arguments=["--insecure"])
+    return start_cluster(networks=networks, etcd_nodes=3, arguments=["--insecure"])
 
 
 def others(node):

@@ -70,7 +70,7 @@ def test_a_leader_that_sleeps_does_no_harm_when_it_wakes(start_cluster, transact
 
 
 def test_all_nodes_are_killed_at_once(start_cluster, transactions, dice):
-    cluster = start_cluster()
+    cluster = start_cluster(etcd_nodes=3)
     some = transactions.first(3000)
     load = Load(None, some, connect=cluster.client).start()
     for _ in range(3):
@@ -103,7 +103,7 @@ def test_without_etcd_commands_go_on_and_leaders_do_not_change(start_cluster, tr
 
 
 def test_money_is_conserved_between_partitions_that_different_nodes_lead(start_cluster, dice):
-    cluster = start_cluster(partitions=3)
+    cluster = start_cluster(partitions=3, etcd_nodes=3)
     deadline = time.monotonic() + 30  # leaders go to where they are preferred
     while len({cluster.leader(p) for p in range(3)}) < 3:
         assert time.monotonic() < deadline, "one node leads more than one partition"
@@ -164,7 +164,7 @@ def test_retention_waits_for_a_node_that_is_away(start_cluster):
 def test_what_clients_see_is_one_log(start_cluster, dice):
     """Appends and linearizable reads of one stream, through deaths of leaders: as if there were one
     server that did one thing at a time."""
-    cluster = start_cluster()
+    cluster = start_cluster(etcd_nodes=3)
     made = cluster.client().request("PUT", "/v1/topics/h", {"replication_factor": 3})
     assert made.status == 201 and made.json()["replication_factor"] == 3, made.body
     history = History()
