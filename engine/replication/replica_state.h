@@ -98,7 +98,7 @@ struct PendingSwap {
   PartitionRecord replaced;
   Revision expected;  ///< of `replaced`
   PartitionRecord record;
-  std::optional<Moment> retry_at;  ///< set when its answer was lost
+  std::optional<Moment> retry_at;  ///< set when no answer says what became of it
 };
 
 /// The record has been asked for. No answer is older than what was known then.

@@ -24,7 +24,11 @@ constexpr Uuid kIdentity{};
 /// What a partition tells the protocol, and a partition that does what it is told.
 class Node final : public PartitionReplication {
  public:
-  explicit Node(std::uint64_t seed = 1) : environment(seed) { open(); }
+  explicit Node(std::uint64_t seed = 1, Durability durability = Durability::fsync)
+      : environment(seed) {
+    how.durability = durability;
+    open();
+  }
 
   void open() {
     log::LogOptions options;
@@ -32,7 +36,7 @@ class Node final : public PartitionReplication {
     options.found_tail = log::FoundTail::held;
     auto log = log::PartitionLog::open(environment.disk, "p", kIdentity, options);
     REQUIRE(log);
-    partition = LogPartition::open_replica(environment.get(), *std::move(log), {},
+    partition = LogPartition::open_replica(environment.get(), *std::move(log), how,
                                            environment.scheduler.make_worker("maintain"));
     partition->replicate(this);
   }
@@ -79,6 +83,7 @@ class Node final : public PartitionReplication {
   Error refusal() const override { return {Errc::not_leader, "elsewhere:1", {}}; }
 
   SimulatedEnvironment environment;
+  LogPartitionOptions how;
   BatchNo appended;
   BatchNo durable;
   int stops = 0;
@@ -223,6 +228,21 @@ TEST_CASE("replica: a write that fails takes back what came after it, and nothin
   CHECK(accepted(before));
   CHECK(accepted(after));
   CHECK(node.partition->stream_version("a-1", Offset(UINT64_MAX)) == Version(2));
+}
+
+// Rule 8: what a majority has is what is durable there, whatever the topic asks for.
+TEST_CASE("replica: a leader syncs what it calls durable, also with durability os") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Node node(seed, Durability::os);
+    node.lead(Epoch(1));
+    const Answer answer = node.execute(write_to("a-1", {"1"}));
+    const BatchNo durable = node.durable;
+    REQUIRE(durable == node.appended);
+    node.partition.reset();
+    node.environment.disk.cut_power();
+    node.open();
+    CHECK(node.partition->appended().next_batch == durable);
+  }
 }
 
 TEST_CASE("replica: a follower has what it was given, shows what is committed, and may lead") {
