@@ -38,7 +38,9 @@ void Replica::acknowledge(const Following& following) {
 
 /// The leader's commit index counts only for what was verified after the cut.
 void Replica::publish_known(Following& following) {
-  const BatchNo known = std::min(following.leader_commit, following.durable);
+  const BatchNo committed =
+      holds(Rule::publish_committed) ? following.leader_commit : following.durable;
+  const BatchNo known = std::min(committed, following.durable);
   if (known > committed_) publish(known);
   if (following.readable_at && committed_ >= *following.readable_at) readable_ = true;
 }

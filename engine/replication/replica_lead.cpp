@@ -205,6 +205,7 @@ void Replica::advance_commit(Leading& leading, Moment now) {
   BatchNo end = durable_on_majority(leading, record_->replicas);
   if (record_->changing() && holds(Rule::both_majorities))
     end = std::min(end, durable_on_majority(leading, record_->old_replicas));
+  if (!holds(Rule::commit_by_majority)) end = leading.durable;
   // What readers see here is durable here: a read model is never ahead of its log.
   end = std::min(end, leading.durable);
   if ((end <= leading.start && holds(Rule::commit_own_epoch)) || end <= committed_) return;

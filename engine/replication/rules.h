@@ -14,9 +14,11 @@ enum class Rule : std::uint8_t {
   sync_found_tail,          ///<  4: what is read back at a start is made durable
   fence_majority,           ///<  5: a majority promises before the epoch begins
   take_greatest_log,        ///<  5: the greatest log of that majority is taken over
+  commit_by_majority,       ///<  8: what a majority has is committed, not what the leader has
   commit_own_epoch,         ///<  8: older batches are committed through one of this epoch
   match_by_epochs,          ///<  7: the common prefix is found by epochs, not by lengths
   commit_after_match,       ///<  7: the leader's commit index counts for what was matched only
+  publish_committed,        ///<  7: a follower shows what is committed, not all that it has
   acknowledge_durable,      ///<  7, 8: only what is durable is acknowledged
   both_majorities,          ///<  9: while members change, a majority of each list is needed
   caught_up_majority,       ///<  9: the new members have the leader's log before they count

@@ -71,6 +71,34 @@ bool commits_an_older_batch() {
   return node.log.published > 0;
 }
 
+/// The old members may have another leader, and commit with it.
+bool begins_without_the_old_members() {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.change_members();
+  node.run_disk();
+  node.receive(kFourth, Promised{Epoch(3), {Epoch(2), BatchNo(2)}});
+  return node.replica->role() == Replica::Role::starting;
+}
+
+/// Until its promise is durable the leader leads the epoch before, whose start proves nothing of
+/// the new members.
+bool ends_a_change_by_the_epoch_before() {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.change_members();
+  node.replica->on_tick(node.now);
+  return !node.swapped->changing();
+}
+
+/// A new leader does not know yet what the one before has committed.
+bool answers_reads_before_it_knows() {
+  Scripted node({{Epoch(1), 0}, {Epoch(1), 7}}, Epoch(1));
+  node.lead(Epoch(2));
+  REQUIRE(node.replica->role() == Replica::Role::starting);
+  node.replica->begin_read(1, node.now);
+  node.receive(kSecond, Ack{Epoch(2), 10, BatchNo(1)});
+  return node.answered == 1;
+}
+
 /// Members that have nothing yet would make a majority.
 bool changes_to_members_that_have_nothing() {
   Scripted node({{Epoch(1), 0}}, Epoch(1));
@@ -118,6 +146,18 @@ TEST_CASE("replication rule 9: a member named twice does not come into the recor
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Errc::bad_request);
   CHECK(node.swapped == asked);
+}
+
+TEST_CASE("replication rule 9: a change begins with a majority of the old members too") {
+  check(Rule::both_majorities, begins_without_the_old_members);
+}
+
+TEST_CASE("replication rule 9: a change ends when its own epoch has started") {
+  check(Rule::finish_after_start, ends_a_change_by_the_epoch_before);
+}
+
+TEST_CASE("replication rule 13: a leader answers reads when its epoch has started") {
+  check(Rule::read_after_start, answers_reads_before_it_knows);
 }
 
 TEST_CASE("replication rule 9: members without the leader's log cannot take over") {

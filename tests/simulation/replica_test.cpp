@@ -86,10 +86,11 @@ TEST_CASE("replication: some seed shows what goes wrong without each rule") {
   using replication::Rule;
   for (const Rule rule :
        {Rule::sync_found_tail, Rule::new_epoch_after_restart, Rule::fence_majority,
-        Rule::take_greatest_log, Rule::match_by_epochs, Rule::commit_after_match,
-        Rule::acknowledge_durable, Rule::both_majorities, Rule::finish_after_start,
-        Rule::resolve_by_revision, Rule::adopt_increasing, Rule::read_after_round,
-        Rule::read_after_start, Rule::readable_after_match}) {
+        Rule::take_greatest_log, Rule::commit_by_majority, Rule::match_by_epochs,
+        Rule::commit_after_match, Rule::publish_committed, Rule::acknowledge_durable,
+        Rule::both_majorities, Rule::finish_after_start, Rule::resolve_by_revision,
+        Rule::adopt_increasing, Rule::read_after_round, Rule::read_after_start,
+        Rule::readable_after_match}) {
     replication::rules_left_out = 1u << static_cast<unsigned>(rule);
     std::uint64_t seed = 0;
     bool noticed = false;

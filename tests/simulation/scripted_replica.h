@@ -76,6 +76,15 @@ class Scripted final : public ReplicaPorts {
     receive(kSecond, Promised{epoch, {}});
     run_disk();
   }
+  /// Leads epoch 2, and has asked for two other members, one of whom has all of its log.
+  void change_members() {
+    lead(Epoch(2));
+    receive(kSecond, Ack{Epoch(2), 1, BatchNo(2)});
+    replica->catch_up({kFourth, kFifth}, now);
+    receive(kFourth, Ack{Epoch(2), 1, BatchNo(2)});
+    REQUIRE(replica->change_members({kSelf, kFourth, kFifth}, now));
+    replica->on_swapped(Revision(3), now);
+  }
   /// Follows `kSecond`, whose log has all of this one.
   void follow(Epoch epoch) {
     receive(kSecond, Fence{epoch});
@@ -145,7 +154,7 @@ class Scripted final : public ReplicaPorts {
   void serve(Epoch) override {}
   void pause_writing() override { replica_stops(); }
   void step_down() override { replica_stops(); }
-  void read_ready(std::uint64_t, BatchNo) override {}
+  void read_ready(std::uint64_t id, BatchNo) override { answered = id; }
   void read_failed(std::uint64_t) override {}
   void halt(Error reason) override {
     if (!may_halt) FAIL(reason.message());
@@ -158,6 +167,7 @@ class Scripted final : public ReplicaPorts {
   std::vector<std::pair<Member, Message>> sent;
   std::optional<PartitionRecord> swapped;
   std::uint64_t reading = 0;
+  std::uint64_t answered = 0;  ///< the last read
   bool may_halt = false;
   bool congested = false;
   bool resumed = false;
