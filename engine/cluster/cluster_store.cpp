@@ -16,8 +16,6 @@ namespace keelson::cluster {
 
 namespace {
 
-/// How long a leader that stops waits for another to take over.
-constexpr std::chrono::milliseconds kGiveAwayTime{1500};
 /// Where segments are larger, they are made in slices.
 constexpr std::uint64_t kRoomToLead = 16u << 20;
 /// Before a topic that could not be opened is tried again.
@@ -420,7 +418,7 @@ NodeTestimony ClusterStore::testify() {
 /// nobody has to find out that it is gone.
 void ClusterStore::give_away_leads() {
   using Role = replication::Replica::Role;
-  const auto until = environment_.clock.monotonic() + kGiveAwayTime;
+  const auto until = environment_.clock.monotonic() + options_.give_away_time;
   bool asked = true;
   while (asked && environment_.clock.monotonic() < until) {
     asked = false;

@@ -48,6 +48,8 @@ struct ClusterStoreOptions {
   std::chrono::seconds claim_quiet{2};
   /// Whether to start no more, while the coordinator is waited for.
   std::function<bool()> give_up = [] { return false; };
+  /// How long `close` waits for others to lead what this node has led; 0: it does not ask.
+  std::chrono::milliseconds give_away_time{1500};
   /// Something that an operator wants to know.
   std::function<void(const std::string& what)> report = [](const std::string&) {};
 };

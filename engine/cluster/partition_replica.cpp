@@ -105,12 +105,9 @@ void PartitionReplica::stop(Task done) {
     for (auto& [id, read] : std::exchange(self->reads_, {})) {
       read.done(fail(Errc::closed, "the node is shutting down"));
     }
-    if (!writes) {
-      self->partition_->replicate(nullptr);
-      return done();
-    }
-    self->on_stopped_ = std::move(done);
-    self->partition_->step_down();
+    if (writes) self->partition_->step_down();
+    self->partition_->replicate(nullptr);
+    done();
   });
 }
 

@@ -119,8 +119,8 @@ class PartitionReplica final : public replication::ReplicaPorts,
 
   /// Begins. Called once.
   void start();
-  /// Leads no more, and takes part no more. `done` is called on the strand when the log is at rest
-  /// with regard to this replica.
+  /// Leads no more, and takes part no more: `done` is called on the strand when nothing that the
+  /// partition does comes here any more.
   void stop(Task done);
 
   // --- inputs, from any thread ---
@@ -265,7 +265,6 @@ class PartitionReplica final : public replication::ReplicaPorts,
   replication::Moment retention_held_at_{};
   std::set<Member> left_behind_;       ///< by retention, and reported
   std::optional<Member> leader_told_;  ///< to the partition
-  Task on_stopped_;
 
   mutable std::mutex status_mutex_;
   ReplicaStatus status_;

@@ -261,10 +261,6 @@ void PartitionReplica::on_not_written(const Error& error) {
 }
 
 void PartitionReplica::on_writer_stopped() {
-  if (on_stopped_) {
-    partition_->replicate(nullptr);
-    return std::exchange(on_stopped_, nullptr)();
-  }
   if (!replica_) return;
   replica_->on_writer_stopped(now());
   input_done();
@@ -301,9 +297,7 @@ void PartitionReplica::on_log_failed(std::uint64_t operation, const Error& error
 }
 
 void PartitionReplica::begin_read(Partition::Linearized done) {
-  if (!replica_ || replica_->role() != Replica::Role::leading) {
-    return done(std::unexpected(refusal()));
-  }
+  if (!replica_) return done(std::unexpected(refusal()));
   if (reads_.size() >= kReadsMax) {
     return done(fail(Errc::overloaded, "too many linearizable reads at a time"));
   }
