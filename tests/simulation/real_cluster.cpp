@@ -1,7 +1,11 @@
 #include "tests/simulation/real_cluster.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <numeric>
+#include <utility>
+
+#include "engine/cluster/cluster_records.h"
+#include "engine/log/log_format.h"
 
 namespace keelson::simulation {
 
@@ -9,315 +13,195 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kSpares = 1;
-constexpr std::size_t kClients = 3;
-constexpr Moment kCoordinatorTimeout = 1s;
+constexpr std::size_t kSparesMax = 2;
+
+std::string text_of(const MemberList& members) {
+  std::string text;
+  for (const Member& member : members) text += " " + std::to_string(number_of(member));
+  return text;
+}
 
 }  // namespace
 
-/// The coordinator as one node reaches it.
-class RealCluster::NodeCoordinator final : public replication::Coordinator {
- public:
-  explicit NodeCoordinator(RealCluster& cluster) : cluster_(cluster) {}
-  void get(std::string, Read done) override { cluster_.get(std::move(done)); }
-  void compare_and_set(std::string, std::optional<replication::Record> expected, std::string value,
-                       Swap done) override {
-    cluster_.compare_and_set(std::move(expected), std::move(value), std::move(done));
+RealCluster::RealCluster(std::uint64_t seed, std::size_t replicas, const Faults& faults,
+                         const Lies& lies)
+    : world_(seed, faults),
+      coordinator_(world_),
+      replicas_(replicas),
+      keys_(RealNode::kCluster),
+      nodes_(replicas + 1 + world_.random(kSparesMax)),
+      network_(world_, nodes_.size()) {
+  coordinator_.on_written = [this](const std::string& key, const replication::Record& written) {
+    const auto record = replication::decode_partition_record(written.value);
+    if (!record || !world_.trace) return;
+    world_.log(key + ": epoch " + std::to_string(record->epoch.value) + ", leader " +
+               (record->leader ? std::to_string(number_of(*record->leader)) : "none") + ", on" +
+               text_of(record->replicas) +
+               (record->changing() ? ", before on" + text_of(record->old_replicas) : ""));
+  };
+  for (std::size_t n = 0; n < nodes_.size(); ++n) {
+    nodes_[n] = std::make_unique<RealNode>(
+        world_, n, lies,
+        RealNode::Hooks{[this, n] { on_task_done(n); },
+                        [this, n] {
+                          const double often =
+                              world_.faults.process_crash + world_.faults.power_cut;
+                          if (!world_.mishap(often * 0.02)) return;
+                          nodes_[n]->disk.halt_after(1 + world_.random(5));
+                        },
+                        [this, n](const std::string& what) { on_report(n, what); }});
   }
-  std::unique_ptr<Watch> watch(std::string, std::function<void(const Change&)>) override {
-    return nullptr;
+  want_topics();
+  for (std::size_t n = 0; n < nodes_.size(); ++n) {
+    // Those that are not needed yet come some time.
+    if (n < replicas_ || world_.chance(0.5)) {
+      start(n);
+    } else {
+      world_.after(world_.delay(0, 3'000'000), [this, n] {
+        if (nodes_[n]->life == 0) start(n);
+      });
+    }
   }
-  std::unique_ptr<Presence> appear(std::string, std::string, std::chrono::seconds,
-                                   replication::Revision) override {
-    return nullptr;
-  }
-
- private:
-  RealCluster& cluster_;
-};
-
-RealCluster::RealCluster(std::uint64_t seed, std::size_t replicas, Faults faults)
-    : random_(seed),
-      faults_(faults),
-      history_([this](const std::string& what) { fail(what); }),
-      clients_(kClients) {
-  for (std::size_t n = 0; n < replicas + kSpares; ++n) {
-    nodes_.push_back(std::make_unique<RealNode>(
-        time_, n, random_(),
-        RealNode::Hooks{
-            [this, n] { task_done(n); },
-            [this, n](const Member& to, std::string message) { send(n, to, std::move(message)); },
-            [this, n](const std::string& what) {
-              log("node " + std::to_string(n) + ": " + what);
-              if (nodes_[n]->disk.halted()) return;
-              if (what.contains("begins anew")) ++beginnings_;
-              if (what.contains("halts") || what.contains("cannot be read")) {
-                fail("node " + std::to_string(n) + ": " + what);
-              }
-            }}));
-    if (faults_.retention > 0) nodes_[n]->retention.bytes = log::kSegmentBytesMin;
-    coordinators_.push_back(std::make_unique<NodeCoordinator>(*this));
-    if (n < replicas) record_.replicas.push_back(nodes_[n]->self);
-  }
-  past_records_.emplace_back(record_, revision_);
-  for (std::size_t n = 0; n < nodes_.size(); ++n) start(n);
-  keep_connected();
-  for (std::size_t c = 0; c < kClients; ++c) issue(c);
-  read_linearizably();
-  read_at_follower();
+  make_topics();
   operate();
 }
 
 RealCluster::~RealCluster() {
-  for (auto& node : nodes_) node->stop();
-  time_.clear();
+  for (auto& node : nodes_) node->stop(network_);
+  world_.time.clear();
 }
 
-std::uint64_t RealCluster::lives() const {
+std::string RealCluster::summary() {
+  std::uint64_t batches = 0;
+  std::uint64_t acknowledged = 0;
+  std::uint64_t epochs = 0;
+  std::uint64_t reads = 0;
+  for (const auto& partition : partitions_) {
+    batches += partition->history().batches();
+    acknowledged += partition->history().acknowledged();
+    reads += partition->reads();
+    if (const auto known = record(*partition)) epochs += known->epoch.value;
+  }
   std::uint64_t lives = 0;
   for (const auto& node : nodes_) lives += node->life;
-  return lives;
+  return std::to_string(partitions_.size()) + " partitions, " + std::to_string(batches) +
+         " batches, " + std::to_string(acknowledged) + " acknowledged, " + std::to_string(epochs) +
+         " epochs, " + std::to_string(lives) + " lives, " + std::to_string(reads) +
+         " linearizable reads";
 }
 
-// --- time ---
+// --- topics ---
 
-void RealCluster::step_until(Moment end) {
-  while (failure_.empty() && time_.step(end)) {
-  }
-}
-
-void RealCluster::fail(const std::string& what) {
-  if (failure_.empty()) {
-    failure_ = what + ", at " + std::to_string(time_.now().count() / 1'000'000) + " ms";
-  }
-  log("FAILURE " + what);
-}
-
-void RealCluster::log(const std::string& what) const {
-  if (!trace) return;
-  std::printf("%9.3f ms  %s\n", static_cast<double>(time_.now().count()) / 1e6, what.c_str());
-}
-
-bool RealCluster::chance(double probability) {
-  return static_cast<double>(random_() >> 11) * 0x1p-53 < probability;
-}
-
-Moment RealCluster::delay(std::uint64_t least_us, std::uint64_t most_us) {
-  return std::chrono::microseconds(least_us + random(most_us - least_us + 1));
-}
-
-// --- network ---
-
-void RealCluster::send(std::size_t from, const Member& to, std::string message) {
-  const std::size_t peer = to.node.value;
-  if (nodes_[peer]->self != to) return;
-  Link& l = link(from, peer);
-  const std::size_t way = from < peer ? 0 : 1;
-  if (l.connection == 0 || l.seen[way] != l.connection) return;
-  if (faulty_ && chance(faults_.lost_message)) return;
-  // What was on its way while the connection was made may come once more.
-  const bool fresh = l.sent[way]++ < 3;
-  const int copies = fresh && faulty_ && chance(faults_.repeated_message) ? 2 : 1;
-  for (int i = 0; i < copies; ++i) {
-    l.last[way] = std::max(l.last[way], time_.now() + delay(20, chance(0.02) ? 20'000 : 400));
-    after(l.last[way] - time_.now(), [this, from, peer, connection = l.connection, message] {
-      deliver(from, peer, connection, message);
-    });
-  }
-}
-
-void RealCluster::deliver(std::size_t from, std::size_t to, std::uint64_t connection,
-                          std::string message) {
-  Link& l = link(from, to);
-  const std::size_t way = from < to ? 0 : 1;
-  if (l.connection != connection) return;
-  if (l.blocked[way]) return l.held[way].push_back(std::move(message));
-  see(to, from, connection);
-  if (!nodes_[to]->up()) return;
-  nodes_[to]->replica->on_message(nodes_[from]->self, std::move(message));
-}
-
-void RealCluster::connect(std::size_t a, std::size_t b) {
-  Link& l = link(a, b);
-  l.connection = ++connections_;
-  l.sent[0] = l.sent[1] = 0;
-  for (const std::size_t end : {a, b}) {
-    const std::size_t peer = end == a ? b : a;
-    after(delay(10, 3'000), [this, end, peer, connection = l.connection] {
-      if (link(end, peer).connection == connection) see(end, peer, connection);
-    });
-  }
-}
-
-void RealCluster::see(std::size_t n, std::size_t peer, std::uint64_t connection) {
-  Link& l = link(n, peer);
-  std::uint64_t& seen = l.seen[n < peer ? 0 : 1];
-  if (!nodes_[n]->up() || seen == connection || l.connection != connection) return;
-  seen = connection;
-  nodes_[n]->replica->on_connected(nodes_[peer]->self);
-}
-
-void RealCluster::disconnect(std::size_t a, std::size_t b) {
-  Link& l = link(a, b);
-  if (l.connection == 0) return;
-  const std::uint64_t broken = std::exchange(l.connection, 0);
-  for (const std::size_t way : {0u, 1u}) l.held[way].clear();
-  for (const std::size_t end : {a, b}) {
-    const std::size_t peer = end == a ? b : a;
-    after(delay(10, 3'000), [this, end, peer, broken, gone = nodes_[peer]->self] {
-      std::uint64_t& seen = link(end, peer).seen[end < peer ? 0 : 1];
-      if (!nodes_[end]->up() || seen != broken) return;
-      seen = 0;
-      nodes_[end]->replica->on_disconnected(gone);
-    });
-  }
-}
-
-void RealCluster::unblock(std::size_t from, std::size_t to) {
-  Link& l = link(from, to);
-  const std::size_t way = from < to ? 0 : 1;
-  l.blocked[way] = false;
-  for (auto& message : std::exchange(l.held[way], {})) {
-    l.last[way] = std::max(l.last[way], time_.now() + delay(10, 50));
-    after(l.last[way] - time_.now(),
-          [this, from, to, connection = l.connection, message = std::move(message)] {
-            deliver(from, to, connection, message);
-          });
-  }
-}
-
-/// Nodes that are up connect again.
-void RealCluster::keep_connected() {
-  for (std::size_t a = 0; a < nodes_.size(); ++a) {
-    for (std::size_t b = a + 1; b < nodes_.size(); ++b) {
-      Link& l = link(a, b);
-      const bool possible = nodes_[a]->up() && nodes_[b]->up() && !l.blocked[0] && !l.blocked[1];
-      if (possible && l.connection == 0) connect(a, b);
+void RealCluster::want_topics() {
+  const std::size_t count = world_.chance(0.75) ? 1 : 2;
+  for (std::size_t t = 0; t < count; ++t) {
+    WantedTopic topic;
+    topic.name = "topic-" + std::to_string(t);
+    topic.options.partitions = world_.chance(0.7) ? 1 : 2;
+    topic.options.segment_bytes = log::kSegmentBytesMin;
+    topic.options.replication_factor = static_cast<std::uint32_t>(replicas_);
+    if (world_.chance(0.2)) topic.options.codec = log::Codec::zstd;
+    if (world_.chance(0.2)) topic.options.sealed_codec = log::Codec::zstd;
+    if (world_.faults.retention > 0) {
+      topic.options.retention.bytes = log::kSegmentBytesMin;
+    } else if (world_.chance(0.1)) {
+      topic.options.retention.bytes = (1 + world_.random(4)) * log::kSegmentBytesMin;
     }
-  }
-  after(delay(5'000, 50'000), [this] { keep_connected(); });
-}
-
-// --- coordinator ---
-
-void RealCluster::compare_and_set(std::optional<replication::Record> expected, std::string value,
-                                  replication::Coordinator::Swap done) {
-  struct Answer {
-    replication::Coordinator::Swap done;
-    void give(Result<replication::Coordinator::Swapped> swapped) {
-      if (done) std::exchange(done, nullptr)(std::move(swapped));
-    }
-  };
-  const auto answer = std::make_shared<Answer>(std::move(done));
-  after(kCoordinatorTimeout, [answer] {
-    answer->give(keelson::fail(Errc::outcome_unknown, "the coordinator does not answer"));
-  });
-  const bool late = faulty_ && chance(faults_.late_request);
-  after(late ? delay(100'000, 4'000'000) : delay(200, 2'000), [this, expected,
-                                                               value = std::move(value), answer] {
-    if (!coordinator_up_) return;
-    replication::Coordinator::Swapped result;
-    result.swapped =
-        expected == replication::Record{replication::encode_partition_record(record_), revision_};
-    if (result.swapped) {
-      const auto record = replication::decode_partition_record(value);
-      if (!record) return fail("a record cannot be read");
-      record_ = *record;
-      ++revision_;
-      past_records_.emplace_back(record_, revision_);
-      log("record: epoch " + std::to_string(record_.epoch.value) + " leader " +
-          std::to_string(record_.leader->node.value) +
-          (record_.changing() ? ", changing members" : ""));
-      announce();
-    }
-    result.current = replication::Record{replication::encode_partition_record(record_), revision_};
-    if (faulty_ && chance(faults_.lost_answer)) return;
-    const bool late_answer = faulty_ && chance(faults_.late_request);
-    after(late_answer ? delay(100'000, 900'000) : delay(200, 2'000),
-          [answer, result] { answer->give(result); });
-  });
-}
-
-void RealCluster::get(replication::Coordinator::Read done) {
-  after(delay(200, 2'000), [this, done = std::move(done)]() mutable {
-    if (!coordinator_up_) return;
-    const bool late = faulty_ && chance(faults_.late_request);
-    replication::Record record{replication::encode_partition_record(record_), revision_};
-    after(late ? delay(100'000, 4'000'000) : delay(200, 2'000),
-          [done = std::move(done), record = std::move(record)]() mutable {
-            done(std::optional(std::move(record)));
-          });
-  });
-}
-
-void RealCluster::announce() {
-  for (std::size_t n = 0; n < nodes_.size(); ++n) {
-    const bool stale = faulty_ && chance(faults_.stale_watch);
-    after(stale ? delay(50'000, 3'000'000) : delay(200, 5'000),
-          [this, n, record = record_, revision = revision_] {
-            if (!coordinator_up_) return;
-            show_record(n, record, revision);
-            if (!faulty_ || !chance(faults_.stale_watch)) return;
-            const auto& [old, then] = past_records_[random(past_records_.size())];
-            show_record(n, old, then);
-          });
+    if (t > 0) topic.from = world_.delay(0, 3'000'000);
+    topics_.push_back(std::move(topic));
   }
 }
 
-void RealCluster::show_record(std::size_t n, const PartitionRecord& record, Revision revision) {
-  if (nodes_[n]->up()) nodes_[n]->replica->on_record(record, revision);
+/// Operators ask until it is there.
+void RealCluster::make_topics() {
+  bool all = true;
+  for (WantedTopic& topic : topics_) {
+    if (!topic.there) find_topic(topic);
+    all = all && topic.there;
+    RealNode& node = *nodes_[world_.random(nodes_.size())];
+    if (topic.there || world_.now() < topic.from || !node.up()) continue;
+    node.store().directory().create_topic(
+        {topic.name, topic.options, topic.options.replication_factor}, [](const auto&) {});
+  }
+  if (!all) world_.after(world_.delay(50'000, 150'000), [this] { make_topics(); });
 }
 
-/// A watch begins with the record as it is; it is looked at now and then as well.
-void RealCluster::look_at_record(std::size_t n, std::uint64_t life) {
-  if (nodes_[n]->life != life) return;
-  if (coordinator_up_) show_record(n, record_, revision_);
-  after(delay(500'000, 1'500'000), [this, n, life] { look_at_record(n, life); });
+void RealCluster::find_topic(WantedTopic& topic) {
+  const auto record = coordinator_.record(keys_.of(cluster::TopicKey{topic.name}));
+  if (!record) return;
+  const auto placement = cluster::decode_topic_placement(record->value);
+  if (!placement) return world_.fail("a topic's record cannot be read");
+  topic.there = true;
+  for (std::uint32_t p = 0; p < topic.options.partitions; ++p) {
+    PartitionClients::Of of;
+    of.key = {placement->topic, PartitionId(p)};
+    of.topic = topic.name;
+    of.number = partitions_.size();
+    of.partitions = topic.options.partitions;
+    of.folder = std::string(RealNode::kFolder) + "/topics/" + topic.name + "/" + std::to_string(p);
+    of.retained = topic.options.retention.keeps_all();
+    for (auto& node : nodes_) node->replicas.emplace_back();
+    partitions_.push_back(std::make_unique<PartitionClients>(world_, nodes_, std::move(of)));
+    partitions_.back()->begin();
+  }
+}
+
+std::optional<PartitionRecord> RealCluster::record(const PartitionClients& clients) const {
+  const auto record = coordinator_.record(keys_.of(clients.of().key));
+  if (!record) return std::nullopt;
+  auto decoded = replication::decode_partition_record(record->value);
+  return decoded ? std::optional(*std::move(decoded)) : std::nullopt;
+}
+
+MemberList RealCluster::members_of(const PartitionClients& clients) const {
+  auto known = record(clients);
+  return known ? std::move(known->replicas) : MemberList();
 }
 
 // --- nodes ---
 
 void RealCluster::start(std::size_t n) {
   RealNode& node = *nodes_[n];
-  const auto started = node.start(*coordinators_[n]);
+  const auto started = node.start(coordinator_, network_);
   if (node.disk.halted()) {
-    log("node " + std::to_string(n) + " ends while it starts");
-    return crash(n, chance(0.5));
+    world_.log(node.name + " ends while it starts");
+    return crash(n, world_.chance(0.5));
   }
   if (!started) {
+    const std::string what = node.name + " cannot start: " + started.error().message();
     const Errc code = started.error().code;
-    if (code != Errc::disk_full && code != Errc::io_error) {
-      return fail("node " + std::to_string(n) + " cannot start: " + started.error().message());
+    // Locked: a predecessor seems to be alive. Closed: there was no room.
+    const bool may_pass = code == Errc::disk_full || code == Errc::io_error ||
+                          code == Errc::locked || code == Errc::closed;
+    if (!may_pass) {
+      return world_.fail(what);
     }
-    log("node " + std::to_string(n) + " cannot start: " + started.error().message());
+    world_.log(what);
     return crash(n, false);
   }
-  log("node " + std::to_string(n) + " starts, epoch " +
-      std::to_string(node.replica->status().epoch.value) + ", " +
-      std::to_string(node.partition->appended().next_batch.value) + " batches");
-  after(delay(100, 5'000), [this, n, life = node.life] { look_at_record(n, life); });
+  // One crash after the other: what the first has left is in the page cache at most.
+  const double often = world_.faults.process_crash + world_.faults.power_cut;
+  if (node.life > 1 && often > 0 && world_.mishap(0.2)) {
+    node.disk.halt_after(1 + world_.random(30));
+  }
+  world_.log(node.name + " starts");
 }
 
 void RealCluster::crash(std::size_t n, bool power) {
   RealNode& node = *nodes_[n];
-  const bool wipe = faulty_ && chance(faults_.wipe) && may_wipe(n);
-  log("node " + std::to_string(n) + (power ? " loses power" : " is killed") +
-      (wipe ? ", and its disk" : ""));
-  node.stop();
+  const bool wipe = world_.mishap(world_.faults.wipe) && may_wipe(n);
+  world_.log(node.name + (power ? " loses power" : " is killed") + (wipe ? ", and its disk" : ""));
+  node.stop(network_);
   ++node.life;
-  for (std::size_t peer = 0; peer < nodes_.size(); ++peer) {
-    if (peer == n) continue;
-    disconnect(n, peer);
-    link(n, peer).seen[n < peer ? 0 : 1] = 0;
-  }
   if (power) {
+    ++node.boots;
     node.disk.cut_power();
   } else {
     node.disk.kill();
   }
   if (wipe) node.wipe();
   node.dying = node.fail_sync = false;
-  after(delay(5'000, 2'000'000), [this, n, life = node.life] {
+  world_.after(world_.delay(5'000, 2'000'000), [this, n, life = node.life] {
     if (nodes_[n]->life == life) start(n);
   });
 }
@@ -325,263 +209,376 @@ void RealCluster::crash(std::size_t n, bool power) {
 /// Never more disks than each list can do without.
 bool RealCluster::may_wipe(std::size_t n) const {
   const auto can_lose = [&](const MemberList& list) {
-    return majority(list, [&](const Member& member) {
-      return member.node.value != n && nodes_[member.node.value]->self == member;
-    });
+    return majority(list,
+                    [&](const Member& member) { return number_of(member) != n && has(member); });
   };
-  return can_lose(record_.replicas) && (!record_.changing() || can_lose(record_.old_replicas));
+  return std::ranges::all_of(partitions_, [&](const auto& partition) {
+    const auto known = record(*partition);
+    // Without a record it is where its topic's record says.
+    return known && can_lose(known->replicas) &&
+           (!known->changing() || can_lose(known->old_replicas));
+  });
 }
 
-/// After each task of the process.
-void RealCluster::task_done(std::size_t n) {
+void RealCluster::on_task_done(std::size_t n) {
   RealNode& node = *nodes_[n];
   if (node.disk.halted()) {
     if (std::exchange(node.dying, true)) return;
-    after(Moment(0), [this, n, life = node.life] {
-      if (nodes_[n]->life == life) crash(n, chance(0.5));
+    world_.after(Moment(0), [this, n, life = node.life] {
+      if (nodes_[n]->life == life) crash(n, world_.chance(0.5));
     });
     return;
   }
   if (!node.up()) return;
-  const Moment spent = time_.spent();
-  take_published(node);
-  time_.forget_spent_since(spent);
-  const auto status = node.replica->status();
-  node.promised_ever = std::max(node.promised_ever, status.epoch);
-  if (!node.partition->readable()) return;
-  const std::uint64_t end = node.partition->end().value;
-  if (end < node.read_ever) fail("reads at node " + std::to_string(n) + " go back");
-  node.read_ever = end;
+  const Moment spent = world_.time.spent();
+  for (const auto& partition : partitions_) {
+    if (world_.failure().empty()) partition->look(node);
+  }
+  world_.time.forget_spent_since(spent);
 }
 
-void RealCluster::take_published(RealNode& node) {
-  const auto& log = node.partition->log();
-  if (const BatchNo first = log.first_batch(); node.published < first) {
-    if (first.value > history_.batches()) return fail("what is not committed has been removed");
-    node.published = first;
-    node.published_ever = std::max(node.published_ever, first);
-  }
-  while (node.published < log.published()) {
-    const auto read = log.read_batches(node.published, node.published + 1, 1);
-    if (node.disk.halted()) return;
-    if (!read) return fail("what is published cannot be read: " + read.error().message());
-    history_.publish(node.published.value, read->bytes);
-    ++node.published;
-    node.published_ever = std::max(node.published_ever, node.published);
-    if (!failure_.empty()) return;
+void RealCluster::on_report(std::size_t n, const std::string& what) {
+  const std::string said = nodes_[n]->name + ": " + what;
+  world_.log(said);
+  if (what.contains("begins anew")) ++beginnings_;
+  for (const char* const bad : {"halts", "cannot be read", "takes no part"}) {
+    if (what.contains(bad)) world_.fail(said);
   }
 }
 
 // --- faults and operators ---
 
 void RealCluster::inject(double rate, const std::function<void()>& fault) {
-  if (chance(rate * 0.02)) fault();  // looked at 50 times a second
+  if (world_.chance(rate * 0.02)) fault();  // looked at 50 times a second
 }
 
 void RealCluster::run(Moment duration) {
-  const Moment end = time_.now() + duration;
-  const auto any = [this] { return random(nodes_.size()); };
-  const auto crash_soon = [this](std::size_t n, bool power) {
-    // In the middle of what it does to its disk, or between.
-    if (chance(0.3) || !nodes_[n]->up()) return crash(n, power);
-    nodes_[n]->disk.halt_after(1 + random(12));
-  };
-  while (time_.now() < end && failure_.empty()) {
-    inject(faults_.process_crash, [&] { crash_soon(any(), false); });
-    inject(faults_.power_cut, [&] {
-      // Of all machines at once, now and then.
-      if (!chance(0.15)) return crash_soon(any(), true);
-      for (std::size_t n = 0; n < nodes_.size(); ++n) crash(n, true);
-    });
-    inject(faults_.pause, [&] {
-      RealNode& node = *nodes_[any()];
-      if (node.up()) {
-        node.pause(time_.now() + delay(10'000, chance(0.3) ? 8'000'000 : 1'500'000));
-      }
-    });
-    inject(faults_.connection_break, [&] {
-      const std::size_t a = any();
-      const std::size_t b = any();
-      if (a != b) disconnect(a, b);
-    });
-    inject(faults_.partition, [&] {
-      const std::size_t a = any();
-      const std::size_t b = any();
-      if (a == b) return;
-      link(a, b).blocked[a < b ? 0 : 1] = true;
-      if (chance(0.5)) link(a, b).blocked[a < b ? 1 : 0] = true;
-      const bool breaks = chance(0.5);
-      after(delay(50'000, 3'000'000), [this, a, b, breaks] {
-        if (breaks) disconnect(a, b);
-        unblock(a, b);
-        unblock(b, a);
-      });
-    });
-    inject(faults_.slow_disk, [&] {
-      const std::size_t n = any();
-      nodes_[n]->slow = true;
-      after(delay(100'000, 4'000'000), [this, n] { nodes_[n]->slow = false; });
-    });
-    inject(faults_.log_failure * 10, [&] {
-      const std::size_t n = any();
-      if (chance(0.3)) {
-        nodes_[n]->fail_sync = true;
-        return;
-      }
-      nodes_[n]->full = true;
-      after(delay(10'000, 2'000'000), [this, n] { nodes_[n]->full = false; });
-    });
-    inject(faults_.coordinator_outage, [&] {
-      coordinator_up_ = false;
-      after(delay(100'000, 5'000'000), [this] { coordinator_up_ = true; });
-    });
-    inject(faults_.hand_over, [&] {
-      RealNode& node = *nodes_[probable_leader()];
-      const Member to = record_.replicas[random(record_.replicas.size())];
-      if (node.up() && to != node.self) node.replica->hand_over(to, [](const Result<void>&) {});
-    });
-    step_until(time_.now() + 20ms);
+  const Moment end = world_.now() + duration;
+  while (world_.now() < end && failure().empty()) {
+    inject_all();
+    world_.step_until(world_.now() + 20ms);
   }
 }
 
+void RealCluster::fill_disks(bool full) {
+  for (const auto& node : nodes_) node->full = full;
+}
+
+void RealCluster::inject_all() {
+  const Faults& faults = world_.faults;
+  const auto any = [this] { return world_.random(nodes_.size()); };
+  const auto crash_soon = [this](std::size_t n, bool power) {
+    // In the middle of what it does to its disk, or between.
+    if (world_.chance(0.3) || !nodes_[n]->up()) return crash(n, power);
+    nodes_[n]->disk.halt_after(1 + world_.random(12));
+  };
+  inject(faults.process_crash, [&] { crash_soon(any(), false); });
+  inject(faults.power_cut, [&] {
+    // Of all machines at once, now and then.
+    if (!world_.chance(0.15)) return crash_soon(any(), true);
+    for (std::size_t n = 0; n < nodes_.size(); ++n) crash(n, true);
+  });
+  inject(faults.pause, [&] {
+    const Moment takes = world_.delay(10'000, world_.chance(0.3) ? 8'000'000 : 1'500'000);
+    nodes_[any()]->pause(world_.now() + takes);
+  });
+  inject(faults.connection_break, [&] {
+    const std::size_t a = any();
+    const std::size_t b = any();
+    if (a != b) network_.disconnect(a, b);
+  });
+  inject(faults.partition, [&] {
+    const std::size_t a = any();
+    const std::size_t b = any();
+    if (a == b) return;
+    network_.block(a, b);
+    if (world_.chance(0.5)) network_.block(b, a);
+    const bool breaks = world_.chance(0.5);
+    world_.after(world_.delay(50'000, 3'000'000), [this, a, b, breaks] {
+      if (breaks) network_.disconnect(a, b);
+      network_.unblock(a, b);
+      network_.unblock(b, a);
+    });
+  });
+  inject(faults.slow_disk, [&] {
+    const std::size_t n = any();
+    nodes_[n]->slow = true;
+    world_.after(world_.delay(100'000, 4'000'000), [this, n] { nodes_[n]->slow = false; });
+  });
+  inject(faults.log_failure * 10, [&] {
+    const std::size_t n = any();
+    if (world_.chance(0.3)) {
+      nodes_[n]->fail_sync = true;
+      return;
+    }
+    nodes_[n]->full = true;
+    world_.after(world_.delay(10'000, 2'000'000), [this, n] { nodes_[n]->full = false; });
+  });
+  inject(faults.coordinator_outage, [&] {
+    const Moment takes = world_.delay(100'000, 5'000'000);
+    if (world_.chance(0.5)) return nodes_[any()]->cut_off_coordinator(world_.now() + takes);
+    coordinator_.go_down();
+    world_.after(takes, [this] { coordinator_.come_up(); });
+  });
+  if (partitions_.empty()) return;
+  inject(faults.hand_over, [&] {
+    PartitionClients& clients = *partitions_[world_.random(partitions_.size())];
+    RealNode& node = *nodes_[clients.probable_leader()];
+    const auto known = record(clients);
+    if (!known || !clients.open(node)) return;
+    const Member to = known->replicas[world_.random(known->replicas.size())];
+    if (to != node.self) clients.seen(node).replica->hand_over(to, [](const Result<void>&) {});
+  });
+}
+
+void RealCluster::operate() {
+  world_.after(world_.delay(200'000, 500'000), [this] { operate(); });
+  for (const auto& partition : partitions_) change_members(*partition);
+}
+
+void RealCluster::change_members(PartitionClients& clients) {
+  RealNode& node = *nodes_[clients.probable_leader()];
+  const auto known = record(clients);
+  if (!known || known->changing() || !clients.open(node)) return;
+  MemberList target = target_of_move(known->replicas);
+  if (target == known->replicas) return;
+  world_.log(node.name + " is asked for members" + text_of(target));
+  clients.seen(node).replica->move(std::move(target), [this](const Result<void>& moved) {
+    if (!moved) world_.log("members: " + moved.error().message());
+  });
+}
+
 /// Without the disks that are gone, and some others now and then.
-MemberList RealCluster::target_of_move() {
-  MemberList target = record_.replicas;
+MemberList RealCluster::target_of_move(const MemberList& members) {
+  MemberList target = members;
   std::vector<Member> spare;
   for (const auto& node : nodes_) {
-    if (!contains(target, node->self) && node->up()) spare.push_back(node->self);
+    if (node->self && !contains(target, *node->self) && node->up()) spare.push_back(*node->self);
   }
-  std::shuffle(spare.begin(), spare.end(), random_);
+  std::shuffle(spare.begin(), spare.end(), world_.numbers);
   bool changed = false;
   for (Member& member : target) {
-    const RealNode& node = *nodes_[member.node.value];
-    const bool gone = node.self != member;
-    const auto same = std::ranges::find(spare, node.self);
-    if (!gone || spare.empty()) continue;
+    const RealNode& node = node_of(member);
+    if (has(member) || spare.empty()) continue;
+    const auto same = node.self ? std::ranges::find(spare, *node.self) : spare.end();
     const auto with = same != spare.end() ? same : spare.begin();
     member = *with;
     spare.erase(with);
     changed = true;
   }
-  if (changed || !faulty_ || spare.empty() || !chance(faults_.membership_change * 0.3)) {
+  if (changed || spare.empty() || !world_.mishap(world_.faults.membership_change * 0.3)) {
     return target;
   }
-  if (chance(0.2) && target.size() > 3) {
-    target.erase(target.begin() + static_cast<std::ptrdiff_t>(random(target.size())));
+  if (world_.chance(0.2) && target.size() > 3) {
+    target.erase(target.begin() + static_cast<std::ptrdiff_t>(world_.random(target.size())));
   } else {
-    target[random(target.size())] = spare.front();
+    std::vector<std::size_t> places(target.size());
+    std::iota(places.begin(), places.end(), std::size_t{0});
+    std::shuffle(places.begin(), places.end(), world_.numbers);
+    const std::size_t count = world_.chance(0.3) ? spare.size() : 1;
+    for (std::size_t i = 0; i < std::min(count, places.size()); ++i) target[places[i]] = spare[i];
   }
-  if (chance(0.3)) std::shuffle(target.begin(), target.end(), random_);
+  if (world_.chance(0.3)) std::shuffle(target.begin(), target.end(), world_.numbers);
   return target;
-}
-
-void RealCluster::operate() {
-  after(delay(200'000, 500'000), [this] { operate(); });
-  RealNode& node = *nodes_[probable_leader()];
-  if (!node.up() || record_.changing()) return;
-  MemberList target = target_of_move();
-  if (target == record_.replicas) return;
-  log("node " + std::to_string(node.number) + " is asked for other members");
-  node.replica->move(std::move(target), [this](const Result<void>& moved) {
-    log("members: " + (moved ? "changed" : moved.error().message()));
-  });
 }
 
 // --- when all is over ---
 
-bool RealCluster::members_are_whole() const {
-  return !record_.changing() && std::ranges::all_of(record_.replicas, [&](const Member& member) {
-    return nodes_[member.node.value]->self == member;
-  });
+bool RealCluster::possible(const PartitionClients& clients) const {
+  const auto known = record(clients);
+  return !known || known->changing() ||
+         majority(known->replicas, [&](const Member& member) { return has(member); });
 }
 
-void RealCluster::progress(const char* who) {
-  const std::size_t before = history_.acknowledged();
-  const Moment begun = time_.now();
-  while (failure_.empty() && (history_.acknowledged() < before + 10 || !members_are_whole())) {
-    step_until(time_.now() + 100ms);
-    if (time_.now() - begun < 60s) continue;
-    for (const auto& node : nodes_) {
-      if (!node->up()) continue;
-      const auto status = node->replica->status();
-      log("node " + std::to_string(node->number) + ": role " +
-          std::to_string(static_cast<int>(status.role)) + ", promise " +
-          std::to_string(status.epoch.value) + ", appended " +
-          std::to_string(status.appended.value) + ", committed " +
-          std::to_string(status.committed.value));
+bool RealCluster::members_are_whole(const PartitionClients& clients) const {
+  const auto known = record(clients);
+  return known && !known->changing() &&
+         std::ranges::all_of(known->replicas, [&](const Member& member) { return has(member); });
+}
+
+void RealCluster::end_faults() {
+  world_.log("faults end");
+  world_.faulty = false;
+  coordinator_.come_up();
+  for (std::size_t a = 0; a < nodes_.size(); ++a) {
+    nodes_[a]->slow = nodes_[a]->full = nodes_[a]->fail_sync = false;
+    nodes_[a]->pause(world_.now());
+    nodes_[a]->cut_off_coordinator(world_.now());
+    nodes_[a]->disk.halt_after(0);
+    for (std::size_t b = 0; b < nodes_.size(); ++b) {
+      if (a != b) network_.unblock(a, b);
     }
-    return fail(std::string("no progress with ") + who);
   }
+  world_.step_until(world_.now() + 6s);  // what was asked of the coordinator lands, and nodes start
 }
 
 void RealCluster::settle() {
-  if (!failure_.empty()) return;
-  log("faults end");
-  faulty_ = false;
-  coordinator_up_ = true;
-  for (std::size_t a = 0; a < nodes_.size(); ++a) {
-    nodes_[a]->slow = nodes_[a]->full = nodes_[a]->fail_sync = false;
-    if (nodes_[a]->up()) nodes_[a]->pause(time_.now());
-    nodes_[a]->disk.halt_after(0);
-    for (std::size_t b = 0; b < nodes_.size(); ++b) {
-      if (a != b) unblock(a, b);
+  if (!failure().empty()) return;
+  end_faults();
+  const auto all_there = [](const WantedTopic& topic) { return topic.there; };
+  for (const Moment begun = world_.now(); !std::ranges::all_of(topics_, all_there);) {
+    if (world_.now() - begun > 20s) return world_.fail("a topic cannot be made");
+    world_.step_until(world_.now() + 100ms);
+    if (!failure().empty()) return;
+  }
+  for (const auto& partition : partitions_) {
+    if (possible(*partition)) {
+      progress(*partition);
+    } else {
+      world_.log("too many disks are gone");
     }
   }
-  step_until(time_.now() + 6s);  // what was asked of the coordinator lands, and nodes start
-  const auto possible = [&](const MemberList& list) {
-    return majority(list, [&](const Member& m) { return nodes_[m.node.value]->self == m; });
-  };
-  if (!possible(record_.replicas) && !record_.changing()) return log("too many disks are gone");
-  progress("all");
-  clients_.clear();
-  step_until(time_.now() + 5s);
-  // Just then the preferred leader may be taking over, whose epoch begins with a batch more.
-  const Moment patience = time_.now() + 5s;
-  while (failure_.empty() && !has_all(record_.replicas) && time_.now() < patience) {
-    step_until(time_.now() + 10ms);
+  for (const auto& partition : partitions_) partition->end();
+  world_.step_until(world_.now() + 3s);
+  for (const auto& partition : partitions_) {
+    if (failure().empty() && possible(*partition)) check_equal_logs(*partition);
   }
-  if (failure_.empty()) check_equal_logs();
+  // And all is there after a loss of power.
+  for (std::size_t n = 0; n < nodes_.size() && failure().empty(); ++n) {
+    crash(n, true);
+    start(n);
+  }
 }
 
-/// Whether each of these has, and shows, all that is committed.
-bool RealCluster::has_all(const MemberList& members) const {
-  return std::ranges::all_of(members, [&](const Member& member) {
-    const RealNode& node = *nodes_[member.node.value];
-    return node.up() && node.partition->appended().next_batch.value == history_.batches() &&
-           node.published.value == history_.batches();
+/// Rule 16. All but one lose their disks: then the survivor's log is what there is.
+void RealCluster::lose_majority() {
+  if (!failure().empty()) return;
+  end_faults();
+  // Of more partitions some may have no survivor.
+  if (partitions_.size() != 1 || !possible(*partitions_.front())) return;
+  PartitionClients& clients = *partitions_.front();
+  progress(clients);
+  if (!failure().empty()) return;
+  const MemberList members = members_of(clients);
+  RealNode& survivor = node_of(members[world_.random(members.size())]);
+  world_.log("all but " + survivor.name + " lose their disks");
+  for (auto& node : nodes_) {
+    if (node.get() == &survivor) continue;
+    node->stop(network_);
+    ++node->life;
+    node->disk.kill();
+    node->wipe();
+  }
+  world_.step_until(world_.now() + world_.delay(10'000, 4'000'000));
+  if (!failure().empty() || !clients.open(survivor)) return;
+  clients.lose_all_but(survivor);
+  forced_ = false;
+  force(clients, survivor);
+  for (const Moment begun = world_.now(); !forced_;) {
+    if (!failure().empty()) return;
+    if (world_.now() - begun > 20s) return world_.fail(survivor.name + " does not lead by force");
+    world_.step_until(world_.now() + 100ms);
+  }
+  for (std::size_t n = 0; n < nodes_.size(); ++n) {
+    if (nodes_[n].get() != &survivor) start(n);
+  }
+  progress(clients);
+  // Now there are others again.
+  MemberList target{*survivor.self};
+  for (std::size_t n = 0; n < nodes_.size() && target.size() < replicas_; ++n) {
+    if (nodes_[n].get() != &survivor && nodes_[n]->self) target.push_back(*nodes_[n]->self);
+  }
+  for (const Moment begun = world_.now(); members_of(clients) != target;) {
+    if (!failure().empty()) return;
+    if (world_.now() - begun > 30s) return world_.fail("there are no new replicas");
+    if (clients.open(survivor)) {
+      clients.seen(survivor).replica->move(target, [](const Result<void>&) {});
+    }
+    world_.step_until(world_.now() + 2s);
+  }
+}
+
+void RealCluster::force(PartitionClients& clients, RealNode& survivor) {
+  if (forced_) return;
+  world_.after(500ms, [this, &clients, &survivor] { force(clients, survivor); });
+  if (!clients.open(survivor)) return;
+  const auto& replica = clients.seen(survivor).replica;
+  const auto known = replica->status().record;
+  if (!known) return;
+  forced_ = known->replicas == MemberList{*survivor.self};
+  if (forced_) return;
+  replica->force_lead(known->epoch, [this](const Result<void>& forced) {
+    if (!forced) world_.log("by force: " + forced.error().message());
   });
 }
 
-/// Every member has all that is committed, in the same files, and has it after a loss of power.
-void RealCluster::check_equal_logs() {
-  std::map<std::string, std::string> files;
-  for (const Member& member : record_.replicas) {
-    RealNode& node = *nodes_[member.node.value];
-    const std::string name = "node " + std::to_string(node.number);
-    if (!node.up()) return fail(name + " is not up");
-    if (node.partition->appended().next_batch.value != history_.batches() ||
-        node.published.value != history_.batches()) {
-      return fail(name + " has " + std::to_string(node.partition->appended().next_batch.value) +
-                  " batches and shows " + std::to_string(node.published.value) + ", not the " +
-                  std::to_string(history_.batches()) + " that are committed");
+void RealCluster::progress(PartitionClients& clients) {
+  const std::size_t before = clients.history().acknowledged();
+  const Moment begun = world_.now();
+  while (failure().empty() &&
+         (clients.history().acknowledged() < before + 10 || !members_are_whole(clients))) {
+    world_.step_until(world_.now() + 100ms);
+    if (world_.now() - begun < 60s) continue;
+    describe(clients);
+    return world_.fail("no progress in " + clients.of().folder);
+  }
+}
+
+void RealCluster::describe(PartitionClients& clients) {
+  if (!world_.trace) return;
+  for (const auto& node : nodes_) {
+    if (!clients.open(*node)) {
+      world_.log(node->name + (node->up() ? ": has not opened it" : ": is not up"));
+      continue;
     }
-    for (auto& [path, bytes] : node.disk.image()) {
-      if (path.contains("/cut/")) continue;
-      // Of a removed segment the index stays, under another name.
-      std::string name_of = path;
-      if (path.ends_with(".past")) name_of.replace(path.size() - 5, 5, ".idx");
-      if (!path.ends_with(".seg") && !name_of.ends_with(".idx")) continue;
-      // The rest of one that is sealed has been cut off.
-      const std::string written = bytes.substr(0, bytes.find_last_not_of('\0') + 1);
-      if (files.try_emplace(name_of, written).first->second != written) {
-        return fail(name + " has another " + path);
-      }
+    const auto status = clients.seen(*node).replica->status();
+    std::string text = node->name + ": role " + std::to_string(static_cast<int>(status.role)) +
+                       ", promise " + std::to_string(status.epoch.value) + ", appended " +
+                       std::to_string(status.appended.value) + ", committed " +
+                       std::to_string(status.committed.value);
+    if (status.leader) text += ", leader " + std::to_string(number_of(*status.leader));
+    if (status.record) text += ", knows epoch " + std::to_string(status.record->epoch.value);
+    if (status.halted) text += ", halted: " + status.halted->message();
+    world_.log(text + ", connected to" + text_of(node->store().connected()));
+  }
+}
+
+/// Whether every member shows all that is committed, and has no more.
+std::string RealCluster::difference(PartitionClients& clients) {
+  const std::uint64_t committed = clients.history().batches();
+  for (const Member& member : members_of(clients)) {
+    RealNode& node = node_of(member);
+    if (!clients.open(node)) {
+      return node.name + " is not up, or has not opened " + clients.of().folder;
+    }
+    const SeenReplica& seen = clients.seen(node);
+    const std::uint64_t appended = seen.partition().appended().next_batch.value;
+    if (appended != committed || seen.published.value != committed) {
+      return node.name + " has " + std::to_string(appended) + " batches in " + clients.of().folder +
+             " and shows " + std::to_string(seen.published.value) + ", not the " +
+             std::to_string(committed) + " that are committed";
     }
   }
-  for (std::size_t n = 0; n < nodes_.size(); ++n) {
-    crash(n, true);
-    if (!failure_.empty()) return;
-    start(n);
+  return {};
+}
+
+/// Every member has all that is committed, in the same files.
+void RealCluster::check_equal_logs(PartitionClients& clients) {
+  // The preferred leader may take the lead at any time, and begin its epoch.
+  for (const Moment begun = world_.now(); failure().empty() && !difference(clients).empty();) {
+    if (world_.now() - begun > 10s) {
+      describe(clients);
+      return world_.fail(difference(clients));
+    }
+    world_.step_until(world_.now() + 50ms);
+  }
+  const auto written = [](std::string_view bytes) {
+    // What was made ahead of need may be longer; the rest of one that is sealed has been cut off.
+    return bytes.substr(0, bytes.find_last_not_of('\0') + 1);
+  };
+  std::map<std::string, std::string> files;
+  for (const Member& member : members_of(clients)) {
+    const auto image = node_of(member).disk.image();
+    for (const auto& [path, bytes] : image) {
+      if (!path.starts_with(clients.of().folder + "/") || path.contains("/cut/")) continue;
+      // Of a removed segment the index stays, under another name.
+      std::string as = path;
+      if (as.ends_with(".past")) as.replace(as.size() - 5, 5, ".idx");
+      if (!as.ends_with(".seg") && !as.ends_with(".idx")) continue;
+      if (files.try_emplace(as, written(bytes)).first->second != written(bytes)) {
+        return world_.fail(node_of(member).name + " has another " + path);
+      }
+    }
   }
 }
 

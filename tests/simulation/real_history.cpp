@@ -1,9 +1,26 @@
 #include "tests/simulation/real_history.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "engine/log/batch.h"
-#include "tests/simulation/real_node.h"
+#include "engine/log/codec.h"
+#include "engine/log/log_format.h"
 
 namespace keelson::simulation {
+
+std::string AccountEvent::text() const {
+  return std::to_string(amount) + " " + std::to_string(balance) + " ";
+}
+
+AccountEvent AccountEvent::of(std::string_view data) {
+  const std::string numbers(data.substr(0, 48));
+  std::size_t amount_end = 0;
+  AccountEvent event;
+  event.amount = std::stoll(numbers, &amount_end);
+  event.balance = std::stoll(numbers.substr(amount_end));
+  return event;
+}
 
 KnownOutcome KnownOutcome::of(const CommitOutcome& outcome) {
   KnownOutcome known;
@@ -42,15 +59,22 @@ void RealHistory::publish(std::uint64_t number, const std::string& batch) {
 }
 
 void RealHistory::learn(const std::string& batch) {
-  const auto header = log::decode_batch_header(batch, log::checksum_seed(RealNode::identity()));
+  const auto header = log::decode_batch_header(batch, log::checksum_seed(identity_));
   if (!header) return fail_("a published batch cannot be read: " + header.error().message());
   if (header->batch_no.value + 1 != batches_.size()) return fail_("a batch has another number");
   if (header->base_offset.value != events_) return fail_("offsets are not dense");
-  log::BodyReader reader(std::string_view(batch).substr(log::kBatchHeaderBytes),
-                         header->event_count, header->commit_count);
+  const auto stored = std::string_view(batch).substr(log::kBatchHeaderBytes);
+  std::string body(stored);
+  if (header->codec == log::Codec::zstd) {
+    auto decompressed = log::decompress_body(stored, log::kBatchBytesMax);
+    if (!decompressed) return fail_("a published batch cannot be decompressed");
+    body = *std::move(decompressed);
+  }
+  log::BodyReader reader(body, header->event_count, header->commit_count);
   for (std::uint32_t c = 0; c < header->commit_count; ++c) {
     const auto commit = reader.next_commit();
     if (!commit || *commit == nullptr) return fail_("a published commit cannot be read");
+    if ((*commit)->header.kind == log::CommitKind::group_offset) continue;
     const std::string id((*commit)->header.key.id);
     KnownOutcome outcome;
     outcome.rejected = (*commit)->header.kind == log::CommitKind::rejected;
@@ -65,7 +89,12 @@ void RealHistory::learn(const std::string& batch) {
       auto& stream = streams_[std::string(record.stream)];
       stream.push_back({events_++, std::string(record.data)});
       if (record.version.value != stream.size()) return fail_("versions are not dense");
-      sum += std::stoll(stream.back().data);
+      const AccountEvent account = AccountEvent::of(record.data);
+      sum += account.amount;
+      if (account.balance - account.amount != balances_[std::string(record.stream)]) {
+        return fail_("an event was decided on another state than it follows");
+      }
+      balances_[std::string(record.stream)] = account.balance;
       auto& versions = outcome.written[std::string(record.stream)];
       if (versions.first == Version(0)) versions.first = record.version;
       versions.second = record.version + 1;
@@ -78,6 +107,18 @@ void RealHistory::learn(const std::string& batch) {
     if (!outcomes_.emplace(id, outcome).second) {
       return fail_("command " + id + " is committed twice");
     }
+  }
+}
+
+void RealHistory::go_back(std::uint64_t end) {
+  auto batches = std::exchange(batches_, {});
+  batches.resize(std::min<std::size_t>(end, batches.size()));
+  events_ = 0;
+  streams_.clear();
+  balances_.clear();
+  outcomes_.clear();
+  for (std::uint64_t number = 0; number < batches.size(); ++number) {
+    publish(number, batches[number]);
   }
 }
 

@@ -8,8 +8,10 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "engine/base/random.h"
 #include "engine/store/commit.h"
 
 namespace keelson::simulation {
@@ -27,10 +29,20 @@ struct KnownOutcome {
   [[nodiscard]] std::string to_string() const;
 };
 
+/// What the events of clients say.
+struct AccountEvent {
+  std::int64_t amount = 0;
+  std::int64_t balance = 0;  ///< of the account, this event included
+
+  [[nodiscard]] std::string text() const;
+  [[nodiscard]] static AccountEvent of(std::string_view data);
+};
+
 class RealHistory {
  public:
   using Fail = std::function<void(const std::string&)>;
-  explicit RealHistory(Fail fail) : fail_(std::move(fail)) {}
+  /// @param identity  of the partition.
+  RealHistory(const Uuid& identity, Fail fail) : identity_(identity), fail_(std::move(fail)) {}
 
   /// A replica has published batch number `number`: all have the same one.
   void publish(std::uint64_t number, const std::string& batch);
@@ -38,6 +50,8 @@ class RealHistory {
   void acknowledge(const std::string& id, const KnownOutcome& outcome);
   /// A client was told that nothing was done, each time it asked.
   void refuse(const std::string& id, const std::string& how);
+  /// All from batch `end` on is lost.
+  void go_back(std::uint64_t end);
 
   [[nodiscard]] std::uint64_t batches() const { return batches_.size(); }
   [[nodiscard]] const std::string& batch(std::uint64_t number) const { return batches_[number]; }
@@ -56,10 +70,12 @@ class RealHistory {
  private:
   void learn(const std::string& batch);
 
-  Fail fail_;
+  const Uuid identity_;
+  const Fail fail_;
   std::vector<std::string> batches_;
   std::uint64_t events_ = 0;
   std::map<std::string, std::vector<StreamEvent>> streams_;
+  std::map<std::string, std::int64_t> balances_;
   std::map<std::string, KnownOutcome> outcomes_;
   std::set<std::string> acknowledged_;
   std::map<std::string, std::string> refused_;

@@ -2,128 +2,136 @@
 
 #include <utility>
 
-#include "engine/cluster/promise_store.h"
-#include "engine/log/log_format.h"
-#include "engine/log/partition_log.h"
-
 namespace keelson::simulation {
 
 using namespace std::chrono_literals;
+using Start = VirtualScheduler::Start;
 
-RealNode::RealNode(VirtualTime& of, std::size_t its_number, std::uint64_t seed, Hooks hooks)
-    : time(of),
-      number(its_number),
-      disk(seed),
+RealNode::Process::Process(RealNode& node)
+    : files(node.disk, "boot-" + std::to_string(node.boots), node.lies_,
+            {node.hooks_.rare_call, [&node] { return node.full; }}),
+      numbers(node.random_()),
+      scheduler(
+          node.world_.time, node.random_(),
+          VirtualScheduler::Hooks{[&node] { return node.disk.halted(); }, node.hooks_.task_done}),
+      at_coordinator(std::make_shared<SimulatedCoordinator::Process>()) {
+  at_coordinator->awake = [&node] { return node.up() && node.asleep_for() == Moment(0); };
+  at_coordinator->starting = true;
+}
+
+RealNode::RealNode(World& world, std::size_t its_number, const Lies& lies, Hooks hooks)
+    : number(its_number),
+      name("node " + std::to_string(its_number)),
+      disk(world.numbers()),
+      world_(world),
+      lies_(lies),
       hooks_(std::move(hooks)),
-      random_(seed + 1),
-      clock_(of, static_cast<std::int64_t>(random_() % 2'000'000)) {
-  self.node = replication::NodeId(static_cast<std::uint32_t>(its_number));
-  self.data.bytes[0] = std::byte(its_number);
+      random_(world.numbers()),
+      clock_(world.time, static_cast<std::int64_t>(random_() % 2'000'000)) {
   disk.set_fault([this](DiskCall call, const std::string&) { return on_disk_call(call); });
 }
 
-RealNode::~RealNode() { stop(); }
-
-const Uuid& RealNode::identity() {
-  static const Uuid kIdentity = [] {
-    Uuid made;
-    made.bytes.fill(std::byte(7));
-    return made;
-  }();
-  return kIdentity;
-}
+RealNode::~RealNode() = default;
 
 std::optional<Errc> RealNode::on_disk_call(DiskCall call) {
   const bool syncs = call == DiskCall::sync || call == DiskCall::sync_folder;
   const std::uint64_t us = syncs  ? (slow ? 20'000 + random_() % 600'000 : 100 + random_() % 1'500)
                            : slow ? 100 + random_() % 20'000
                                   : 5 + random_() % 50;
-  time.spend(std::chrono::microseconds(us));
-  if (call == DiskCall::sync && std::exchange(fail_sync, false)) return Errc::io_error;
-  if (full && (call == DiskCall::write || call == DiskCall::allocate) && random_() % 2 == 0) {
-    return Errc::disk_full;
-  }
-  return std::nullopt;
+  world_.time.spend(std::chrono::microseconds(us));
+  const std::optional<Errc> failure = failure_of(call);
+  if (failure && starting()) process_->fail_start();
+  return failure;
 }
 
-Result<void> RealNode::start(replication::Coordinator& coordinator) {
+std::optional<Errc> RealNode::failure_of(DiskCall call) {
+  if (call == DiskCall::sync && std::exchange(fail_sync, false)) return Errc::io_error;
+  if (call != DiskCall::write && call != DiskCall::allocate) return std::nullopt;
+  // Now and then there is room, but none comes for a start that has found none.
+  const bool refused = full && (random_() % 2 == 0 || starting_in_vain());
+  return refused ? std::optional(Errc::disk_full) : std::nullopt;
+}
+
+Result<void> RealNode::start(SimulatedCoordinator& coordinator, SimulatedNetwork& network) {
   ++life;
   dying = false;
-  published = BatchNo(0);
-  auto opened = open(coordinator);
-  if (!opened) stop();
-  return opened;
-}
-
-Result<void> RealNode::open(replication::Coordinator& coordinator) {
-  numbers_ = std::make_unique<test::SeededRandom>(random_());
-  scheduler_ = std::make_unique<VirtualScheduler>(
-      time, random_(), VirtualScheduler::Hooks{[this] { return disk.halted(); }, hooks_.task_done});
-  const Environment environment{disk, clock_, *numbers_, *scheduler_,
-                                [this](const Error&) { disk.halt(); }};
-  log::LogOptions options;
-  options.segment_bytes = log::kSegmentBytesMin;
-  options.found_tail = log::FoundTail::held;
-  options.retention = retention;
-  KEELSON_TRY_ASSIGN(auto log, log::PartitionLog::open(disk, kFolder, identity(), options));
-  cluster::PromiseStore promises(disk, kFolder, identity());
-  KEELSON_TRY_ASSIGN(const replication::Promise promise, promises.load());
-  if (promise.epoch < log->last_epoch() || promise.epoch < promised_ever) {
-    return fail(Errc::corruption, "the promise of epoch " + std::to_string(promised_ever.value) +
-                                      " is lost: " + std::to_string(promise.epoch.value));
-  }
-  if (log->appended().next_batch < published_ever) {
-    return fail(Errc::corruption, "what was published here up to " +
-                                      std::to_string(published_ever.value) + " is lost from " +
-                                      std::to_string(log->appended().next_batch.value) + " on");
-  }
-  LogPartitionOptions of_partition;
-  of_partition.verify_ahead_bytes = 2u << 10;  // there is little here
-  partition = LogPartition::open_replica(environment, std::move(log), of_partition,
-                                         scheduler_->make_worker("maintain"));
-  cluster::PartitionReplica::Options of;
-  of.self = self;
-  of.record_key = "partition";
-  of.protocol.append_bytes_max = 16u << 10;
-  of.protocol.window_bytes_max = 64u << 10;
-  if (!retention.keeps_all()) of.retention_waits_for = 500ms;
-  replica = std::make_shared<cluster::PartitionReplica>(
-      environment, partition, std::move(promises), promise, scheduler_->make_worker("promises"), of,
-      cluster::PartitionReplica::Ports{
-          coordinator,
-          [this](const Member& to, const std::string& message) { hooks_.send(to, message); },
-          [this](const Member& to, const std::string& message, const io::FileRegion& region) {
-            // The transport's own tests have how both go and come.
-            auto whole = *replication::decode_message(message);
-            auto bytes = region.file->read_at(region.position, region.length);
-            if (!bytes) return;  // as when the connection ends
-            if (!cluster::put_together(whole, *std::move(bytes))) return;
-            hooks_.send(to, replication::encode_message(whole));
-          },
-          [](const Member&) { return false; },
-          [](const Member& at) { return "node:" + std::to_string(at.node.value); },
-          [this](const std::string& what) { hooks_.report(what); }});
-  replica->start();
-  partition->start_retention();
-  up_since_ = time.now();
+  up_since_ = Moment::max();
+  process_ = std::make_unique<Process>(*this);
+  Process& process = *process_;
+  process.coordinator = coordinator.connect(process.at_coordinator);
+  const Environment environment{process.files, clock_, process.numbers, process.scheduler,
+                                [this, &process](const Error&) {
+                                  if (!process.over) disk.halt();
+                                }};
+  StoreOptions options;
+  options.folder = kFolder;
+  cluster::ClusterStoreOptions in_cluster;
+  in_cluster.name = {id_of(number), kCluster};
+  in_cluster.http_address = "node-" + std::to_string(number) + ":8080";
+  in_cluster.version = "1";
+  in_cluster.protocol.append_bytes_max = 16u << 10;
+  in_cluster.protocol.window_bytes_max = 64u << 10;
+  in_cluster.give_away_time = 0ms;
+  in_cluster.retention_waits_for = 0s;
+  // Who does not get its folder at once is started again.
+  in_cluster.claim_patience = in_cluster.claim_quiet = 0s;
+  in_cluster.report = [this, &process](const std::string& what) {
+    if (process.over || disk.halted()) return;
+    hooks_.report(what);
+    // With no patience it is refused.
+    if (what.contains("has shown a sign of life")) process.fail_start();
+  };
+  // A start that waits for room would wait in real time: it ends, and is tried again.
+  in_cluster.give_up = [&process] { return process.in_vain; };
+  process.scheduler.set_start(Start::going_on);
+  KEELSON_TRY_ASSIGN(
+      process.store,
+      cluster::ClusterStore::open(
+          environment, options, in_cluster, *process.coordinator,
+          [&](const Member& member,
+              const replication::Incarnation&) -> Result<cluster::ClusterStore::Transporting> {
+            self = member;
+            return cluster::ClusterStore::Transporting{
+                network.attach(number, member,
+                               {[this] { return up(); }, [this] { return asleep_for(); }}),
+                SimulatedNetwork::address_of(number)};
+          }));
+  process.scheduler.set_start(Start::no);
+  process.at_coordinator->starting = false;
+  process.files.end_start();
+  up_since_ = world_.now();
+  const auto damage = process.store->damage();
+  if (!damage.empty()) return std::unexpected(damage.front().error);
   return {};
 }
 
-void RealNode::stop() {
-  if (scheduler_) scheduler_->end();
-  replica.reset();
-  partition.reset();
-  scheduler_.reset();
+void RealNode::stop(SimulatedNetwork& network) {
+  if (!process_) return;
+  network.detach(number);
+  process_->over = process_->at_coordinator->over = true;
+  process_->files.end();
+  for (SeenReplica& seen : replicas) {
+    seen.replica.reset();
+    seen.published = BatchNo(0);
+  }
+  const Moment spent = world_.time.spent();
+  process_->scheduler.unwind();
+  process_.reset();
+  world_.time.forget_spent_since(spent);
 }
 
 void RealNode::wipe() {
-  disk.restore({});
-  self.data.bytes[1] = std::byte(std::to_integer<int>(self.data.bytes[1]) + 1);
-  published_ever = BatchNo(0);
-  promised_ever = Epoch(0);
-  read_ever = 0;
+  disk.replace();
+  self.reset();
+  replicas.assign(replicas.size(), {});
 }
 
-void RealNode::pause(Moment until) { scheduler_->pause(until); }
+void RealNode::pause(Moment until) {
+  if (process_) process_->scheduler.pause(until);
+}
+
+void RealNode::cut_off_coordinator(Moment until) {
+  if (process_) process_->at_coordinator->cut_off_until = until;
+}
 
 }  // namespace keelson::simulation

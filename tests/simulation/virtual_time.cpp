@@ -29,43 +29,73 @@ class VirtualScheduler::VirtualStrand final
 
   void dispatch(Task task) override {
     if (!open()) return;
-    const bool may_run = runs_at_once_ && !running_ && on_the_way_ == 0 && tasks_.empty() &&
+    const bool may_run = runs_at_once_ && !running_ && on_the_way_.empty() && tasks_.empty() &&
                          scheduler_.time_.spent() == Moment(0) &&
-                         scheduler_.time_.now() >= scheduler_.paused_until_;
+                         scheduler_.paused_for() == Moment(0) && !scheduler_.at_once();
     if (!may_run || scheduler_.random_() % 2 == 0) return post(std::move(task));
     run(std::move(task));
   }
 
   void post(Task task) override {
     if (!open()) return;
-    ++on_the_way_;
-    arrive_after(Moment(0), std::move(task), true);
+    if (scheduler_.at_once()) {
+      tasks_.push_back(std::move(task));
+      return scheduler_.run_all();
+    }
+    const std::uint64_t id = ++last_id_;
+    on_the_way_.emplace(id, std::move(task));
+    // In the order in which they were given, whatever time a task had spent that gave one.
+    const Moment now = scheduler_.time_.now();
+    last_post_ = std::max(last_post_, now);
+    scheduler_.time_.after(last_post_ - now, [weak = weak_from_this(), id] {
+      if (const auto self = weak.lock()) self->arrive(self->on_the_way_, id);
+    });
   }
 
   void post_after(std::chrono::nanoseconds delay, Task task) override {
-    if (open()) arrive_after(delay, std::move(task), false);
+    if (!open() || scheduler_.at_once()) return;
+    const std::uint64_t id = ++last_id_;
+    delayed_.emplace(id, std::move(task));
+    scheduler_.time_.after(delay, [weak = weak_from_this(), id] {
+      if (const auto self = weak.lock()) self->go_off(id);
+    });
   }
 
-  void end() {
+  void drop_all() {
     // What is dropped may drop more.
     const auto tasks = std::exchange(tasks_, {});
+    const auto on_the_way = std::exchange(on_the_way_, {});
     const auto delayed = std::exchange(delayed_, {});
+  }
+  /// @return whether there was one.
+  bool run_one() {
+    if (tasks_.empty()) return false;
+    Task task = std::move(tasks_.front());
+    tasks_.pop_front();
+    run(std::move(task));
+    return true;
   }
 
  private:
-  [[nodiscard]] bool open() const { return !scheduler_.ended_ && !scheduler_.hooks_.gone(); }
+  [[nodiscard]] bool open() const { return scheduler_.at_once() || !scheduler_.hooks_.gone(); }
 
-  void arrive_after(Moment delay, Task task, bool counted) {
-    const std::uint64_t id = ++last_delayed_;
-    delayed_.emplace(id, std::move(task));
-    scheduler_.time_.after(delay, [weak = weak_from_this(), id, counted] {
-      const auto self = weak.lock();
-      if (!self) return;
-      auto arrived = self->delayed_.extract(id);
-      if (!arrived) return;
-      if (counted) --self->on_the_way_;
-      self->tasks_.push_back(std::move(arrived.mapped()));
-      self->run_later(Moment(0));
+  using Waiting = std::map<std::uint64_t, Task>;
+
+  void arrive(Waiting& waiting, std::uint64_t id) {
+    auto arrived = waiting.extract(id);
+    if (!arrived) return;
+    tasks_.push_back(std::move(arrived.mapped()));
+    run_later(Moment(0));
+  }
+
+  /// A timer. That of a process which is paused: when it goes on, what others have sent may come
+  /// first.
+  void go_off(std::uint64_t id) {
+    const Moment wait = scheduler_.paused_for();
+    if (wait == Moment(0)) return arrive(delayed_, id);
+    const Moment jitter = std::chrono::nanoseconds(scheduler_.random_() % 5'000'000);
+    scheduler_.time_.after(wait + jitter, [weak = weak_from_this(), id] {
+      if (const auto self = weak.lock()) self->go_off(id);
     });
   }
 
@@ -82,7 +112,7 @@ class VirtualScheduler::VirtualStrand final
 
   void run_next() {
     run_planned_ = false;
-    if (tasks_.empty()) return;
+    if (tasks_.empty() || scheduler_.unwinding_) return;
     if (const Moment now = scheduler_.time_.now();
         now < scheduler_.paused_until_ || now < busy_until_) {
       return run_later(scheduler_.paused_until_);
@@ -100,18 +130,19 @@ class VirtualScheduler::VirtualStrand final
     task = nullptr;
     running_ = false;
     busy_until_ = scheduler_.time_.now();
-    scheduler_.hooks_.task_done();
+    if (!scheduler_.at_once()) scheduler_.hooks_.task_done();
   }
 
   VirtualScheduler& scheduler_;
   const bool runs_at_once_;
   bool running_ = false;
   bool run_planned_ = false;
-  std::uint64_t on_the_way_ = 0;
-  std::uint64_t last_delayed_ = 0;
+  std::uint64_t last_id_ = 0;
   Moment busy_until_{};
+  Moment last_post_{};  ///< when it arrives
   std::deque<Task> tasks_;
-  std::map<std::uint64_t, Task> delayed_;
+  Waiting on_the_way_;  ///< posted
+  Waiting delayed_;
 };
 
 std::shared_ptr<Strand> VirtualScheduler::make(bool runs_at_once) {
@@ -123,11 +154,23 @@ std::shared_ptr<Strand> VirtualScheduler::make(bool runs_at_once) {
 std::shared_ptr<Strand> VirtualScheduler::make_strand(std::string) { return make(true); }
 std::shared_ptr<Strand> VirtualScheduler::make_worker(std::string) { return make(false); }
 
-void VirtualScheduler::end() {
-  ended_ = true;
+void VirtualScheduler::unwind() {
+  unwinding_ = true;
   for (const auto& weak : strands_) {
-    if (const auto strand = weak.lock()) strand->end();
+    if (const auto strand = weak.lock()) strand->drop_all();
   }
+}
+
+void VirtualScheduler::run_all() {
+  if (std::exchange(running_all_, true)) return;
+  for (bool ran = true; ran;) {
+    ran = false;
+    // Tasks may make strands.
+    for (std::size_t i = 0; i < strands_.size(); ++i) {
+      if (const auto strand = strands_[i].lock()) ran |= strand->run_one();
+    }
+  }
+  running_all_ = false;
 }
 
 }  // namespace keelson::simulation

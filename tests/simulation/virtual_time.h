@@ -1,6 +1,7 @@
 // Time that passes only when the simulation says so, and the strands of processes that live in it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -58,18 +59,35 @@ class VirtualScheduler final : public Scheduler {
 
   /// No task begins before `until`.
   void pause(Moment until) { paused_until_ = until; }
-  /// The process is gone, and all that it was to do. Not within one of its tasks.
-  void end();
+  /// For how long there is none from now on.
+  [[nodiscard]] Moment paused_for() const {
+    return std::max(Moment(0), paused_until_ - time_.now());
+  }
+  /// The process is gone, and all that it was to do. What it has owned is being dropped, which may
+  /// wait for tasks of its own: those are done at once, and timers go off no more. Not within a
+  /// task.
+  void unwind();
+  /// While a process starts nothing but the start runs. When that is `in_vain`, or the process ends
+  /// meanwhile, what is dropped waits as in `unwind`.
+  enum class Start { no, going_on, in_vain };
+  void set_start(Start start) { start_ = start; }
 
  private:
   class VirtualStrand;
 
   [[nodiscard]] std::shared_ptr<Strand> make(bool runs_at_once);
+  void run_all();
+  /// Somebody waits for what is to be done.
+  [[nodiscard]] bool at_once() const {
+    return unwinding_ || start_ == Start::in_vain || (start_ == Start::going_on && hooks_.gone());
+  }
 
   VirtualTime& time_;
   std::mt19937_64 random_;
   const Hooks hooks_;
-  bool ended_ = false;
+  bool unwinding_ = false;
+  Start start_ = Start::no;
+  bool running_all_ = false;
   Moment paused_until_{};
   std::vector<std::weak_ptr<VirtualStrand>> strands_;
 };

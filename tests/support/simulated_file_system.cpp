@@ -319,6 +319,12 @@ void SimulatedFileSystem::restore(const Image& image) {
   start_anew(std::move(names));
 }
 
+void SimulatedFileSystem::replace() {
+  const std::lock_guard lock(mutex_);
+  folders_.clear();
+  start_anew({});
+}
+
 Result<void> SimulatedFileSystem::running(const std::string& path) const {
   if (halted_) return fail(Errc::io_error, path + ": the process is gone");
   return {};

@@ -57,6 +57,8 @@ class SimulatedFileSystem final : public io::FileSystem {
   [[nodiscard]] Image image() const;
   /// Puts the files of `image`, and no others, on the disk, durably. Ends the process.
   void restore(const Image& image);
+  /// Another disk is there, an empty one. Ends the process.
+  void replace();
 
   [[nodiscard]] Result<std::unique_ptr<io::File>> open(const std::string& path,
                                                        io::OpenMode mode) override;
