@@ -166,6 +166,9 @@ def test_retention_is_changed_on_a_running_server(start_bank):
     while partition(client)["start"] == 0 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert partition(client)["start"] > 0
+    # What goes on ageing would go while it is read.
+    longer = client.request("PUT", "/v1/topics/notes", {"retention_seconds": 3600})
+    assert (longer.status, longer.json()["retention_seconds"]) == (200, 3600)
     # Every event that is left is read, and all but retention stays as it was made.
     events = list(client.events(0, first=partition(client)["start"], topic="notes"))
     assert events[-1]["offset"] == partition(client)["end"] - 1

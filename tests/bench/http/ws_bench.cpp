@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   const std::uint64_t events = requests * 1000;
   open_accounts(bank.port());
   must(run_load(bank.port(), 4, requests, [](std::uint64_t i) { return bulk(i, "ws"); }));
+  settle(bank.port());
 
   const auto push = paired(
       quick ? 3 : 5,
