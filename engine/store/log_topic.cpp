@@ -26,7 +26,7 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(
     TopicRecord record, log::Opening opening, CommittedBy committed_by) {
   auto topic = std::unique_ptr<LogTopic>(
       new LogTopic(TopicFolder(environment.files, folder), std::move(name), std::move(record)));
-  const TopicOptions& is = topic->record_.options;
+  const TopicOptions& is = topic->options_;
   const auto maintenance = environment.scheduler.make_worker("maintain");
   LogPartitionOptions options;
   options.partitions = is.partitions;
@@ -93,12 +93,12 @@ std::vector<std::shared_ptr<LogPartition>> LogTopic::open_partitions() const {
 
 TopicOptions LogTopic::options() const {
   const std::lock_guard lock(mutex_);
-  return record_.options;
+  return options_;
 }
 
 Result<void> LogTopic::set_retention(const log::Retention& retention) {
   const std::lock_guard one_at_a_time(changing_mutex_);
-  const TopicRecord before{record_.id, options()};
+  const TopicRecord before{id_, options()};
   TopicRecord changed = before;
   changed.options.retention = retention;
   KEELSON_TRY(check_topic_options(changed.options));
@@ -111,7 +111,7 @@ Result<void> LogTopic::set_retention(const log::Retention& retention) {
     return written;
   }
   const std::lock_guard lock(mutex_);
-  record_ = std::move(changed);
+  options_ = std::move(changed).options;
   for (const auto& partition : open_) partition->set_retention(retention);
   return {};
 }

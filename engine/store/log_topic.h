@@ -34,7 +34,7 @@ class LogTopic final : public Topic {
 
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] TopicOptions options() const override;
-  [[nodiscard]] const Uuid& id() const override { return record_.id; }
+  [[nodiscard]] const Uuid& id() const override { return id_; }
   [[nodiscard]] std::size_t partition_count() const override { return partitions_.size(); }
   [[nodiscard]] NodePartition& partition(PartitionId id) override {
     return *partitions_.at(id.value);
@@ -61,13 +61,17 @@ class LogTopic final : public Topic {
                                             const std::shared_ptr<Strand>& maintenance);
 
   LogTopic(TopicFolder folder, std::string name, TopicRecord record)
-      : folder_(std::move(folder)), name_(std::move(name)), record_(std::move(record)) {}
+      : folder_(std::move(folder)),
+        name_(std::move(name)),
+        id_(record.id),
+        options_(std::move(record.options)) {}
 
   const TopicFolder folder_;
   const std::string name_;
+  const Uuid id_;
   std::mutex changing_mutex_;  ///< held while the record is written, before the other
-  mutable std::mutex mutex_;   ///< of the record's options, and of `open_`
-  TopicRecord record_;
+  mutable std::mutex mutex_;   ///< of `options_` and `open_`
+  TopicOptions options_;
   std::vector<std::shared_ptr<NodePartition>> partitions_;
   std::vector<std::shared_ptr<LogPartition>> open_;  ///< those that are not damaged
   std::vector<RecoveryReport> recovered_;

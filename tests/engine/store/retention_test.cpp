@@ -159,3 +159,23 @@ TEST_CASE("retention: can be changed, and is remembered") {
   other.retention.age = std::chrono::seconds(-1);
   CHECK(store->create_topic("test", other).error().code == Errc::bad_request);
 }
+
+/// ThreadSanitizer sees what this cannot.
+TEST_CASE("retention: a topic can be asked what it is while that changes") {
+  TestStore store;
+  Topic& topic = topic_with(store, {});
+  const Uuid id = topic.id();
+  bool as_made = true;
+  std::jthread reader([&](const std::stop_token& enough) {
+    while (!enough.stop_requested()) {
+      as_made = as_made && topic.id() == id && topic.options().retention.bytes % kMiB == 0;
+    }
+  });
+  for (std::uint64_t megabytes = 1; megabytes <= 20; ++megabytes) {
+    topic_with(store, {.bytes = megabytes * kMiB});
+  }
+  reader.request_stop();
+  reader.join();
+  CHECK(as_made);
+  CHECK(topic.options().retention.bytes == 20 * kMiB);
+}
