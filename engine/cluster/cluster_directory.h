@@ -63,7 +63,8 @@ class ClusterDirectory {
   /// and factor, after a change of its retention if that is another.
   /// @error bad_request          the name, the options or the factor are out of range.
   /// @error already_exists       it is there with others; nothing is changed.
-  /// @error not_enough_replicas  fewer nodes than the factor are alive; nothing is written.
+  /// @error not_enough_replicas  fewer nodes than the factor are alive, or the coordinator has lost
+  ///                             records; nothing is written.
   /// @error timeout              not done within `patience`. The topic may be there: then its
   ///                             partitions will be too.
   /// @error outcome_unknown      the same, and the topic may be made or changed later.

@@ -34,10 +34,10 @@ std::vector<ClusterView::Notice> ClusterView::adopt(const Coordinator::Change& c
   if (!key) return notices;  // of a later version of Keelson, say
   if (change.record) {
     Age& seen = seen_[change.key];
-    const Age age = age_of(*key, *change.record);
+    const Age age = age_of(*key, change);
     if (age <= seen) return notices;
     seen = age;
-    generation_ = std::max(generation_, age.generation);
+    gone_.erase(change.key);
     std::visit([&](const auto& which) { adopt(which, *change.record, notices); }, *key);
   } else if (const auto* node = std::get_if<NodeKey>(&*key)) {
     if (const auto left = nodes_.extract(node->node); !left.empty()) {
@@ -45,14 +45,16 @@ std::vector<ClusterView::Notice> ClusterView::adopt(const Coordinator::Change& c
           [record = left.mapped()](auto& listener) { listener.on_node_left(record); });
     }
   } else {
+    if (!std::holds_alternative<FolderKey>(*key)) gone_.insert(change.key);
     notices.push_back(bad_record(change.key, {Errc::not_found, "the record is gone", {}}));
   }
   return notices;
 }
 
-/// Nodes write theirs again when they notice that they are gone: those count from when it is seen
-/// that all was made anew.
-ClusterView::Age ClusterView::age_of(const ClusterKey& key, const Record& record) const {
+/// Topics and partitions of an earlier life stay until they are made anew. What nodes say of
+/// themselves they say again, to a coordinator that has lost it: that counts at once.
+ClusterView::Age ClusterView::age_of(const ClusterKey& key, const Coordinator::Change& change) {
+  const Record& record = *change.record;
   if (std::holds_alternative<TopicKey>(key)) {
     const auto placement = decode_topic_placement(record.value);
     return {placement ? placement->generation : 0, record.revision};
@@ -61,7 +63,7 @@ ClusterView::Age ClusterView::age_of(const ClusterKey& key, const Record& record
     const auto partition = replication::decode_partition_record(record.value);
     return {partition ? partition->generation : 0, record.revision};
   }
-  return {generation_, record.revision};
+  return {change.life, record.revision};
 }
 
 void ClusterView::adopt(const NodeKey& key, const Record& record, Notices& notices) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,8 +66,10 @@ class DirectoryListener {
   virtual void on_bad_record(const std::string& key, const Error& error) = 0;
 };
 
-/// Adopts records at increasing revisions only, for each key, also after it was gone; those that
-/// were made anew before all that is of an earlier generation. A pure state; not thread-safe.
+/// Adopts records at increasing revisions only, for each key, also after it was gone. When the
+/// coordinator has gone back, records of topics and partitions that were made anew come after all
+/// of an earlier generation; those of nodes and folders, which nobody is elected by, after all of
+/// its earlier life. A pure state; not thread-safe.
 class ClusterView {
  public:
   explicit ClusterView(ClusterKeys keys) : keys_(std::move(keys)) {}
@@ -83,6 +86,8 @@ class ClusterView {
   [[nodiscard]] const KnownPartition* partition(const PartitionKey& partition) const;
   /// Nodes that are alive, with what lies on them.
   [[nodiscard]] std::vector<NodeLoad> loads() const;
+  /// Whether the coordinator has lost records that are never taken away.
+  [[nodiscard]] bool any_lost() const { return !gone_.empty(); }
   /// Members of partitions whose nodes are alive with other data folders.
   [[nodiscard]] std::vector<ReplacedData> replaced_data() const;
 
@@ -95,17 +100,18 @@ class ClusterView {
   void put(KnownTopic& topic, const PartitionKey& key, const KnownPartition& partition,
            Notices& notices);
 
-  /// Revisions of one generation follow each other.
+  /// Revisions of one count follow each other.
   struct Age {
-    std::uint64_t generation = 0;
+    std::uint64_t count = 0;  ///< the generation of a record that has one; else the life
     replication::Revision revision;
     auto operator<=>(const Age&) const = default;
   };
-  [[nodiscard]] Age age_of(const ClusterKey& key, const replication::Record& record) const;
+  [[nodiscard]] static Age age_of(const ClusterKey& key,
+                                  const replication::Coordinator::Change& change);
 
   ClusterKeys keys_;
   std::map<std::string, Age> seen_;  ///< by key, the last one
-  std::uint64_t generation_ = 0;     ///< the highest seen: records of nodes do not say it
+  std::set<std::string> gone_;       ///< of topics and partitions: keys that are not there any more
   std::map<replication::NodeId, NodeRecord> nodes_;
   std::map<replication::NodeId, replication::Member> last_members_;  ///< also of those that left
   std::map<std::string, KnownTopic> topics_;

@@ -133,6 +133,10 @@ void TopicCreation::on_record_gone() {
 }
 
 void TopicCreation::make() {
+  if (ports_.view().any_lost()) {
+    return end(fail(Errc::not_enough_replicas,
+                    "the coordinator has lost records: no topic is made before they are anew"));
+  }
   if (!made_) {
     auto partitions =
         place({request_.options.partitions, request_.replication_factor}, ports_.view().loads());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -54,6 +55,9 @@ class Coordinator {
   struct Change {
     std::string key;
     std::optional<Record> record;  ///< nothing: it is gone
+    /// How often this watch has seen the coordinator go back, having lost its data or been put back
+    /// from a backup: revisions of different lives say nothing of each other.
+    std::uint64_t life = 0;
   };
   /// Calls `changed` with each record under `prefix`, first as it is, then at each change. May skip
   /// intermediate ones and repeat old ones: adopt a record only at an increasing revision. Goes on

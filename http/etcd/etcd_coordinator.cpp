@@ -2,12 +2,14 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <charconv>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <future>
+#include <map>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -58,6 +60,10 @@ const json& member(const json& object, const char* name) {
 
 Record record_of(const json& kv) {
   return {bytes_at(kv, "value"), Revision(number_at(kv, "mod_revision"))};
+}
+
+Revision revision_of(const json& answer) {
+  return Revision(number_at(member(answer, "header"), "revision"));
 }
 
 std::optional<Record> first_record(const json& range) {
@@ -156,8 +162,7 @@ replication::Coordinator::Swapped swapped_from(const json& answer, std::string v
   const json& succeeded = member(answer, "succeeded");
   swapped.swapped = succeeded.is_boolean() && succeeded.get<bool>();
   if (swapped.swapped) {
-    swapped.current =
-        Record{std::move(value), Revision(number_at(member(answer, "header"), "revision"))};
+    swapped.current = Record{std::move(value), revision_of(answer)};
   } else if (const json& responses = member(answer, "responses");
              responses.is_array() && !responses.empty()) {
     swapped.current = first_record(member(responses[0], "response_range"));
@@ -204,46 +209,78 @@ asio::awaitable<void> run_check(EtcdClient& client, std::string key,
   }
 }
 
-bool tell_events(RecordWatcher& watcher, std::set<std::string>& known, const json& result) {
-  const json& events = member(result, "events");
-  if (!events.is_array()) return true;
-  for (const json& event : events) {
-    const json& kv = member(event, "kv");
-    const std::string key = bytes_at(kv, "key");
-    if (member(event, "type") == "DELETE") {
-      known.erase(key);
-      if (!watcher.tell({key, std::nullopt})) return false;
-    } else {
-      known.insert(key);
-      if (!watcher.tell({key, record_of(kv)})) return false;
-    }
-  }
-  return true;
-}
+/// What a watch has told, so that it can tell what is gone, and whether etcd has gone back.
+class Telling {
+ public:
+  explicit Telling(RecordWatcher& watcher) : watcher_(watcher) {}
 
-/// Tells all there is at the moment, and what of `known` is gone.
-bool tell_all(RecordWatcher& watcher, std::set<std::string>& known, const json& range) {
-  std::set<std::string> before = std::exchange(known, {});
-  const json& kvs = member(range, "kvs");
-  if (kvs.is_array()) {
-    for (const json& kv : kvs) {
-      const std::string key = bytes_at(kv, "key");
-      before.erase(key);
-      known.insert(key);
-      if (!watcher.tell({key, record_of(kv)})) return false;
+  /// Tells what has changed. @return whether there is more to be told.
+  bool events(const json& result) {
+    const json& events = member(result, "events");
+    if (!events.is_array()) return true;
+    for (const json& event : events) {
+      const json& kv = member(event, "kv");
+      const bool gone = member(event, "type") == "DELETE";
+      if (!(gone ? tell_gone(bytes_at(kv, "key")) : tell(kv))) return false;
     }
+    return true;
   }
-  for (const std::string& key : before) {
-    if (!watcher.tell({key, std::nullopt})) return false;
+
+  /// Tells all there is at the moment, and what of that which was told is gone.
+  bool all(const json& range) {
+    const json& found = member(range, "kvs");
+    const json kvs = found.is_array() ? found : json::array();
+    if (gone_back(range, kvs)) {
+      ++life_;
+      last_.clear();
+      highest_ = Revision(0);
+    }
+    highest_ = std::max(highest_, revision_of(range));
+    std::set<std::string> before = known_;
+    for (const json& kv : kvs) {
+      before.erase(bytes_at(kv, "key"));
+      if (!tell(kv)) return false;
+    }
+    for (const std::string& key : before) {
+      if (!tell_gone(key)) return false;
+    }
+    return true;
   }
-  return true;
-}
+
+ private:
+  /// What is read is never older than what was told before, neither as a whole nor any record.
+  [[nodiscard]] bool gone_back(const json& range, const json& kvs) const {
+    if (revision_of(range) < highest_) return true;
+    return std::ranges::any_of(kvs, [&](const json& kv) {
+      const auto last = last_.find(bytes_at(kv, "key"));
+      return last != last_.end() && record_of(kv).revision < last->second;
+    });
+  }
+  bool tell(const json& kv) {
+    const std::string key = bytes_at(kv, "key");
+    const Record record = record_of(kv);
+    known_.insert(key);
+    last_[key] = record.revision;
+    highest_ = std::max(highest_, record.revision);
+    return watcher_.tell({key, record, life_});
+  }
+  bool tell_gone(const std::string& key) {
+    known_.erase(key);
+    return watcher_.tell({key, std::nullopt, life_});
+  }
+
+  RecordWatcher& watcher_;
+  std::uint64_t life_ = 0;
+  Revision highest_;                      ///< of this life
+  std::map<std::string, Revision> last_;  ///< of each record that was told in it, gone or not
+  std::set<std::string> known_;           ///< those that are there, as far as was told
+};
 
 /// Looks at all records, then follows their changes; again when the stream has broken, or nothing
 /// has come for a while.
 asio::awaitable<void> run_watch(EtcdClient& client, std::string prefix,
                                 std::shared_ptr<RecordWatcher> watcher) {
-  std::set<std::string> known;
+  Telling telling(*watcher);
   while (!watcher->dropped()) {
     const auto range =
         co_await client.call("/v3/kv/range", range_of(prefix), EtcdClient::Repeat::harmless);
@@ -251,12 +288,10 @@ asio::awaitable<void> run_watch(EtcdClient& client, std::string prefix,
       co_await pause(kPause);
       continue;
     }
-    if (!tell_all(*watcher, known, *range)) co_return;
-    const Revision looked(number_at(member(*range, "header"), "revision"));
+    if (!telling.all(*range)) co_return;
     const auto ended = co_await client.stream(
-        "/v3/watch", watch_body(prefix, looked + 1), [&](const json& message) {
-          return tell_events(*watcher, known, member(message, "result"));
-        });
+        "/v3/watch", watch_body(prefix, revision_of(*range) + 1),
+        [&](const json& message) { return telling.events(member(message, "result")); });
     if (!ended) co_await pause(kPause);
   }
 }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <future>
 #include <map>
@@ -68,12 +69,18 @@ class Seen {
       } else {
         records_.erase(change.key);
       }
+      life_ = change.life;
       changed_.notify_all();
     };
   }
   bool becomes(const std::map<std::string, std::string>& records) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, kPatience, [&] { return records_ == records; });
+  }
+  /// Of what was told last.
+  std::uint64_t life() {
+    const std::lock_guard lock(mutex_);
+    return life_;
   }
   /// Everything that was ever told.
   std::vector<std::string> all() {
@@ -85,6 +92,7 @@ class Seen {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::string> all_;
+  std::uint64_t life_ = 0;
   std::map<std::string, std::string> records_;
 };
 

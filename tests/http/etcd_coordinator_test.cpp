@@ -109,6 +109,31 @@ TEST_CASE("etcd coordinator: a watch goes on after etcd was away") {
   watch.reset();
 }
 
+TEST_CASE("etcd coordinator: a watch tells that etcd has lost its data, and not that it was away") {
+  test::Etcd etcd;
+  const auto coordinator = EtcdCoordinator::open({etcd.url()}).value();
+  await_etcd(*coordinator);
+  const auto presence = coordinator->appear("w/1", "here", 2s);
+  Seen seen;
+  const auto watch = coordinator->watch("w/", seen.listener());
+  CHECK(seen.becomes({{"w/1", "here"}}));
+  REQUIRE(swap(*coordinator, "w/0", std::nullopt, "a").value().swapped);
+  CHECK(seen.becomes({{"w/0", "a"}, {"w/1", "here"}}));
+  etcd.stop();
+  etcd.start();
+  await_etcd(*coordinator);
+  REQUIRE(swap(*coordinator, "w/2", std::nullopt, "b").value().swapped);
+  CHECK(seen.becomes({{"w/0", "a"}, {"w/1", "here"}, {"w/2", "b"}}));
+  CHECK(seen.life() == 0);
+  etcd.wipe();
+  etcd.start();
+  CHECK(seen.becomes({{"w/1", "here"}}));  // at a revision that was there before
+  CHECK(seen.life() == 1);
+  REQUIRE(swap(*coordinator, "w/0", std::nullopt, "c").value().swapped);
+  CHECK(seen.becomes({{"w/0", "c"}, {"w/1", "here"}}));
+  CHECK(seen.life() == 1);
+}
+
 TEST_CASE("etcd coordinator: who is present is seen, and who has left is not") {
   test::Etcd etcd;
   const auto coordinator = EtcdCoordinator::open({etcd.url()}).value();

@@ -88,6 +88,52 @@ def test_records_are_made_anew_from_the_folders_of_nodes_that_do_not_run(start_c
     assert client.get_json("/v1/aggregates/account/a")["state"]["balance"] == 25
 
 
+def test_nodes_find_each_other_in_an_empty_etcd_and_records_do_not_come_by_themselves(
+        start_cluster):
+    cluster = start_cluster()
+    client = cluster.client()
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
+    epoch = wait_well(cluster.nodes[1])[0]["epoch"]
+    leader = cluster.leader()
+    moved = next(node for node in cluster.nodes if node != leader)
+    cluster.etcd.wipe()
+    wait_seen(cluster)
+    # At new addresses, which only etcd tells; the topic is not for it to make again.
+    cluster.nodes[moved].kill()
+    cluster.move_to_another_port(moved)
+    cluster.nodes[moved].start_without_waiting()
+    wait_seen(cluster, {node for node in cluster.nodes if node != moved})
+    deposit(client, 20, "before")
+    made = cluster.nodes[leader].client().request("PUT", "/v1/topics/other", {})
+    assert made.status == 503 and b"lost records" in made.body, made.body
+    partition = seen_by(cluster.nodes[leader])["topics"][0]["partitions"][0]
+    assert partition["epoch"] == epoch and partition["leader"]["node"] == leader
+    rebuild(cluster, "--yes", servers=[leader])
+    assert wait_well(cluster.nodes[moved])[0]["epoch"] > 1000
+    deposit(client, 5, "after")
+    assert client.get_json("/v1/aggregates/account/a")["state"]["balance"] == 25
+
+
+def seen_by(server):
+    return json.loads(server.client().get("/v1/cluster").body)
+
+
+def wait_seen(cluster, by=None):
+    """Until these nodes, or all, see all as alive and are connected with them, at the addresses
+    that they have."""
+    addresses = {node: f"{s.host}:{s.port}" for node, s in cluster.nodes.items()}
+    deadline = time.monotonic() + 20
+    for node in by or cluster.nodes:
+        while True:
+            nodes = seen_by(cluster.nodes[node])["nodes"]
+            seen = {n["node"]: n["http_address"] for n in nodes
+                    if n["alive"] and n.get("connected", True)}
+            if seen == addresses:
+                break
+            assert time.monotonic() < deadline, (node, nodes)
+            time.sleep(0.1)
+
+
 def test_an_etcd_that_the_nodes_do_not_use_gets_no_records(start_cluster, tmp_path):
     cluster = start_cluster()
     wait_well(cluster.nodes[1])

@@ -452,12 +452,64 @@ TEST_CASE("cluster directory: an old record does not bring a node back that has 
   CHECK(cluster.node.directory->node(NodeId(2)) == std::nullopt);
 }
 
+TEST_CASE(
+    "cluster directory: nodes and folders are seen again in a coordinator that has gone back, and "
+    "partitions are not") {
+  Cluster cluster;
+  const auto placement = cluster.node.create(bank(1))->value().placement;
+  const std::string key = kKeys.of(PartitionKey{placement.topic, PartitionId(0)});
+  const std::string node = kKeys.of(NodeKey{NodeId(2)});
+  const std::string folder = kKeys.of(FolderKey{member(2).data});
+  const auto start = [](std::uint64_t number) {
+    return encode_folder_record({member(2), {number, {}}});
+  };
+  ClusterView view(kKeys);
+  const auto adopt = [&](const std::string& what, const std::string& value, std::uint64_t revision,
+                         std::uint64_t life) {
+    return view.adopt({what, Record{value, Revision(revision)}, life}).size();
+  };
+  const PartitionRecord led{Epoch(3), member(1), placement.partitions[0], {}};
+  REQUIRE(adopt(kKeys.of(TopicKey{"bank"}), encode_topic_placement(placement), 90, 0) == 1);
+  REQUIRE(adopt(key, encode_partition_record(led), 95, 0) == 1);
+  REQUIRE(adopt(node, encode_node_record(node_record(2)), 7, 0) == 1);
+  REQUIRE(adopt(folder, start(4), 6, 0) == 1);
+  REQUIRE(view.adopt({node, std::nullopt, 1}).size() == 1);
+  REQUIRE(view.adopt({key, std::nullopt, 1}).size() == 1);
+  CHECK(view.any_lost());
+  // Even at the revision that it had.
+  CHECK(adopt(node, encode_node_record(node_record(2)), 7, 1) == 1);
+  CHECK(view.nodes().contains(NodeId(2)));
+  CHECK(adopt(folder, start(5), 3, 1) == 1);
+  PartitionRecord other = led;
+  other.epoch = Epoch(4);
+  CHECK(adopt(key, encode_partition_record(other), 5, 1) == 0);
+  CHECK(view.partition({placement.topic, PartitionId(0)})->record == led);
+  // Nothing of the earlier life again.
+  REQUIRE(view.adopt({node, std::nullopt, 1}).size() == 1);
+  CHECK(adopt(node, encode_node_record(node_record(2)), 800, 0) == 0);
+  other.generation = 1;
+  CHECK(adopt(key, encode_partition_record(other), 5, 1) == 1);
+  CHECK_FALSE(view.any_lost());
+}
+
+TEST_CASE("cluster directory: no topic is made while the coordinator lacks records") {
+  Cluster cluster;
+  const auto placement = cluster.node.create(bank(1))->value().placement;
+  const std::string key = kKeys.of(PartitionKey{placement.topic, PartitionId(0)});
+  cluster.coordinator.tell({key, std::nullopt});
+  cluster.node.scheduler.run();
+  TopicRequest other = bank(1);
+  other.name = "other";
+  cluster.node.create(other);
+  CHECK(cluster.node.failed() == Errc::not_enough_replicas);
+  CHECK_FALSE(cluster.read(kKeys.of(TopicKey{"other"})));
+}
+
 TEST_CASE("cluster directory: records that were made anew are adopted at any revision") {
   Cluster cluster;
   const auto placement = cluster.node.create(bank(1))->value().placement;
   const std::string name = kKeys.of(TopicKey{"bank"});
   const std::string key = kKeys.of(PartitionKey{placement.topic, PartitionId(0)});
-  const std::string node = kKeys.of(NodeKey{NodeId(2)});
   ClusterView view(kKeys);
   const auto adopt = [&](const std::string& what, const std::string& value,
                          std::uint64_t revision) {
@@ -466,13 +518,10 @@ TEST_CASE("cluster directory: records that were made anew are adopted at any rev
   const PartitionRecord led{Epoch(3), member(1), placement.partitions[0], {}};
   REQUIRE(adopt(name, encode_topic_placement(placement), 90) == 1);
   REQUIRE(adopt(key, encode_partition_record(led), 95) == 1);
-  REQUIRE(adopt(node, encode_node_record(node_record(2)), 80) == 1);
-  REQUIRE(view.adopt({node, std::nullopt}).size() == 1);
   // A coordinator that has forgotten, and one that was put back.
   PartitionRecord other = led;
   other.epoch = Epoch(4);
   CHECK(adopt(key, encode_partition_record(other), 5) == 0);
-  CHECK(adopt(node, encode_node_record(node_record(2)), 4) == 0);
   // Made anew.
   other.epoch = Epoch(1000);
   other.leader.reset();
@@ -484,8 +533,6 @@ TEST_CASE("cluster directory: records that were made anew are adopted at any rev
   same.options.retention.age = std::chrono::seconds(60);
   CHECK(adopt(name, encode_topic_placement(same), 7) == 1);
   CHECK(view.topic("bank")->placement == same);
-  CHECK(adopt(node, encode_node_record(node_record(2)), 4) == 1);
-  CHECK(view.nodes().contains(NodeId(2)));
   // And nothing of before again.
   CHECK(adopt(key, encode_partition_record(led), 96) == 0);
   CHECK(adopt(name, encode_topic_placement(placement), 97) == 0);
