@@ -120,9 +120,10 @@ class ClusterDirectory::Core final : public CreationPorts,
   [[nodiscard]] Uuid make_uuid() override { return keelson::make_uuid(ports_.random); }
 
   [[nodiscard]] std::unique_ptr<Coordinator::Presence> appear(const NodeRecord& node,
-                                                              Revision replaces) {
+                                                              std::optional<Record> replaces) {
     return ports_.coordinator.appear(view_.keys().of(NodeKey{node.member.node}),
-                                     encode_node_record(node), options_.time_to_live, replaces);
+                                     encode_node_record(node), options_.time_to_live,
+                                     std::move(replaces));
   }
 
   template <class Look>
@@ -192,10 +193,10 @@ ClusterDirectory::~ClusterDirectory() {
   core_->close();
 }
 
-Result<void> ClusterDirectory::announce(const NodeRecord& node, Revision replaces) {
+Result<void> ClusterDirectory::announce(const NodeRecord& node, std::optional<Record> replaces) {
   KEELSON_ASSERT(!presence_);
   KEELSON_TRY(check_node_record(node));
-  presence_ = core_->appear(node, replaces);
+  presence_ = core_->appear(node, std::move(replaces));
   return {};
 }
 

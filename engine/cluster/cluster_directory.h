@@ -56,7 +56,7 @@ class ClusterDirectory {
   /// @param replaces  see `Coordinator::appear`.
   /// @error bad_request  `node` cannot be written: see `check_node_record`.
   [[nodiscard]] Result<void> announce(const NodeRecord& node,
-                                      replication::Revision replaces = replication::Revision(0));
+                                      std::optional<replication::Record> replaces = std::nullopt);
 
   using Created = TopicCreation::Done;
   /// Makes a topic on nodes that are alive, or gives the one that is there with the same options

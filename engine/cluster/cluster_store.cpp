@@ -47,11 +47,11 @@ Result<std::unique_ptr<ClusterStore>> ClusterStore::open(Environment environment
       open_node_identity(environment.files, environment.random, folder, cluster.name));
   std::unique_ptr<ClusterStore> store(
       new ClusterStore(environment, std::move(cluster), std::move(replicas), identity.member()));
-  KEELSON_TRY_ASSIGN(const FolderClaimed claimed, store->claim(coordinator));
+  KEELSON_TRY_ASSIGN(FolderClaimed claimed, store->claim(coordinator));
   store->incarnation_ = claimed.incarnation;
   KEELSON_TRY_ASSIGN(auto transporting, make_transport(store->self_, claimed.incarnation));
   store->transport_ = std::move(transporting.transport);
-  KEELSON_TRY(store->join(coordinator, transporting.address, claimed.replaces));
+  KEELSON_TRY(store->join(coordinator, transporting.address, std::move(claimed).replaces));
   return store;
 }
 
@@ -91,7 +91,7 @@ Result<FolderClaimed> ClusterStore::claim(replication::Coordinator& coordinator)
 }
 
 Result<void> ClusterStore::join(replication::Coordinator& coordinator, const std::string& address,
-                                Revision replaces) {
+                                std::optional<replication::Record> replaces) {
   coordinator_ = &coordinator;
   for (Topic* const topic : store_->topics()) KEELSON_TRY(add_replicas(*topic));
   transport_->set_listener({[this](const Member& from, std::string message) {
@@ -115,7 +115,7 @@ Result<void> ClusterStore::join(replication::Coordinator& coordinator, const std
   self.peer_address = address;
   self.http_address = options_.http_address;
   self.version = options_.version;
-  return directory_->announce(self, replaces);
+  return directory_->announce(self, std::move(replaces));
 }
 
 // --- topics ---

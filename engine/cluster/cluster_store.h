@@ -137,7 +137,7 @@ class ClusterStore final : public Store, private DirectoryListener {
   void tell_whereabouts(const Topic& topic, PartitionId partition);
   void tell_all_whereabouts();
   [[nodiscard]] Result<void> join(replication::Coordinator& coordinator, const std::string& address,
-                                  Revision replaces);
+                                  std::optional<replication::Record> replaces);
   [[nodiscard]] Result<void> add_replicas(Topic& topic);
   [[nodiscard]] Result<PromiseStore> open_promises(const Topic& topic, LogPartition& partition,
                                                    replication::Promise& promise);

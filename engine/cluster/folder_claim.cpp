@@ -155,7 +155,7 @@ class Claim {
 
   /// Whether nobody else is this node, as far as signs of life tell.
   Result<bool> is_free(const std::optional<Record>& node) {
-    replaces_ = Revision(0);
+    replaces_.reset();
     const bool ended =
         starts_.known.empty() || (!options_.place.empty() && starts_.place == options_.place);
     const auto now = environment_.clock.monotonic();
@@ -167,7 +167,7 @@ class Claim {
     const auto alive = decode_node_record(node->value);
     const bool ours = alive && alive->member == options_.member && knows(alive->incarnation);
     if (ours && ended) {
-      replaces_ = node->revision;
+      replaces_ = node;
       return true;
     }
     if (!until_) {
@@ -221,7 +221,7 @@ class Claim {
   FolderStarts starts_;
   std::optional<Incarnation> tried_;
   std::optional<Record> tried_at_;
-  Revision replaces_;
+  std::optional<Record> replaces_;
   std::optional<std::chrono::nanoseconds> until_;
   std::optional<std::chrono::nanoseconds> quiet_since_;  ///< nobody has been seen
   std::string said_;

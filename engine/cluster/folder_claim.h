@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,9 +56,8 @@ struct ClaimOptions {
 
 struct FolderClaimed {
   replication::Incarnation incarnation;
-  /// Of the record by which a predecessor, which is known to have ended, still seems to be alive; 0
-  /// where there is none.
-  replication::Revision replaces;
+  /// The record by which a predecessor, which is known to have ended, still seems to be alive.
+  std::optional<replication::Record> replaces;
 };
 
 /// Makes this process the one that uses `options.folder`, as the coordinator has it, or says why it

@@ -73,10 +73,11 @@ class Coordinator {
   /// Keeps a record for as long as this process lives and reaches the coordinator; it is gone
   /// `time_to_live` after the last sign of life, and comes again with the next. A record that is
   /// somebody else's, with another value, is waited for and not replaced.
-  /// @param replaces  revision of one that is: of somebody who is known to be gone.
-  [[nodiscard]] virtual std::unique_ptr<Presence> appear(std::string key, std::string value,
-                                                         std::chrono::seconds time_to_live,
-                                                         Revision replaces = Revision(0)) = 0;
+  /// @param replaces  one that is: of somebody who is known to be gone. In value and revision, as
+  ///     `expected` above.
+  [[nodiscard]] virtual std::unique_ptr<Presence> appear(
+      std::string key, std::string value, std::chrono::seconds time_to_live,
+      std::optional<Record> replaces = std::nullopt) = 0;
 };
 
 }  // namespace keelson::replication

@@ -99,7 +99,8 @@ std::unique_ptr<Coordinator::Watch> LocalCoordinator::watch(
 }
 
 std::unique_ptr<Coordinator::Presence> LocalCoordinator::appear(std::string key, std::string value,
-                                                                std::chrono::seconds, Revision) {
+                                                                std::chrono::seconds,
+                                                                std::optional<Record>) {
   put(key, std::move(value));
   return std::make_unique<Present>(*this, std::move(key));
 }

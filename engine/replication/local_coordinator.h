@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,9 @@ class LocalCoordinator final : public Coordinator {
                        Swap done) override;
   [[nodiscard]] std::unique_ptr<Watch> watch(std::string prefix,
                                              std::function<void(const Change&)> changed) override;
-  [[nodiscard]] std::unique_ptr<Presence> appear(std::string key, std::string value,
-                                                 std::chrono::seconds time_to_live,
-                                                 Revision replaces = Revision(0)) override;
+  [[nodiscard]] std::unique_ptr<Presence> appear(
+      std::string key, std::string value, std::chrono::seconds time_to_live,
+      std::optional<Record> replaces = std::nullopt) override;
 
  private:
   struct Watcher;

@@ -88,20 +88,20 @@ json range_of(const std::string& prefix) {
 json key_body(const std::string& key) { return {{"key", to_base64(key)}}; }
 
 /// @param lease  that the record is to end with; 0: none.
-/// @param expected_value  that it must have beside the revision, if given.
-json swap_body(const std::string& key, Revision expected, const std::string& value,
-               std::uint64_t lease = 0, const std::string* expected_value = nullptr) {
+json swap_body(const std::string& key, const std::optional<Record>& expected,
+               const std::string& value, std::uint64_t lease = 0) {
   const std::string key64 = to_base64(key);
+  const Revision revision = expected ? expected->revision : Revision(0);
   const json compare{{"key", key64},
                      {"target", "MOD"},
                      {"result", "EQUAL"},
-                     {"mod_revision", std::to_string(expected.value)}};
+                     {"mod_revision", std::to_string(revision.value)}};
   json compares = json::array({compare});
-  if (expected_value != nullptr) {
+  if (expected) {
     compares.push_back({{"key", key64},
                         {"target", "VALUE"},
                         {"result", "EQUAL"},
-                        {"value", to_base64(*expected_value)}});
+                        {"value", to_base64(expected->value)}});
   }
   json put{{"request_put", {{"key", key64}, {"value", to_base64(value)}}}};
   if (lease != 0) put["request_put"]["lease"] = std::to_string(lease);
@@ -111,11 +111,8 @@ json swap_body(const std::string& key, Revision expected, const std::string& val
           {"failure", json::array({look})}};
 }
 
-json swap_body(const std::string& key, const std::optional<Record>& expected,
-               const std::string& value) {
-  if (!expected) return swap_body(key, Revision(0), value);
-  return swap_body(key, expected->revision, value, 0, &expected->value);
-}
+/// Needs leave to read and to write, and changes nothing: no record is at that revision.
+json check_body(const std::string& key) { return swap_body(key, Record{"", kNoRevision}, ""); }
 
 json grant_body(std::chrono::seconds time_to_live) {
   return {{"TTL", std::to_string(time_to_live.count())}};
@@ -192,13 +189,11 @@ asio::awaitable<void> run_swap(EtcdClient& client, std::string key, std::optiona
   done(swapped_from(*answer, std::move(value)));
 }
 
-/// Asks for what needs leave to read and to write, and changes nothing: no record is at that
-/// revision.
 asio::awaitable<void> run_check(EtcdClient& client, std::string key,
                                 std::shared_ptr<std::promise<Result<void>>> done) {
   client.mute(true);
-  const auto answer = co_await client.call("/v3/kv/txn", swap_body(key, kNoRevision, ""),
-                                           EtcdClient::Repeat::harmless);
+  const auto answer =
+      co_await client.call("/v3/kv/txn", check_body(key), EtcdClient::Repeat::harmless);
   client.mute(false);
   if (answer) {
     done->set_value({});
@@ -305,14 +300,14 @@ struct PresenceState {
 };
 
 /// Takes a lease, writes the record with it, and keeps the lease alive; begins again when it is
-/// lost. Somebody else's record stays, unless it is at the revision `replaces`.
+/// lost. Somebody else's record stays, unless it is `expected`.
 asio::awaitable<void> run_presence(EtcdClient& client, std::string key, std::string value,
-                                   std::chrono::seconds time_to_live, Revision replaces,
+                                   std::chrono::seconds time_to_live,
+                                   std::optional<Record> expected,
                                    std::shared_ptr<PresenceState> state) {
   const auto repeat = EtcdClient::Repeat::harmless;
   std::uint64_t lease = 0;
   bool written = false;
-  Revision expected = replaces;
   while (!state->dropped) {
     if (lease == 0) {
       const auto granted =
@@ -330,7 +325,7 @@ asio::awaitable<void> run_presence(EtcdClient& client, std::string key, std::str
         written = put.swapped;
         // One of this process's own, whose answer was lost, or that an earlier lease still holds.
         const bool own = !written && put.current && put.current->value == value;
-        expected = own ? put.current->revision : Revision(0);
+        expected = own ? put.current : std::nullopt;
         if (own) continue;
       }
     }
@@ -429,11 +424,12 @@ std::unique_ptr<replication::Coordinator::Watch> EtcdCoordinator::watch(
 }
 
 std::unique_ptr<replication::Coordinator::Presence> EtcdCoordinator::appear(
-    std::string key, std::string value, std::chrono::seconds time_to_live, Revision replaces) {
+    std::string key, std::string value, std::chrono::seconds time_to_live,
+    std::optional<Record> replaces) {
   auto state = std::make_shared<PresenceState>(running_->io);
   asio::co_spawn(running_->io,
                  run_presence(*running_->client, std::move(key), std::move(value), time_to_live,
-                              replaces, state),
+                              std::move(replaces), state),
                  [running = running_.get()](const std::exception_ptr& thrown) {
                    if (thrown) return;
                    // It ends when it was dropped, and only then.

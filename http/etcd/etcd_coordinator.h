@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/replication/coordinator.h"
@@ -37,7 +38,7 @@ class EtcdCoordinator final : public replication::Coordinator {
                                              std::function<void(const Change&)> changed) override;
   [[nodiscard]] std::unique_ptr<Presence> appear(
       std::string key, std::string value, std::chrono::seconds time_to_live,
-      replication::Revision replaces = replication::Revision(0)) override;
+      std::optional<replication::Record> replaces = std::nullopt) override;
 
  private:
   struct Running;

@@ -193,8 +193,12 @@ TEST_CASE("etcd coordinator: somebody else's presence is waited for, unless it m
   // One that is known to be gone, though it seems not to be.
   const auto there = get(*coordinator, "n/1");
   REQUIRE((there && *there));
-  const auto three = coordinator->appear("n/1", "three", 2s, (*there)->revision);
-  CHECK(seen.becomes({{"n/1", "three"}, {"n/2", "x"}}));
+  // Not what was at that revision before etcd lost its data.
+  const auto four = coordinator->appear("n/1", "four", 2s, Record{"one", (*there)->revision});
+  const auto other = coordinator->appear("n/3", "y", 2s);
+  CHECK(seen.becomes({{"n/1", "two"}, {"n/2", "x"}, {"n/3", "y"}}));
+  const auto three = coordinator->appear("n/1", "three", 2s, *there);
+  CHECK(seen.becomes({{"n/1", "three"}, {"n/2", "x"}, {"n/3", "y"}}));
   // Its end, and that of its lease, does not take away the record of the other.
   two.reset();
   std::this_thread::sleep_for(3s);

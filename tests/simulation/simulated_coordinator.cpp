@@ -53,7 +53,8 @@ class SimulatedCoordinator::Connection final : public Coordinator {
     return std::make_unique<replication::RecordWatch>(std::move(watcher));
   }
   std::unique_ptr<Presence> appear(std::string key, std::string value,
-                                   std::chrono::seconds time_to_live, Revision replaces) override;
+                                   std::chrono::seconds time_to_live,
+                                   std::optional<Record> replaces) override;
 
  private:
   SimulatedCoordinator& coordinator_;
@@ -72,13 +73,14 @@ class SimulatedCoordinator::Present final : public Coordinator::Presence {
 };
 
 std::unique_ptr<Coordinator::Presence> SimulatedCoordinator::Connection::appear(
-    std::string key, std::string value, std::chrono::seconds time_to_live, Revision replaces) {
+    std::string key, std::string value, std::chrono::seconds time_to_live,
+    std::optional<Record> replaces) {
   auto lease = std::make_shared<Lease>();
   lease->process = process_;
   lease->key = std::move(key);
   lease->value = std::move(value);
   lease->time_to_live = time_to_live;
-  lease->replaces = replaces;
+  lease->replaces = std::move(replaces);
   coordinator_.leases_.push_back(lease);
   return std::make_unique<Present>(std::move(lease));
 }
@@ -217,8 +219,8 @@ void SimulatedCoordinator::keep_presences() {
     const bool there = held != records_.end();
     const bool ours = there && held->second.lease.get() == &lease;
     // Somebody else's is waited for.
-    const bool free = !there || held->second.record.value == lease.value ||
-                      held->second.record.revision == lease.replaces;
+    const bool free =
+        !there || held->second.record.value == lease.value || held->second.record == lease.replaces;
     if (lease.dropped && !lease.process->over) {
       remove(lease.key, lease);
       it = leases_.erase(it);

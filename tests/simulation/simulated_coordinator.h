@@ -54,7 +54,7 @@ class SimulatedCoordinator {
     std::string key;
     std::string value;
     Moment time_to_live{};
-    Revision replaces;  ///< of a record of somebody else
+    std::optional<Record> replaces;  ///< of somebody else
     Moment last_sign{};
     bool dropped = false;
   };

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,8 +67,8 @@ class FaultyCoordinator final : public replication::Coordinator {
 
   [[nodiscard]] std::unique_ptr<Presence> appear(
       std::string key, std::string value, std::chrono::seconds time_to_live,
-      replication::Revision replaces = replication::Revision(0)) override {
-    return records_.appear(std::move(key), std::move(value), time_to_live, replaces);
+      std::optional<replication::Record> replaces = std::nullopt) override {
+    return records_.appear(std::move(key), std::move(value), time_to_live, std::move(replaces));
   }
 
  private:
