@@ -108,6 +108,7 @@ void add_replica(Json& json, const ReplicaStatus& status) {
                   {"last_epoch", status.last_epoch.value}, {"appended", status.appended.value},
                   {"committed", status.committed.value},   {"readable", status.readable}};
   if (status.halted) replica["halted"] = status.halted->message();
+  if (status.pledged) replica["pledged"] = status.pledged->value;
   if (status.no_room) replica["no_room"] = true;
   json["replica"] = std::move(replica);
   if (status.role != replication::Replica::Role::leading) return;

@@ -175,6 +175,7 @@ void PartitionReplica::input_done() {
   status_.committed = partition_->log().published();
   status_.readable = replica_->readable();
   status_.halted = halted_ ? halted_ : promise_failure_;
+  status_.pledged = replica_->pledged();
   status_.no_room = no_room_;
   if (status_.role == Replica::Role::following) failed_move_.reset();
   status_.move = move_ ? MoveStatus{move_->target, move_->begun, {}} : failed_move_;

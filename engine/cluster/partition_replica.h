@@ -51,6 +51,7 @@ struct ReplicaStatus {
   BatchNo committed;  ///< as known here
   bool readable = false;
   std::optional<Error> halted;        ///< or cannot store its promise, and takes no part meanwhile
+  std::optional<Epoch> pledged;       ///< obeys nobody before: see `Replica::pledged`
   bool no_room = false;               ///< the disk was full, and has not the room to lead yet
   std::map<Member, BatchNo> durable;  ///< of the others, new ones too; at the leader only
   std::optional<MoveStatus> move;

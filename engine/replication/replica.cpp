@@ -130,6 +130,12 @@ Result<void> Replica::pledge(Epoch epoch, Moment now) {
   return {};
 }
 
+std::optional<Epoch> Replica::pledged() const {
+  const bool nobodys = promised_.led < promised_.epoch;
+  if (!nobodys || (record_ && record_->epoch >= promised_.epoch)) return std::nullopt;
+  return promised_.epoch;
+}
+
 void Replica::on_promise_stored(Epoch epoch, Moment now) {
   promise_ = std::max(promise_, epoch);
   if (promising_ != epoch) return;  // a later one is on its way
@@ -152,8 +158,10 @@ void Replica::on_promise_stored(Epoch epoch, Moment now) {
 
 // --- the record (rules 10, 11, 12) ---
 
+/// A leader who was promised to be obeyed had written the epoch there before; what is pledged is
+/// nowhere yet.
 void Replica::read_record(Epoch at_least) {
-  reading_ = RecordReading{++requests_, std::max(at_least, promise_),
+  reading_ = RecordReading{++requests_, std::max(at_least, promised_.led),
                            record_ ? record_->generation : 0, revision_};
   ports_.read_record(reading_->number);
 }

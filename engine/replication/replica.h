@@ -191,9 +191,9 @@ class Replica {
   /// @error overloaded      it is not at rest; repeat.
   /// @error halted          its log contradicts the cluster's.
   [[nodiscard]] Result<void> force_lead(Epoch confirmed);
-  /// Promises `epoch`, which nobody leads, so that no leader of an earlier one goes on: an
-  /// operator makes the coordinator's records anew. Durable once `promise()` is as high. Also when
-  /// it has halted.
+  /// Promises `epoch`, which nobody leads, so that no leader of an earlier one goes on with this
+  /// replica: an operator makes the coordinator's records anew. Durable once `promise()` is as
+  /// high. Also when it has halted.
   /// @error already_exists  it has promised as much: context says what.
   [[nodiscard]] Result<void> pledge(Epoch epoch, Moment now);
 
@@ -215,6 +215,8 @@ class Replica {
   /// only.
   [[nodiscard]] std::optional<Moment> heard_at(const Member& peer) const;
   [[nodiscard]] bool halted() const { return halted_; }
+  /// What it has pledged, when nothing of that is known to have come into the record yet.
+  [[nodiscard]] std::optional<Epoch> pledged() const;
   /// Whether the coordinator has lost the record.
   [[nodiscard]] bool record_gone() const { return record_gone_; }
 
@@ -225,7 +227,7 @@ class Replica {
   void store_promise(Epoch epoch, std::optional<Member> claimant);
   /// @param at_least  the epoch that it must have reached.
   void read_record(Epoch at_least);
-  void read_record() { read_record(promise_); }
+  void read_record() { read_record(Epoch(0)); }
   void swap(PartitionRecord record);
   void retry_swap(Moment now);
   void won(const PartitionRecord& record, Moment now);
@@ -314,6 +316,7 @@ class Replica {
   std::optional<Member> claimant_;  ///< who leads that epoch; nothing: nobody
   Promise promised_;                ///< the last one, durable or on its way
   bool fenced_ = false;             ///< the leader waits for `Promised`
+  std::set<Member> refusing_;       ///< of the epoch that this one leads: promised a higher one
   std::optional<PartitionRecord> record_;
   Revision revision_;         ///< of `record_`
   bool remembered_ = false;   ///< it is of an earlier life, and has not been seen in this one

@@ -16,6 +16,7 @@ void Replica::take_over(Epoch epoch, Moment now) {
     ports_.pause_writing();
     writer_stopping_ = true;
   }
+  refusing_.clear();
   state_ = TakingOver{epoch, now, now, {}, std::nullopt, 0, {}};
   for (const Member& member : others()) fence(member);
   for (const Member& member : std::exchange(shut_out_, {})) fence(member);
@@ -50,10 +51,14 @@ void Replica::on(const Member& from, const Promised& promised, Moment now) {
   try_to_start(now);
 }
 
-void Replica::on(const Member&, const Refused& refused, Moment now) {
-  // Rule 12. Who leads now will be seen in the record, or heard.
+/// Rule 12. Whoever has promised a higher epoch counts for this one no more; but one may have
+/// pledged it to nobody. Without the others either this epoch is over, and who leads now will be
+/// seen in the record, or heard.
+void Replica::on(const Member& from, const Refused& refused, Moment now) {
   if (refused.epoch <= promise_ || std::holds_alternative<Following>(state_)) return;
-  step_down(now, options_.times.suspicion);
+  refusing_.insert(from);
+  const bool may_go_on = agreed([&](const Member& member) { return !refusing_.contains(member); });
+  if (!may_go_on) step_down(now, options_.times.suspicion);
 }
 
 /// Begins the epoch, if its log is known to hold whatever may have been committed: when it is as

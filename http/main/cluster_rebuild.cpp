@@ -296,10 +296,14 @@ std::size_t ClusterRebuild::wanted() const {
 
 // --- writing ---
 
+/// Who leads comes last: until a majority is fenced it goes on, also when this is cut short.
 Result<void> ClusterRebuild::fence(const WantedRecord& wanted) {
   std::map<Member, Promise> pledged;
   std::optional<Error> failed;
-  for (const Member& member : wanted.rebuilt.record->members()) {
+  replication::MemberList members = wanted.rebuilt.record->members();
+  std::ranges::stable_partition(
+      members, [&](const Member& member) { return member != wanted.rebuilt.known->record.leader; });
+  for (const Member& member : members) {
     const auto witness = witnesses_.find(member);
     const auto& said = topics_.at(wanted.topic).partitions.at(wanted.partition);
     const auto own = said.find(member);

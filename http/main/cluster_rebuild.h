@@ -37,7 +37,8 @@ class ClusterRebuild {
   /// The plan, for people.
   void show() const;
   [[nodiscard]] bool doubtful() const;
-  /// Fences, then writes. A run that is cut short leaves replicas fenced, until the next one.
+  /// Fences, then writes, one partition after the other. A run that is cut short may leave
+  /// replicas of one partition fenced, until the next one.
   /// @error version_conflict  somebody else writes these records. @error not_enough_replicas,
   /// io_error
   [[nodiscard]] Result<void> write();

@@ -161,6 +161,11 @@ std::vector<std::string> problems_of(const ClusterState& state, const PartitionS
       problems.push_back(node + " has no room on its disk");
     } else if (replica->second.contains("halted")) {
       problems.push_back(node + " has halted: " + replica->second.at("halted").get<std::string>());
+    } else if (replica->second.contains("pledged")) {
+      problems.push_back(node + " obeys nobody before epoch " +
+                         replica->second.at("pledged").dump() +
+                         ": records are being made anew; if that was cut short, run "
+                         "'keelson cluster rebuild-records --repair' again");
     } else if (!replica->second.at("readable").get<bool>()) {
       problems.push_back(node + " cannot be read yet");
     }

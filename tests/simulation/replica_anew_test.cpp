@@ -76,6 +76,53 @@ TEST_CASE("replication rule 15: what was pledged is nobody's, and fences who lea
   CHECK(node.last<Promised>(kSecond));
 }
 
+// A rebuild of the records that was cut short.
+TEST_CASE("replication rule 12: one that has pledged itself does not hold up a majority") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  SUBCASE("while it takes over") { node.take_over(Epoch(2)); }
+  SUBCASE("while it leads") { node.lead(Epoch(2)); }
+  const auto role = node.replica->role();
+  REQUIRE(role != Replica::Role::following);
+  node.receive(kThird, Refused{Epoch(100)});
+  node.receive(kThird, Refused{Epoch(100)});
+  CHECK(node.replica->role() == role);
+  node.receive(kSecond, Refused{Epoch(100)});
+  CHECK(node.replica->role() == Replica::Role::following);
+}
+
+TEST_CASE("replication rule 12: who has refused an earlier epoch counts in the next") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.lead(Epoch(2));
+  node.receive(kThird, Refused{Epoch(3)});
+  node.see(Epoch(3), kThird, 3);
+  node.run_disk();
+  node.stand();
+  REQUIRE(node.swapped);
+  node.replica->on_swapped(Revision(4), node.now);
+  node.run_disk();
+  REQUIRE(node.replica->role() == Replica::Role::taking_over);
+  node.receive(kSecond, Refused{Epoch(5)});
+  CHECK(node.replica->role() == Replica::Role::taking_over);
+}
+
+TEST_CASE("replication rule 15: a pledge is above a record that has not gone back") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.see(Epoch(1), kThird, 9);
+  CHECK_FALSE(node.replica->pledged());
+  REQUIRE(node.replica->pledge(Epoch(100), node.now));
+  node.run_disk();
+  CHECK(node.replica->pledged() == Epoch(100));
+  node.stand();
+  REQUIRE(node.reading != 0);
+  const PartitionRecord same{Epoch(1), kThird, {kSelf, kSecond, kThird}, {}};
+  node.replica->on_record_read(node.reading, same, Revision(9), node.now);
+  CHECK_FALSE(node.replica->halted());
+  CHECK_FALSE(node.swapped);
+  const PartitionRecord anew{Epoch(100), std::nullopt, {kSelf, kSecond, kThird}, {}, 1};
+  node.replica->on_record(anew, Revision(3), node.now);
+  CHECK_FALSE(node.replica->pledged());
+}
+
 TEST_CASE("replication rule 15: nobody stands while the coordinator has lost the record") {
   Scripted node({{Epoch(1), 0}}, Epoch(1));
   node.see(Epoch(1), kThird, 9);

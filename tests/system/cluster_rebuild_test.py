@@ -1,13 +1,15 @@
 """A cluster's records, made anew in an etcd that has lost them or was put back from a backup."""
 
 import contextlib
+import http.server
 import json
 import subprocess
+import threading
 import time
 
 from bank_cluster import EtcdServers
 from bank_server import KEELSON, assert_no_sanitizer_report
-from cluster_admin import OPEN, deposit, run, wait_well
+from cluster_admin import OPEN, deposit, partitions_of, run, wait_well
 from cluster_checks import assert_all_there
 from http_client import command_until_done
 from load import Load
@@ -142,6 +144,115 @@ def test_an_etcd_that_the_nodes_do_not_use_gets_no_records(start_cluster, tmp_pa
     assert "node 1 is not to be seen in this etcd" in refused.stdout
     assert "nothing was done" in refused.stderr
     assert all(p["epoch"] < 1000 for p in wait_well(cluster.nodes[1]).values())
+
+
+# --- cut short ---
+
+class HeldPledges:
+    """A node's interface, at another address, where one kind of request is never answered: pledges
+    of `partition`."""
+
+    def __init__(self, server, partition=0):
+        asked = self.asked = threading.Event()
+        self._ended = ended = threading.Event()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.pass_on(None)
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path.endswith(f"/partitions/{partition}/pledge"):
+                    asked.set()
+                    ended.wait(60)
+                    return
+                self.pass_on(json.loads(body))
+
+            def pass_on(self, body):
+                answer = server.client().request(self.command, self.path, body)
+                self.send_response(answer.status)
+                self.send_header("Content-Type", answer.headers["content-type"])
+                self.send_header("Content-Length", str(len(answer.body)))
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever).start()
+
+    def close(self):
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def cut_short(cluster, node, *arguments, partition=0):
+    """A rebuild whose process ends when it asks this node to pledge itself for that partition."""
+    with contextlib.closing(HeldPledges(cluster.nodes[node], partition)) as held:
+        process = subprocess.Popen(
+            [KEELSON, "cluster", "rebuild-records", "--cluster", "test", "--yes",
+             "--etcd", cluster.etcd.urls, "--server", held.url, *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        assert held.asked.wait(30), "nobody was asked"
+        process.kill()
+        process.wait()
+
+
+def test_a_rebuild_that_was_cut_short_holds_nobody_up_and_is_run_again(start_cluster):
+    cluster = start_cluster()
+    client = cluster.client()
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
+    replicas = wait_well(cluster.nodes[1])[0]["replicas"]
+    leader = cluster.leader()
+    first, second = (node for node in replicas if node != leader)
+    cluster.etcd.wipe()
+    wait_seen(cluster)
+
+    # One is fenced, and the others go on.
+    cut_short(cluster, second)
+    deposit(client, 20, "with-one-fenced")
+    seen = partitions_of(cluster.nodes[leader])[0]
+    assert seen["led"] and seen["leader"] == leader
+    assert [p for p in seen["problems"] if f"node {first} obeys nobody before epoch" in p
+            and "rebuild-records --repair" in p], seen["problems"]
+
+    # Two are, and nobody can be elected.
+    cut_short(cluster, leader)
+    deadline = time.monotonic() + 10
+    while "no leader" not in (seen := partitions_of(cluster.nodes[leader])[0])["problems"]:
+        assert time.monotonic() < deadline, seen
+    assert sum("obeys nobody before epoch" in p for p in seen["problems"]) == 2, seen["problems"]
+
+    made = rebuild(cluster, "--yes", servers=[leader])
+    assert "records made anew" in made.stdout and "DOUBT" not in made.stdout
+    wait_well(cluster.nodes[1])
+    cluster.nodes[cluster.leader()].kill()
+    deposit(client, 5, "after")
+    assert client.get_json("/v1/aggregates/account/a")["state"]["balance"] == 25
+
+
+def test_a_rebuild_that_was_cut_short_between_partitions_is_gone_on_with(start_cluster):
+    cluster = start_cluster(partitions=2)
+    client = cluster.client()
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
+    wait_well(cluster.nodes[1])
+    cluster.etcd.wipe()
+    wait_seen(cluster)
+    cut_short(cluster, cluster.leader(1), partition=1)
+    deadline = time.monotonic() + 10
+    while (seen := partitions_of(cluster.nodes[1]))[0]["epoch"] < 1000:
+        assert time.monotonic() < deadline, seen
+    assert seen[1]["epoch"] < 1000
+    refused = rebuild(cluster, "--yes", servers=[1], status=1)
+    assert "etcd has records of cluster test" in refused.stderr
+    made = rebuild(cluster, "--yes", "--repair", servers=[1])
+    assert "bank 0: as it was last known" in made.stdout and "DOUBT" not in made.stdout
+    assert all(p["epoch"] > 1000 for p in wait_well(cluster.nodes[2]).values())
+    deposit(client, 25, "after")
+    assert client.get_json("/v1/aggregates/account/a")["state"]["balance"] == 25
 
 
 # --- gone back ---
