@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "engine/base/check.h"
+#include "engine/base/host_port.h"
 #include "engine/io/file_system.h"
 #include "engine/transport/asio.h"
 #include "engine/transport/frame.h"
 #include "engine/transport/handshake.h"
 #include "engine/transport/link.h"
 #include "engine/transport/outbox.h"
-#include "engine/transport/peer_address.h"
 #include "engine/transport/wire.h"
 
 namespace keelson::transport {
@@ -56,7 +56,7 @@ Result<void> check(const TcpTransportOptions& options) {
 /// What goes on to reach one peer.
 struct Dial {
   NodeId node;
-  PeerAddress address;
+  HostPort address;
   asio::steady_timer timer;
   std::shared_ptr<Wire> wire;  ///< until it is a link's
   bool cancelled = false;
@@ -106,7 +106,7 @@ class TcpTransport::Impl {
   Awaitable<void> serve(std::shared_ptr<Wire> wire);
   Awaitable<void> dial(std::shared_ptr<Dial> dial);
   Awaitable<Result<std::shared_ptr<Link>>> reach(std::shared_ptr<Dial> dial);
-  Awaitable<Result<std::vector<tcp::endpoint>>> resolve(PeerAddress address);
+  Awaitable<Result<std::vector<tcp::endpoint>>> resolve(HostPort address);
   Awaitable<Result<std::shared_ptr<Link>>> greet(std::shared_ptr<Wire> wire, Side side,
                                                  std::optional<NodeId> expected);
   Awaitable<Result<std::shared_ptr<Link>>> prove(std::shared_ptr<Wire> wire, Side side,
@@ -118,7 +118,7 @@ class TcpTransport::Impl {
                                    std::optional<NodeId> expected) const;
   [[nodiscard]] Result<void> check_latest(const Peer& peer) const;
   void note_latest(const Member& member, const Incarnation& incarnation);
-  void apply_peers(const std::map<NodeId, PeerAddress>& peers);
+  void apply_peers(const std::map<NodeId, HostPort>& peers);
   void adopt(const std::shared_ptr<Link>& link);
   void end(const std::shared_ptr<Link>& link, Error why);
   void report(std::optional<NodeId> peer, const Error& why) const;
@@ -141,7 +141,7 @@ class TcpTransport::Impl {
 
   // Of the transport's thread.
   Listener listener_;
-  std::map<NodeId, PeerAddress> peers_;
+  std::map<NodeId, HostPort> peers_;
   std::map<NodeId, std::shared_ptr<Dial>> dials_;
   std::map<NodeId, std::shared_ptr<Link>> links_;
   std::map<Member, Incarnation> latest_;  ///< of members that have been connected, or heard of
@@ -200,9 +200,10 @@ void TcpTransport::Impl::start(Listener listener) {
 }
 
 Result<void> TcpTransport::Impl::set_peers(const std::map<NodeId, std::string>& texts) {
-  std::map<NodeId, PeerAddress> peers;
+  std::map<NodeId, HostPort> peers;
   for (const auto& [node, text] : texts) {
-    KEELSON_TRY_ASSIGN(PeerAddress address, parse_address(text));
+    KEELSON_TRY_ASSIGN(HostPort address, parse_host_port(text));
+    if (address.port == 0) return fail(Errc::bad_request, "'" + text + "' has no port to reach");
     if (node != options_.self.node) peers.emplace(node, std::move(address));
   }
   const std::lock_guard lock(mutex_);
@@ -289,9 +290,9 @@ void TcpTransport::Impl::stop() {
 
 // --- peers, on the transport's thread ---
 
-void TcpTransport::Impl::apply_peers(const std::map<NodeId, PeerAddress>& peers) {
+void TcpTransport::Impl::apply_peers(const std::map<NodeId, HostPort>& peers) {
   peers_ = peers;
-  const auto gone = [this](NodeId node, const PeerAddress* address) {
+  const auto gone = [this](NodeId node, const HostPort* address) {
     const auto found = peers_.find(node);
     return found == peers_.end() || (address != nullptr && found->second != *address);
   };
@@ -369,7 +370,7 @@ Awaitable<Result<std::shared_ptr<Link>>> TcpTransport::Impl::reach(std::shared_p
   co_return co_await greet(std::move(wire), Side::dialler, dial->node);
 }
 
-Awaitable<Result<std::vector<tcp::endpoint>>> TcpTransport::Impl::resolve(PeerAddress address) {
+Awaitable<Result<std::vector<tcp::endpoint>>> TcpTransport::Impl::resolve(HostPort address) {
   std::vector<tcp::endpoint> endpoints;
   error_code error;
   const auto numeric = asio::ip::make_address(address.host, error);
@@ -378,8 +379,8 @@ Awaitable<Result<std::vector<tcp::endpoint>>> TcpTransport::Impl::resolve(PeerAd
     co_return endpoints;
   }
   tcp::resolver resolver(*context_);
-  const auto [failed, found] =
-      co_await resolver.async_resolve(address.host, std::to_string(address.port), kAwait);
+  const std::string port = std::to_string(address.port);
+  const auto [failed, found] = co_await resolver.async_resolve(address.host, port, kAwait);
   if (failed) co_return fail(Errc::io_error, "resolve: " + failed.message());
   for (const auto& entry : found) endpoints.push_back(entry.endpoint());
   co_return endpoints;

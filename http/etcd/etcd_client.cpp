@@ -258,8 +258,9 @@ asio::awaitable<Result<std::unique_ptr<EtcdConnection>>> EtcdClient::connect(
   const auto executor = co_await asio::this_coro::executor;
   error_code error;
   asio::ip::tcp::resolver resolver(executor);
+  const std::string port = std::to_string(endpoint.address.port);
   const auto found = co_await resolver.async_resolve(
-      endpoint.host, endpoint.port, asio::redirect_error(asio::use_awaitable, error));
+      endpoint.address.host, port, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return std::unexpected(unreached(endpoint, "resolve", error));
   auto connection = std::make_unique<EtcdConnection>(executor, tls_.get());
   connection->tcp().expires_after(times_.connect);
@@ -267,7 +268,7 @@ asio::awaitable<Result<std::unique_ptr<EtcdConnection>>> EtcdClient::connect(
   if (error) co_return std::unexpected(unreached(endpoint, "connect", error));
   connection->tcp().socket().set_option(asio::ip::tcp::no_delay(true), error);
   connection->tcp().expires_after(times_.handshake);
-  error = co_await connection->handshake(endpoint.host);
+  error = co_await connection->handshake(endpoint.address.host);
   if (error) {
     Error failed = unreached(endpoint, "TLS", error);
     if (const std::string why = connection->disbelief(); !why.empty()) {

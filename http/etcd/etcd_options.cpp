@@ -28,9 +28,9 @@ Result<std::string> read_password(const std::string& path) {
 }
 
 bool of_this_machine(const EtcdEndpoint& endpoint) {
-  if (endpoint.host == "localhost") return true;
+  if (endpoint.address.host == "localhost") return true;
   boost::system::error_code error;
-  const auto address = boost::asio::ip::make_address(endpoint.host, error);
+  const auto address = boost::asio::ip::make_address(endpoint.address.host, error);
   return !error && address.is_loopback();
 }
 
@@ -42,25 +42,13 @@ std::optional<EtcdEndpoint> endpoint_from(std::string_view url) {
   endpoint.tls = url.starts_with(kTls);
   if (!endpoint.tls && !url.starts_with(kPlain)) return std::nullopt;
   url.remove_prefix((endpoint.tls ? kTls : kPlain).size());
-  const std::size_t colon = url.rfind(':');
-  if (colon == std::string_view::npos) return std::nullopt;
-  std::string_view host = url.substr(0, colon);
-  const std::string_view port = url.substr(colon + 1);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  if (host.empty() || host.find_first_of("/ ?#@[]") != std::string_view::npos) return std::nullopt;
-  if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos) {
-    return std::nullopt;
-  }
-  endpoint.host = host;
-  endpoint.port = port;
+  auto address = parse_host_port(url);
+  if (!address || address->port == 0) return std::nullopt;
+  endpoint.address = *std::move(address);
   return endpoint;
 }
 
 }  // namespace
-
-std::string EtcdEndpoint::authority() const {
-  return (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + port;
-}
 
 Result<std::vector<EtcdEndpoint>> parse_etcd_endpoints(std::string_view text) {
   std::vector<EtcdEndpoint> endpoints;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/host_port.h"
 #include "engine/base/result.h"
 
 namespace CLI {
@@ -15,13 +16,12 @@ class App;
 namespace keelson::http {
 
 struct EtcdEndpoint {
-  std::string host;  ///< without the brackets of an IPv6 address
-  std::string port;
+  HostPort address;
   bool tls = false;
   bool operator==(const EtcdEndpoint&) const = default;
 
   /// `host:port`, as in a URL.
-  [[nodiscard]] std::string authority() const;
+  [[nodiscard]] std::string authority() const { return text_of(address); }
 };
 
 /// Of `http://host:port` or `https://host:port`, several with commas between: all alike.

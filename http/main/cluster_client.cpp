@@ -16,6 +16,7 @@
 #include <iterator>
 #include <utility>
 
+#include "engine/base/host_port.h"
 #include "engine/base/random.h"
 
 namespace keelson::tools {
@@ -55,10 +56,11 @@ asio::awaitable<Answer> converse(Stream stream, Request request) {
 }
 
 /// @param tls  outlives it; nullptr: plain HTTP.
-asio::awaitable<Answer> ask(ServerAddress server, asio::ssl::context* tls, Request request) {
+asio::awaitable<Answer> ask(HostPort server, asio::ssl::context* tls, Request request) {
   const auto executor = co_await asio::this_coro::executor;
   asio::ip::tcp::resolver resolver(executor);
-  const auto found = co_await resolver.async_resolve(server.host, server.port, asio::use_awaitable);
+  const std::string port = std::to_string(server.port);
+  const auto found = co_await resolver.async_resolve(server.host, port, asio::use_awaitable);
   beast::tcp_stream plain(executor);
   plain.expires_after(kTimeout);
   co_await plain.async_connect(found, asio::use_awaitable);
@@ -81,7 +83,7 @@ std::string reason_of(const std::exception_ptr& failed) {
 }
 
 Result<Answer> ask_once(const std::string& address, asio::ssl::context* tls, Request request) {
-  KEELSON_TRY_ASSIGN(ServerAddress server, ServerAddress::parse(address));
+  KEELSON_TRY_ASSIGN(HostPort server, parse_host_port(address));
   request.set(http::field::host, address);
   request.set(http::field::connection, "close");
   request.prepare_payload();
@@ -176,26 +178,6 @@ void add(ClusterState& state, const json& value) {
 }
 
 }  // namespace
-
-Result<ServerAddress> ServerAddress::parse(std::string_view text) {
-  ServerAddress address;
-  const std::size_t colon = text.rfind(':');
-  const std::size_t bracket = text.rfind(']');
-  const bool has_port =
-      colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
-  address.host = text.substr(0, has_port ? colon : text.size());
-  if (has_port) address.port = text.substr(colon + 1);
-  if (address.host.starts_with('[') && address.host.ends_with(']')) {
-    address.host = address.host.substr(1, address.host.size() - 2);
-  }
-  const bool digits =
-      !address.port.empty() && address.port.find_first_not_of("0123456789") == std::string::npos;
-  if (!has_port || address.host.empty() || !digits ||
-      address.host.find_first_of("/ ?#@") != std::string::npos) {
-    return fail(Errc::bad_request, "'" + std::string(text) + "' is not HOST:PORT");
-  }
-  return address;
-}
 
 Result<ClusterClient> ClusterClient::open(Options options) {
   ClusterClient client;

@@ -8,22 +8,12 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "engine/base/result.h"
 #include "engine/replication/member.h"
 
 namespace keelson::tools {
-
-/// `HOST:PORT`, an IPv6 address in brackets.
-struct ServerAddress {
-  std::string host;
-  std::string port;
-
-  /// @error bad_request  it is none.
-  [[nodiscard]] static Result<ServerAddress> parse(std::string_view text);
-};
 
 /// One request, one connection. Not thread-safe; blocks.
 class ClusterClient {

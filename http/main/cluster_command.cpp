@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <thread>
@@ -16,6 +15,7 @@
 #include "http/main/cluster_client.h"
 #include "http/main/cluster_tables.h"
 #include "http/main/command_line.h"
+#include "http/main/node_access.h"
 #include "http/main/rebuild_command.h"
 
 namespace keelson::tools {
@@ -31,9 +31,7 @@ constexpr std::chrono::milliseconds kPoll{200};
 constexpr int kPatience = 150;
 
 struct ClusterCommand {
-  std::string server;
-  std::string token_file;
-  std::string authority_file;
+  NodeAccess access;
   bool json = false;
   bool yes = false;
   std::string topic;
@@ -343,28 +341,8 @@ int force_leader(const ClusterCommand& command, Access& access) {
 // --- the command line ---
 
 Result<Access> access_of(const ClusterCommand& command) {
-  constexpr std::string_view kPlain = "http://";
-  constexpr std::string_view kTls = "https://";
-  std::string_view url = command.server;
-  ClusterClient::Options options;
-  options.tls = url.starts_with(kTls);
-  options.authority_file = command.authority_file;
-  if (!options.tls && !url.starts_with(kPlain)) {
-    return fail(Errc::bad_request, "--server must be http://HOST:PORT or https://HOST:PORT");
-  }
-  url.remove_prefix((options.tls ? kTls : kPlain).size());
-  if (url.ends_with('/')) url.remove_suffix(1);
-  if (auto good = ServerAddress::parse(url); !good) {
-    return fail(Errc::bad_request, "--server: " + good.error().context);
-  }
-  if (!command.token_file.empty()) {
-    std::ifstream file(command.token_file);
-    if (!std::getline(file, options.token) || options.token.empty()) {
-      return fail(Errc::bad_request, "no token can be read from " + command.token_file);
-    }
-  }
-  KEELSON_TRY_ASSIGN(auto client, ClusterClient::open(std::move(options)));
-  return Access{std::string(url), std::move(client)};
+  KEELSON_TRY_ASSIGN(auto nodes, open_nodes(command.access));
+  return Access{std::move(nodes.addresses.front()), std::move(nodes.client)};
 }
 
 }  // namespace
@@ -376,12 +354,10 @@ int run_cluster(const std::vector<std::string>& arguments) {
   std::map<const CLI::App*, int (*)(const ClusterCommand&, Access&)> commands;
   const auto add = [&](const std::string& name, const std::string& help, auto run) {
     CLI::App* const each = parser.add_subcommand(name, help);
-    each->add_option("--server", command.server, "Any node: http://HOST:PORT, or https://")
+    each->add_option("--server", command.access.servers, "Any node: http://HOST:PORT, or https://")
+        ->expected(1)
         ->required();
-    each->add_option("--ca", command.authority_file,
-                     "Whose certificates are believed, PEM; those of the system by default")
-        ->type_name("FILE");
-    each->add_option("--token", command.token_file, "A file with the token to show");
+    describe(*each, command.access);
     each->add_flag("--json", command.json, "One JSON object, for programs");
     commands[each] = run;
     return each;

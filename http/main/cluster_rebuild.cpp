@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <future>
-#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -42,37 +40,8 @@ std::string nodes_of(const replication::MemberList& list) {
 
 }  // namespace
 
-Result<void> ClusterRebuild::open_client() {
-  constexpr std::string_view kPlain = "http://";
-  constexpr std::string_view kTls = "https://";
-  ClusterClient::Options options;
-  options.authority_file = command_.authority_file;
-  for (std::string_view url : command_.servers) {
-    const bool tls = url.starts_with(kTls);
-    if (!tls && !url.starts_with(kPlain)) {
-      return fail(Errc::bad_request, "--server must be http://HOST:PORT or https://HOST:PORT");
-    }
-    if (!addresses_.empty() && options.tls != tls) {
-      return fail(Errc::bad_request, "--server: all nodes serve https:// or none");
-    }
-    options.tls = tls;
-    url.remove_prefix((tls ? kTls : kPlain).size());
-    if (url.ends_with('/')) url.remove_suffix(1);
-    KEELSON_TRY(ServerAddress::parse(url));
-    addresses_.emplace_back(url);
-  }
-  if (!command_.token_file.empty()) {
-    std::ifstream file(command_.token_file);
-    if (!std::getline(file, options.token) || options.token.empty()) {
-      return fail(Errc::bad_request, "no token can be read from " + command_.token_file);
-    }
-  }
-  KEELSON_TRY_ASSIGN(client_, ClusterClient::open(std::move(options)));
-  return {};
-}
-
 Result<void> ClusterRebuild::open() {
-  KEELSON_TRY(open_client());
+  KEELSON_TRY_ASSIGN(nodes_, open_nodes(command_.nodes));
   KEELSON_TRY_ASSIGN(etcd_, http::EtcdCoordinator::open(command_.etcd));
   return etcd_->check(keys_.prefix() + "rebuild");
 }
@@ -114,8 +83,8 @@ Result<void> ClusterRebuild::add(std::unique_ptr<Witness> witness) {
 
 /// @return where this node has seen others.
 Result<std::set<std::string>> ClusterRebuild::ask_server(const std::string& address) {
-  KEELSON_TRY_ASSIGN(const json answer, client_->get(address, "/v1/cluster/records"));
-  KEELSON_TRY_ASSIGN(auto witness, witness_at(address, answer, *client_));
+  KEELSON_TRY_ASSIGN(const json answer, nodes_->client.get(address, "/v1/cluster/records"));
+  KEELSON_TRY_ASSIGN(auto witness, witness_at(address, answer, nodes_->client));
   KEELSON_TRY(add(std::move(witness)));
   try {
     std::set<std::string> others;
@@ -129,7 +98,7 @@ Result<std::set<std::string>> ClusterRebuild::ask_server(const std::string& addr
 Result<void> ClusterRebuild::ask() {
   std::set<std::string> asked;
   std::set<std::string> named;
-  for (const std::string& address : addresses_) {
+  for (const std::string& address : nodes_->addresses) {
     if (!asked.insert(address).second) continue;
     KEELSON_TRY_ASSIGN(const auto others, ask_server(address));
     named.insert(others.begin(), others.end());

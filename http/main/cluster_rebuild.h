@@ -14,8 +14,8 @@
 #include "engine/cluster/record_rebuild.h"
 #include "engine/io/posix_file_system.h"
 #include "http/etcd/etcd_coordinator.h"
-#include "http/main/cluster_client.h"
 #include "http/main/cluster_witness.h"
+#include "http/main/node_access.h"
 #include "http/main/rebuild_command.h"
 
 namespace keelson::tools {
@@ -63,7 +63,6 @@ class ClusterRebuild {
     [[nodiscard]] std::string name() const { return topic + " " + std::to_string(partition.value); }
   };
 
-  [[nodiscard]] Result<void> open_client();
   [[nodiscard]] Result<std::set<std::string>> ask_server(const std::string& address);
   [[nodiscard]] Result<void> add(std::unique_ptr<Witness> witness);
   [[nodiscard]] Result<void> add(const replication::Member& member,
@@ -79,8 +78,7 @@ class ClusterRebuild {
   const RebuildCommand command_;
   const cluster::ClusterKeys keys_;
   io::PosixFileSystem files_;
-  std::optional<ClusterClient> client_;
-  std::vector<std::string> addresses_;
+  std::optional<Nodes> nodes_;
   std::unique_ptr<http::EtcdCoordinator> etcd_;
   std::map<replication::Member, std::unique_ptr<Witness>> witnesses_;
   std::map<std::string, Topic> topics_;

@@ -31,17 +31,13 @@ void describe(CLI::App& command, RebuildCommand& options) {
   command.add_option("--cluster", options.cluster, "Which")->required()->type_name("NAME");
   http::describe(command, options.etcd);
   command.add_option(
-      "--server", options.servers,
+      "--server", options.nodes.servers,
       "A node that runs: http://HOST:PORT, or https://; those it knows are asked too");
   command
       .add_option("--data", options.folders,
                   "The data folder of a node that does not run, on this machine")
       ->type_name("DIR");
-  command
-      .add_option("--ca", options.authority_file,
-                  "Whose certificates are believed of nodes, PEM; those of the system by default")
-      ->type_name("FILE");
-  command.add_option("--token", options.token_file, "A file with the token to show to nodes");
+  describe(command, options.nodes);
   command.add_flag("--repair", options.repair,
                    "etcd has records, and they are earlier ones, or not all of them");
   command.add_flag("--force", options.force,
@@ -51,7 +47,7 @@ void describe(CLI::App& command, RebuildCommand& options) {
 }
 
 int rebuild_records(RebuildCommand command) {
-  if (command.servers.empty() && command.folders.empty()) {
+  if (command.nodes.servers.empty() && command.folders.empty()) {
     return complain("give --server for nodes that run, or --data for folders of those that do not",
                     kUsage);
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "http/etcd/etcd_options.h"
+#include "http/main/node_access.h"
 
 namespace CLI {
 class App;
@@ -16,10 +17,8 @@ namespace keelson::tools {
 struct RebuildCommand {
   http::EtcdOptions etcd;
   std::string cluster;
-  std::vector<std::string> servers;  ///< of nodes that run: URLs
+  NodeAccess nodes;                  ///< that run
   std::vector<std::string> folders;  ///< of nodes that do not: `--data`
-  std::string token_file;
-  std::string authority_file;
   bool repair = false;
   bool force = false;
   bool yes = false;

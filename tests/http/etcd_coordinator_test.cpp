@@ -29,7 +29,7 @@ TEST_CASE("etcd endpoints: addresses with ports, and nothing else") {
   CHECK_FALSE(EtcdCoordinator::open({"https://etcd-1/:2379"}));
   CHECK(EtcdCoordinator::open({"http://127.0.0.1:2379,http://etcd-2:2379"}));
   const auto six = parse_etcd_endpoints("https://[::1]:2379").value().front();
-  CHECK(six.host == "::1");
+  CHECK(six.address.host == "::1");
   CHECK(six.authority() == "[::1]:2379");
   CHECK(six.tls);
 }
