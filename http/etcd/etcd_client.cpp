@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <boost/beast/ssl.hpp>
+#include <filesystem>
 #include <initializer_list>
+#include <system_error>
 #include <utility>
 
 namespace keelson::http {
@@ -36,8 +38,18 @@ HttpRequest make_request(const EtcdEndpoint& endpoint, const std::string& path,
   return request;
 }
 
-json name_and_password(const EtcdOptions& options) {
-  return {{"name", options.user}, {"password", options.password}};
+json name_and_password(const std::string& user, const std::string& password) {
+  return {{"name", user}, {"password", password}};
+}
+
+/// When each of the files that TLS is made of was changed last.
+std::vector<std::filesystem::file_time_type> changes_of(const EtcdOptions& options) {
+  std::vector<std::filesystem::file_time_type> times;
+  for (const auto& file : {options.authority_file, options.certificate_file, options.key_file}) {
+    std::error_code ignored;
+    times.push_back(std::filesystem::last_write_time(file, ignored));
+  }
+  return times;
 }
 
 /// What etcd says of an error, without its own name before.
@@ -212,9 +224,35 @@ EtcdClient::EtcdClient(EtcdOptions options, std::vector<EtcdEndpoint> endpoints,
     : options_(std::move(options)),
       endpoints_(std::move(endpoints)),
       times_(times),
-      tls_(std::move(tls)) {}
+      tls_(std::move(tls)),
+      tls_changed_(changes_of(options_)) {}
 
 EtcdClient::~EtcdClient() = default;
+
+/// Connections that there are keep what they began with.
+void EtcdClient::renew_tls() {
+  if (!tls_ || tls_changed_ == changes_of(options_)) return;
+  tls_changed_ = changes_of(options_);
+  auto renewed = make_tls_context(options_);
+  if (renewed) {
+    tls_ = *std::move(renewed);
+  } else {  // one of two files has been changed, say
+    say("etcd: " + renewed.error().context + "; goes on with what it was before");
+  }
+}
+
+std::string EtcdClient::password() {
+  if (options_.password_file.empty()) return options_.password;
+  auto now = read_etcd_password(options_.password_file);
+  if (now) return *std::move(now);
+  say("etcd: " + now.error().context + "; goes on with what it was at the start");
+  return options_.password;
+}
+
+/// Once, until there is something else to be said.
+void EtcdClient::say(const std::string& what) {
+  if (std::exchange(said_, what) != what) options_.report(what);
+}
 
 void EtcdClient::avoid(const EtcdEndpoint& endpoint) {
   if (endpoints_[preferred_] == endpoint) preferred_ = (preferred_ + 1) % endpoints_.size();
@@ -262,6 +300,7 @@ asio::awaitable<Result<std::unique_ptr<EtcdConnection>>> EtcdClient::connect(
   const auto found = co_await resolver.async_resolve(
       endpoint.address.host, port, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return std::unexpected(unreached(endpoint, "resolve", error));
+  renew_tls();
   auto connection = std::make_unique<EtcdConnection>(executor, tls_.get());
   connection->tcp().expires_after(times_.connect);
   co_await connection->tcp().async_connect(found, asio::redirect_error(asio::use_awaitable, error));
@@ -348,8 +387,9 @@ asio::awaitable<Result<std::string>> EtcdClient::authenticate(EtcdEndpoint endpo
   auto connection = co_await connect(endpoint);
   if (!connection) co_return std::unexpected(std::move(connection).error());
   (*connection)->tcp().expires_after(times_.authenticate);
-  const Tried tried = co_await exchange(**connection, endpoint, "/v3/auth/authenticate",
-                                        name_and_password(options_).dump());
+  std::string body = name_and_password(options_.user, password()).dump();
+  const Tried tried =
+      co_await exchange(**connection, endpoint, "/v3/auth/authenticate", std::move(body));
   if (!tried.answer) co_return std::unexpected(*tried.error);
   const json answer = json::parse(*tried.answer, nullptr, false);
   const auto token = answer.is_object() ? answer.find("token") : answer.end();

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -35,7 +36,8 @@ class EtcdConnection;
 ///
 /// As a user it shows a token, got with the password when there is none; one that etcd refuses,
 /// since it has run out, etcd was started anew or its users have changed, is renewed, and the
-/// request is sent once more: a request that is refused for its token has not been done.
+/// request is sent once more: a request that is refused for its token has not been done. The
+/// password is read from its file each time, and certificates when their files have changed.
 class EtcdClient {
  public:
   /// @error bad_request  an endpoint is none, or a file cannot be used: context says which.
@@ -93,6 +95,9 @@ class EtcdClient {
   [[nodiscard]] Error unreached(const EtcdEndpoint& endpoint, const char* what,
                                 const boost::system::error_code& error);
   [[nodiscard]] Error refused(const EtcdEndpoint& endpoint, const std::string& words);
+  void renew_tls();
+  [[nodiscard]] std::string password();
+  void say(const std::string& what);
   void avoid(const EtcdEndpoint& endpoint);
   void on_trouble(const std::string& what);
   void on_answer();
@@ -100,13 +105,15 @@ class EtcdClient {
   const EtcdOptions options_;
   const std::vector<EtcdEndpoint> endpoints_;
   const EtcdTimes times_;
-  const std::unique_ptr<boost::asio::ssl::context> tls_;  ///< nothing: plain HTTP
-  std::size_t preferred_ = 0;                             ///< the one that answered last
-  std::string token_;                                     ///< empty: to be asked for
+  std::unique_ptr<boost::asio::ssl::context> tls_;            ///< nothing: plain HTTP
+  std::vector<std::filesystem::file_time_type> tls_changed_;  ///< the files that it was made of
+  std::size_t preferred_ = 0;                                 ///< the one that answered last
+  std::string token_;                                         ///< empty: to be asked for
   /// Wakes who waits for the token; there while it is asked for.
   std::unique_ptr<boost::asio::steady_timer> authenticating_;
   std::optional<Error> not_authenticated_;  ///< why, when that was over
   std::string refusal_;
+  std::string said_;  ///< of files that cannot be used, last
   bool muted_ = false;
   enum class Trouble { none, away, refused };
   Trouble reported_ = Trouble::none;

@@ -13,20 +13,6 @@ namespace {
 
 constexpr std::size_t kPasswordBytesMax = 4096;
 
-Result<std::string> read_password(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string password((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file) return fail(Errc::bad_request, "--etcd-password-file '" + path + "' cannot be read");
-  while (!password.empty() && (password.back() == '\n' || password.back() == '\r')) {
-    password.pop_back();
-  }
-  if (password.empty() || password.size() > kPasswordBytesMax) {
-    return fail(Errc::bad_request, "--etcd-password-file '" + path + "': a password has 1 to " +
-                                       std::to_string(kPasswordBytesMax) + " bytes");
-  }
-  return password;
-}
-
 bool of_this_machine(const EtcdEndpoint& endpoint) {
   if (endpoint.address.host == "localhost") return true;
   boost::system::error_code error;
@@ -49,6 +35,20 @@ std::optional<EtcdEndpoint> endpoint_from(std::string_view url) {
 }
 
 }  // namespace
+
+Result<std::string> read_etcd_password(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string password((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file) return fail(Errc::bad_request, "--etcd-password-file '" + path + "' cannot be read");
+  while (!password.empty() && (password.back() == '\n' || password.back() == '\r')) {
+    password.pop_back();
+  }
+  if (password.empty() || password.size() > kPasswordBytesMax) {
+    return fail(Errc::bad_request, "--etcd-password-file '" + path + "': a password has 1 to " +
+                                       std::to_string(kPasswordBytesMax) + " bytes");
+  }
+  return password;
+}
 
 Result<std::vector<EtcdEndpoint>> parse_etcd_endpoints(std::string_view text) {
   std::vector<EtcdEndpoint> endpoints;
@@ -109,7 +109,7 @@ Result<void> complete(EtcdOptions& options, bool insecure) {
                 "the password for etcd would cross a network as it is: give https:// endpoints, or "
                 "--insecure");
   }
-  KEELSON_TRY_ASSIGN(options.password, read_password(options.password_file));
+  KEELSON_TRY_ASSIGN(options.password, read_etcd_password(options.password_file));
   return {};
 }
 

@@ -36,7 +36,7 @@ struct EtcdOptions {
   std::string key_file = {};          ///< of that certificate, PEM
   std::string user = {};              ///< empty: etcd asks for none
   std::string password_file = {};
-  std::string password = {};  ///< filled by `complete`
+  std::string password = {};  ///< filled by `complete`; where there is a file, that is read again
   /// Something that an operator wants to know: etcd does not answer, refuses this node, or is back.
   /// Called by the coordinator's thread.
   std::function<void(const std::string& what)> report = [](const std::string&) {};
@@ -44,6 +44,9 @@ struct EtcdOptions {
 
 /// Adds `--etcd` and what belongs to it.
 void describe(CLI::App& command, EtcdOptions& options);
+
+/// @error bad_request  it cannot be read, or has no password in it.
+[[nodiscard]] Result<std::string> read_etcd_password(const std::string& path);
 
 /// Checks that what was given fits together, and reads the password.
 /// @param insecure  a password may be sent over a network as it is.

@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -243,6 +244,27 @@ TEST_CASE("etcd options: files that cannot be used are named, and half of a pair
   contains(completed(user), "1 to");
 }
 
+TEST_CASE("etcd by TLS: certificates are read again when their files have changed") {
+  test::Authority authority;
+  test::Authority stranger;
+  test::Etcd etcd("https", serving(authority.sign("server", kThisMachine)));
+  test::TemporaryFolder folder;
+  EtcdOptions options{.endpoints = etcd.url(), .authority_file = folder.path() + "/ca.pem"};
+  const auto put = [&](const std::string& file) {
+    std::filesystem::copy_file(file, options.authority_file,
+                               std::filesystem::copy_options::overwrite_existing);
+  };
+  put(authority.file());
+  await_etcd(*EtcdCoordinator::open(options).value());
+  put(stranger.file());
+  const auto coordinator = EtcdCoordinator::open(options).value();
+  contains(coordinator->check("any").error().context, "certificate verify failed");
+  std::ofstream(options.authority_file) << "half of one";
+  contains(coordinator->check("any").error().context, "certificate verify failed");
+  put(authority.file());
+  await_etcd(*coordinator);
+}
+
 TEST_CASE("etcd with passwords: who is not let in is told why") {
   test::Etcd etcd;
   const EtcdOptions nobody{.endpoints = etcd.url()};
@@ -257,6 +279,26 @@ TEST_CASE("etcd with passwords: who is not let in is told why") {
   REQUIRE_FALSE(denied);
   CHECK(denied.error().code == Errc::bad_request);
   contains(denied.error().context, "permission denied");
+}
+
+TEST_CASE("etcd with passwords: one that is changed in its file and in etcd is used from then on") {
+  test::Etcd etcd;
+  const EtcdOptions nobody{.endpoints = etcd.url()};
+  await_etcd(*EtcdCoordinator::open(nobody).value());
+  ask_for_passwords(nobody);
+  test::TemporaryFolder folder;
+  EtcdOptions bank = as(nobody, "bank", "knab");
+  bank.password_file = folder.path() + "/password";
+  std::ofstream(bank.password_file) << "knab\n";
+  const auto coordinator = EtcdCoordinator::open(bank).value();
+  const auto first = swap(*coordinator, "k/1", std::nullopt, "a");
+  REQUIRE((first && first->swapped));
+  std::ofstream(bank.password_file) << "another\n";
+  REQUIRE(call(as(nobody, "root", "toor"), "/v3/auth/user/changepw",
+               {{"name", "bank"}, {"password", "another"}}));
+  const auto second = swap(*coordinator, "k/1", first->current, "b");
+  REQUIRE_MESSAGE(second, (second ? "" : second.error().context));
+  CHECK(second->swapped);
 }
 
 TEST_CASE("etcd with passwords: a token that has run out, was lost or is stale is renewed") {
