@@ -21,6 +21,16 @@ constexpr std::uint64_t kRoomToLead = 16u << 20;
 /// Before a topic that could not be opened is tried again.
 constexpr std::chrono::seconds kAdoptRetry{1};
 
+constexpr std::size_t kPromiseWorkers = 8;
+
+std::vector<std::shared_ptr<Strand>> make_promise_workers(Scheduler& scheduler) {
+  std::vector<std::shared_ptr<Strand>> workers;
+  for (std::size_t i = 0; i < kPromiseWorkers; ++i) {
+    workers.push_back(scheduler.make_worker("promises " + std::to_string(i)));
+  }
+  return workers;
+}
+
 /// Whether another try to open a topic may succeed: there is room again, say.
 bool may_pass(const Error& error) {
   return error.code == Errc::disk_full || error.code == Errc::io_error;
@@ -63,7 +73,7 @@ ClusterStore::ClusterStore(Environment environment, ClusterStoreOptions options,
       store_(std::move(store)),
       self_(self),
       worker_(environment.scheduler.make_worker("cluster")),
-      promises_(environment.scheduler.make_worker("promises")),
+      promises_(make_promise_workers(environment.scheduler)),
       requests_(std::make_shared<LeaderRequests>(
           environment,
           LeaderRequests::Ports{
@@ -187,6 +197,11 @@ Result<PromiseStore> ClusterStore::open_promises(const Topic& topic, LogPartitio
   return promises;
 }
 
+std::shared_ptr<Strand> ClusterStore::promise_worker(const PartitionKey& partition) const {
+  const auto topic = std::to_integer<std::size_t>(partition.topic.bytes.front());
+  return promises_[(topic + partition.partition.value) % promises_.size()];
+}
+
 Result<void> ClusterStore::add_replicas(Topic& topic) {
   for (auto& partition : store_->replicas(topic.name())) {
     const PartitionKey key{topic.id(), partition->id()};
@@ -220,7 +235,8 @@ Result<void> ClusterStore::add_replicas(Topic& topic) {
       options_.report(where + last.error().message());
     }
     auto made = std::make_shared<PartitionReplica>(
-        environment_, std::move(partition), *std::move(promises), promise, promises_, options,
+        environment_, std::move(partition), *std::move(promises), promise, promise_worker(key),
+        options,
         PartitionReplica::Ports{
             *coordinator_,
             [this, key](const Member& to, const std::string& message) { send(key, to, message); },
@@ -475,9 +491,11 @@ void ClusterStore::close() {
     const std::lock_guard lock(mutex_);
     replicas_.clear();
   }
-  std::promise<void> stored;
-  promises_->post([&stored] { stored.set_value(); });
-  stored.get_future().wait();
+  for (const auto& worker : promises_) {
+    std::promise<void> stored;
+    worker->post([&stored] { stored.set_value(); });
+    stored.get_future().wait();
+  }
   // Whoever does not see it any more may take this process for ended: it writes nothing now.
   presence.reset();
 }

@@ -134,6 +134,7 @@ class ClusterStore final : public Store, private DirectoryListener {
   [[nodiscard]] Result<FolderClaimed> claim(replication::Coordinator& coordinator);
   void adopt(const std::string& name, const TopicPlacement& placement);
   void adopt_later(const std::string& name);
+  [[nodiscard]] std::shared_ptr<Strand> promise_worker(const PartitionKey& partition) const;
   void tell_whereabouts(const Topic& topic, PartitionId partition);
   void tell_all_whereabouts();
   [[nodiscard]] Result<void> join(replication::Coordinator& coordinator, const std::string& address,
@@ -174,8 +175,10 @@ class ClusterStore final : public Store, private DirectoryListener {
   const Member self_;
   replication::Incarnation incarnation_;  ///< set before anybody hears of it
   replication::Coordinator* coordinator_ = nullptr;
-  const std::shared_ptr<Strand> worker_;    ///< opens topics
-  const std::shared_ptr<Strand> promises_;  ///< stores promises
+  const std::shared_ptr<Strand> worker_;  ///< opens topics
+  /// Store promises, each those of some partitions: a disk takes many syncs at a time, and when a
+  /// node is gone all that it led are waited for at once.
+  const std::vector<std::shared_ptr<Strand>> promises_;
   std::unique_ptr<replication::Transport> transport_;
   const std::shared_ptr<LeaderRequests> requests_;
   std::map<replication::NodeId, std::string> peers_;  ///< of the transport; the directory's

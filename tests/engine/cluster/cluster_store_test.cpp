@@ -66,6 +66,47 @@ StoreOptions in_data() {
   return options;
 }
 
+/// Makes the strands of another, of which one worker runs nothing before it is let go.
+class HeldWorker final : public Scheduler {
+ public:
+  HeldWorker(Scheduler& inner, std::string name) : inner_(inner), name_(std::move(name)) {}
+
+  std::shared_ptr<Strand> make_strand(std::string name) override {
+    return inner_.make_strand(std::move(name));
+  }
+  std::shared_ptr<Strand> make_worker(std::string name) override {
+    const bool held = name == name_;
+    auto worker = inner_.make_worker(std::move(name));
+    if (!held) return worker;
+    held_ = std::make_shared<Held>(std::move(worker));
+    return held_;
+  }
+  void let_go() {
+    for (Task& task : std::exchange(held_->waiting, {})) held_->inner->post(std::move(task));
+    held_->free = true;
+  }
+
+ private:
+  struct Held final : Strand {
+    explicit Held(std::shared_ptr<Strand> worker) : inner(std::move(worker)) {}
+    void dispatch(Task task) override { post(std::move(task)); }
+    void post(Task task) override {
+      if (free) return inner->post(std::move(task));
+      waiting.push_back(std::move(task));
+    }
+    void post_after(std::chrono::nanoseconds delay, Task task) override {
+      inner->post_after(delay, std::move(task));
+    }
+    const std::shared_ptr<Strand> inner;
+    std::vector<Task> waiting;
+    bool free = false;
+  };
+
+  Scheduler& inner_;
+  const std::string name_;
+  std::shared_ptr<Held> held_;
+};
+
 class Fixture {
  public:
   Fixture() {
@@ -82,8 +123,11 @@ class Fixture {
     options.version = "1";
     options.claim_quiet = {};  // no time passes
     options.report = [this](const std::string& what) { reports.push_back(what); };
+    const Environment given = environment.get();
     return ClusterStore::open(
-        environment.get(), in_data(), options, coordinator,
+        {given.files, given.clock, given.random,
+         scheduler != nullptr ? *scheduler : given.scheduler, given.end_process},
+        in_data(), options, coordinator,
         [this](const Member&, const auto&) -> Result<ClusterStore::Transporting> {
           return ClusterStore::Transporting{std::make_unique<NoTransport>(peers, outdated, heard),
                                             "node-1:70"};
@@ -101,6 +145,7 @@ class Fixture {
   }
 
   SimulatedEnvironment environment{1};
+  Scheduler* scheduler = nullptr;  ///< in the place of the environment's
   replication::LocalCoordinator coordinator;
   NoTransport::Peers peers;
   Outdated outdated;
@@ -177,6 +222,32 @@ TEST_CASE("cluster store: a topic for which there is no room is opened when ther
     CHECK((*store)->replica(topic->id(), PartitionId(0)) != nullptr);
   }
   CHECK(refused);
+}
+
+TEST_CASE("cluster store: a promise that waits for its disk holds up none of another worker") {
+  Fixture fixture;
+  fixture.environment.scheduler.keep_timers();
+  HeldWorker scheduler(fixture.environment.scheduler, "promises 0");
+  fixture.scheduler = &scheduler;
+  fixture.topic.partitions = 8;
+  auto store = fixture.open_in_cluster();
+  REQUIRE(store);
+  fixture.make_topic(**store, "t");
+  Topic* const topic = (*store)->find_topic("t");
+  REQUIRE(topic != nullptr);
+  const auto led = [&] {
+    std::size_t count = 0;
+    for (std::uint32_t p = 0; p < 8; ++p) {
+      const auto status = (*store)->replica(topic->id(), PartitionId(p))->status();
+      count += status.role == replication::Replica::Role::leading ? 1 : 0;
+    }
+    return count;
+  };
+  for (int i = 0; i < 100 && led() < 8; ++i) fixture.environment.scheduler.elapse();
+  CHECK(led() == 7);
+  scheduler.let_go();
+  for (int i = 0; i < 100 && led() < 8; ++i) fixture.environment.scheduler.elapse();
+  CHECK(led() == 8);
 }
 
 TEST_CASE("cluster store: a store that has closed opens no topic") {
