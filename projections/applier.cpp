@@ -125,8 +125,13 @@ Applier::Next Applier::step() {
   }
   if (!model_) return begin_with(ReadModel::open(source_));
   auto applied = apply(kNoBound);
-  if (!applied && applied.error().code == Errc::below_start && model_->empty()) {
-    return begin_later();
+  if (!applied && applied.error().code == Errc::below_start) {
+    if (model_->empty()) return begin_later();
+    Error gone = applied.error();
+    gone.context +=
+        "; this read model had not applied them: stop the node, remove 'read-models' in its data "
+        "folder and start it, to make its read models anew of what there is";
+    return troubled(gone);
   }
   if (!applied) return troubled(applied.error());
   if (applied->failure) return halt_before(std::move(*applied->failure));

@@ -243,7 +243,8 @@ def test_read_models_of_who_begins_later_say_what_they_have(start_cluster):
     while projection_at(server)["state"] != "halted":
         assert time.monotonic() < deadline, projection_at(server)
         time.sleep(0.1)
-    assert "retention has removed" in projection_at(server)["partitions"][0]["error"]
+    error = projection_at(server)["partitions"][0]["error"]
+    assert "retention has removed" in error and "remove 'read-models' in its data" in error
     server.stop()
     subprocess.run(["rm", "-rf", str(server.folder / "data/read-models")], check=True)
     server.restart()
