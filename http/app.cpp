@@ -9,8 +9,11 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <optional>
+#include <string>
 #include <thread>
 
+#include "http/api_documents.h"
 #include "http/logging.h"
 #include "http/service.h"
 
@@ -28,6 +31,23 @@ int complain(const std::string& program, std::string why, int status) {
   }
   std::fprintf(stderr, "%s: %s\n", program.c_str(), why.c_str());
   return status;
+}
+
+/// For people, who do not know the codes.
+std::string why_of(const Error& error) {
+  return error.context.empty() ? error.message() : error.context;
+}
+
+/// What is wrong with the first word of the command line; nothing when it is a subcommand or none.
+std::optional<std::string> unknown_subcommand(const CLI::App& parser, int argc, char** argv) {
+  const std::string word = argc > 1 ? argv[1] : "";
+  if (word.empty() || word.starts_with('-')) return std::nullopt;
+  std::string known;
+  for (const CLI::App* const subcommand : parser.get_subcommands({})) {
+    if (subcommand->get_name() == word) return std::nullopt;
+    known += (known.empty() ? "" : ", ") + subcommand->get_name();
+  }
+  return "there is no subcommand '" + word + "'; there are " + known;
 }
 
 /// Signals that end the process are taken by `wait` alone: blocked in every thread from before the
@@ -99,7 +119,7 @@ class App::State {
     options.stop_requested = [&signals] { return signals.pending(); };
     auto service = Service::start(std::move(options), domain);
     if (!service && service.error().code == Errc::closed && signals.pending()) return 0;
-    if (!service) return complain(domain.topic, service.error().message(), kFailed);
+    if (!service) return complain(domain.topic, why_of(service.error()), kFailed);
     std::printf("listening on %s\n", (*service)->url().c_str());
     std::fflush(stdout);
     signals.wait();
@@ -136,6 +156,7 @@ int App::run(int argc, char** argv) {
   const std::string& program = state_->domain.topic;
   CLI::App parser("An event-sourced service on Keelson", program);
   parser.require_subcommand(1);
+  parser.set_version_flag("--version", program + ", on Keelson " + std::string(kVersion));
   ServeOptions options;
   CLI::App* const serve = parser.add_subcommand("serve", "Open the data folder and serve the API");
   describe(*serve, options);
@@ -146,6 +167,9 @@ int App::run(int argc, char** argv) {
     subcommand->set_help_flag();
     subcommand->prefix_command();
     added.emplace_back(subcommand, &command);
+  }
+  if (const auto wrong = unknown_subcommand(parser, argc, argv)) {
+    return complain(program, *wrong, kWrongCommandLine);
   }
   try {
     parser.parse(argc, argv);

@@ -28,18 +28,16 @@ Kind kind_of(Errc code) {
     case Errc::bad_request: return {400, "bad-request", "Bad request", ""};
     case Errc::not_found: return {404, "not-found", "Not found", ""};
     case Errc::already_exists:
-      return {409, "already-exists", "Already exists",
-              "It exists and is different; read it first."};
+      return {409, "already-exists", "Already exists", "Nothing was changed."};
     case Errc::version_conflict:
       return {412, "version-conflict", "Version conflict",
               "Nothing was written. Read the stream again, decide anew and repeat with its current "
               "version."};
     case Errc::idempotency_mismatch:
-      return {422, "idempotency-mismatch", "Idempotency key used for something else",
-              "This Idempotency-Key was used before with another request; use a new key for a new "
-              "request."};
+      return {422, "idempotency-mismatch", "Idempotency key used for something else", ""};
     case Errc::too_large:
-      return {413, "too-large", "Too large", "Nothing was done. Split it and send it in parts."};
+      return {413, "too-large", "Too large",
+              "Nothing was done. Send less at a time, or ask for less."};
     case Errc::overloaded:
       return {503,          "overloaded",
               "Overloaded", "Nothing was done. Repeat after the time in Retry-After.",
@@ -63,7 +61,7 @@ Kind kind_of(Errc code) {
               "Nothing was written: the server's disk is full. Repeat when there is room.", false};
     case Errc::beyond_end:
       return {400, "beyond-end", "Beyond the end",
-              "Ask for a position at or below the end, or wait with 'min' and 'wait_ms'."};
+              "Nothing is there yet: ask for what has been written, or again later."};
     case Errc::below_start:
       return {410, "below-start", "Removed by retention",
               "Retention has removed this part of the log; start at its first offset."};

@@ -107,8 +107,10 @@ Result<json> result_of(Answer answer) {
   if (answer.status < 300 && !answer.body.is_discarded()) return std::move(answer.body);
   std::string detail = "status " + std::to_string(answer.status);
   if (answer.body.is_object()) detail = answer.body.value("detail", detail);
-  const bool passes = answer.status == 503 || answer.status == 504;
-  return fail(passes ? Errc::overloaded : Errc::bad_request, std::move(detail));
+  Errc code = Errc::bad_request;
+  if (answer.status == 404) code = Errc::not_found;
+  if (answer.status == 503 || answer.status == 504) code = Errc::overloaded;
+  return fail(code, std::move(detail));
 }
 
 Member member_of(const json& value) {
@@ -254,6 +256,9 @@ std::optional<Member> ClusterState::member(const PartitionState& partition, Node
 
 Result<ClusterState> look(ClusterClient& client, const std::string& address) {
   auto first = client.get(address, "/v1/cluster");
+  if (!first && first.error().code == Errc::not_found) {
+    return fail(Errc::not_found, "the server at " + address + " is a node of no cluster");
+  }
   if (!first) return std::unexpected(first.error());
   try {
     ClusterState state;

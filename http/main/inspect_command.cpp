@@ -213,13 +213,17 @@ int inspect(const InspectOptions& options) {
 
 int run_inspect(const std::vector<std::string>& arguments) {
   constexpr std::size_t kBatchesMax = 100'000;
+  // CLI11 reads -1 as the largest number otherwise.
+  const CLI::Range kWholeNumber(std::uint64_t{0}, std::uint64_t{INT64_MAX});
   CLI::App parser("Shows what a data folder holds, of a server that runs or not",
                   "keelson inspect");
   InspectOptions options;
   parser.add_option("--data", options.data, "The data folder")->required();
   CLI::Option* const topic =
       parser.add_option("--topic", options.topic, "Its segments, instead of the topics");
-  parser.add_option("--partition", options.partition, "Of the topic; 0 by default")->needs(topic);
+  parser.add_option("--partition", options.partition, "Of the topic; 0 by default")
+      ->needs(topic)
+      ->check(kWholeNumber);
   CLI::Option* const cuts =
       parser.add_flag("--cuts", options.cuts, "What was cut from the log, and is kept")
           ->needs(topic);
@@ -228,12 +232,14 @@ int run_inspect(const std::vector<std::string>& arguments) {
       ->excludes(cuts);
   CLI::Option* const batches =
       parser.add_option("--batches", options.batches_from, "Batches from this number on")
-          ->needs(topic);
+          ->needs(topic)
+          ->check(kWholeNumber);
   parser.add_option("--limit", options.limit, "How many batches; 100 by default")
       ->needs(batches)
       ->check(CLI::Range(std::size_t{1}, kBatchesMax));
   parser.add_option("--event", options.event, "The event at this offset")
       ->needs(topic)
+      ->check(kWholeNumber)
       ->excludes(batches);
   parser.add_flag("--json", options.json, "One JSON object, for programs");
   if (const auto ended = parse(parser, arguments)) return *ended;

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -27,6 +28,9 @@ constexpr int kGood = 0;
 constexpr int kBad = 1;
 constexpr int kUsage = 2;
 constexpr int kInterrupted = 130;
+
+/// CLI11 reads -1 as the largest number otherwise.
+const CLI::Range kWholeNumber(std::uint64_t{0}, std::uint64_t{INT64_MAX});
 
 int complain(const std::string& what, int exit_code = kBad) {
   std::fprintf(stderr, "bank: %s\n", what.c_str());
@@ -109,8 +113,10 @@ std::optional<int> parse(CLI::App& command, const std::vector<std::string>& argu
   try {
     command.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
     return std::nullopt;
-  } catch (const CLI::ParseError& error) {
-    return command.exit(error) == 0 ? kGood : kUsage;
+  } catch (const CLI::Success& wanted) {
+    return command.exit(wanted);
+  } catch (const CLI::ParseError& wrong) {
+    return complain(wrong.what(), kUsage);
   }
 }
 
@@ -135,8 +141,11 @@ int run_generate(const std::vector<std::string>& arguments) {
   command.add_option("--accounts", options.accounts, "How many accounts")
       ->check(CLI::Range(1u, 10'000'000u))
       ->capture_default_str();
-  command.add_option("--rows", options.rows, "How many transactions")->capture_default_str();
+  command.add_option("--rows", options.rows, "How many transactions")
+      ->check(kWholeNumber)
+      ->capture_default_str();
   command.add_option("--seed", options.seed, "The same seed gives the same file")
+      ->check(kWholeNumber)
       ->capture_default_str();
   command.add_option("--out", out, "File to write, - for standard output")->capture_default_str();
   if (const auto exit_code = parse(command, arguments)) return *exit_code;
@@ -185,6 +194,7 @@ int run_watch(const std::vector<std::string>& arguments) {
   command.add_option("--from", options.from, "start, end, or a position")->capture_default_str();
   command.add_option("--stream-prefix", options.stream_prefix, "Only streams beginning so");
   command.add_option("--count", options.count, "Stop after so many events; 0: never")
+      ->check(kWholeNumber)
       ->capture_default_str();
   command.add_flag("--json", json, "Each event as one JSON object");
   if (const auto exit_code = parse(command, arguments)) return *exit_code;

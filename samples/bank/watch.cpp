@@ -51,7 +51,7 @@ class Watcher {
       beast::get_lowest_layer(socket_).cancel();
     });
     asio::co_spawn(context_, follow(), [this](const std::exception_ptr& thrown) {
-      signals_.cancel();
+      context_.stop();  // or the timer of an idle connection would be waited for
       if (thrown) std::rethrow_exception(thrown);
     });
     context_.run();
