@@ -199,6 +199,7 @@ class PartitionReplica final : public replication::ReplicaPorts,
   void begin_at(replication::LogOperation operation, std::string header) override;
   void publish(BatchNo end) override;
   void start_epoch(Epoch epoch) override;
+  [[nodiscard]] bool has_to_append() const override;
   void serve(Epoch epoch) override;
   void pause_writing() override;
   void step_down() override;

@@ -182,6 +182,8 @@ void PartitionReplica::publish(BatchNo end) { partition_->publish(end); }
 
 void PartitionReplica::start_epoch(Epoch epoch) { partition_->start_epoch(epoch); }
 
+bool PartitionReplica::has_to_append() const { return partition_->has_to_append(); }
+
 void PartitionReplica::serve(Epoch) { partition_->serve(); }
 
 void PartitionReplica::pause_writing() { partition_->pause_writing(); }

@@ -44,8 +44,10 @@ void Replica::tick_leading(Leading& leading, Moment now) {
     const auto peer = leading.peers.find(member);
     return peer != leading.peers.end() && now - peer->second.heard <= times.majority_lost;
   });
-  const bool syncs =
-      leading.durable == leading.appended || now - leading.synced_at <= times.majority_lost;
+  // A disk that hangs may take nothing, or keep nothing of what it has taken.
+  const bool idle = leading.durable == leading.appended && !ports_.has_to_append();
+  if (idle) leading.synced_at = now;
+  const bool syncs = now - leading.synced_at <= times.majority_lost;
   const bool begins = leading.started || now - leading.since <= times.take_over;
   if (!reaches_majority || !syncs || !begins) return step_down(now, times.suspicion);
   if (now - leading.heartbeat_at >= times.heartbeat) heartbeat(leading, now);

@@ -116,6 +116,8 @@ class LogPartition final : public NodePartition, public std::enable_shared_from_
   void replicate(PartitionReplication* replication) { replication_ = replication; }
   /// Appends the control batch that starts `epoch`, then what waits to be written.
   void start_epoch(Epoch epoch);
+  /// Whether batches wait that are not appended yet.
+  [[nodiscard]] bool has_to_append() const { return staging_.size() > uncommitted_.size(); }
   /// Takes commands.
   void serve() { serving_ = true; }
   /// Writes nothing more until the next `start_epoch`; `on_writer_stopped` follows.

@@ -97,6 +97,7 @@ class StagingArea {
   [[nodiscard]] StagedCommit* last_writer(std::string_view stream);
 
   [[nodiscard]] bool empty() const { return batches_.empty(); }
+  [[nodiscard]] std::size_t size() const { return batches_.size(); }
   /// Bytes of all batches.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   /// End of the staged events: where the next commit begins.

@@ -284,6 +284,23 @@ TEST_CASE("replication rule 14: who waits for its own disk does not stand") {
   CHECK(node.last<Probe>(kSecond));
 }
 
+TEST_CASE("replication rule 14: a leader steps aside whose disk takes nothing of what it writes") {
+  for (const bool writing : {false, true}) {
+    CAPTURE(writing);
+    Scripted node({{Epoch(1), 0}}, Epoch(1));
+    node.lead(Epoch(2));
+    node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(2)});
+    node.replica->on_tick(node.now);
+    node.writing = writing;
+    for (int i = 0; i < 30; ++i) {
+      node.now += 50ms;
+      node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(2)});
+      node.replica->on_tick(node.now);
+    }
+    CHECK((node.replica->role() == Replica::Role::leading) == !writing);
+  }
+}
+
 TEST_CASE("replication rule 14: only a member is asked to succeed") {
   Scripted node({{Epoch(1), 0}}, Epoch(1));
   node.lead(Epoch(2));

@@ -151,6 +151,7 @@ class Scripted final : public ReplicaPorts {
       replica->on_durable(BatchNo(log.batches.size()), now);
     });
   }
+  bool has_to_append() const override { return writing; }
   void serve(Epoch) override {}
   void pause_writing() override { replica_stops(); }
   void step_down() override { replica_stops(); }
@@ -170,6 +171,7 @@ class Scripted final : public ReplicaPorts {
   std::uint64_t answered = 0;  ///< the last read
   bool may_halt = false;
   bool congested = false;
+  bool writing = false;  ///< and the disk does not take it
   bool resumed = false;
   std::optional<Promise> stored;  ///< the last that was to be
 
