@@ -97,6 +97,7 @@ bool Replica::admit(const Member& from, Epoch epoch, Moment now) {
     return false;
   }
   if (epoch <= promise_) return true;
+  if (std::holds_alternative<Leading>(state_) && !holds(Rule::end_lead)) return false;
   if (!std::holds_alternative<Following>(state_)) step_down(now, options_.times.suspicion);
   promise(epoch, from, now);
   return epoch == promise_;  // not before it is durable
@@ -180,7 +181,7 @@ void Replica::on_record_read(std::uint64_t number, const PartitionRecord& record
 /// Rule 15: epochs and revisions only grow, so the coordinator has been put back to an earlier
 /// state.
 void Replica::halt_on(const PartitionRecord& record, Revision revision) {
-  if (halted_) return;
+  if (halted_ || !holds(Rule::halt_when_gone_back)) return;
   gone_back_ = true;
   halt(Errc::corruption,
        "the coordinator's record is of epoch " + std::to_string(record.epoch.value) +
@@ -223,7 +224,9 @@ void Replica::on_record(const PartitionRecord& record, Revision revision, Moment
     if (record == wanted) return won(record, now);
   }
   if (auto* const leading = std::get_if<Leading>(&state_)) {
-    if (record.epoch > leading->epoch) return step_down(now, options_.times.suspicion);
+    if (record.epoch > leading->epoch && holds(Rule::end_lead)) {
+      return step_down(now, options_.times.suspicion);
+    }
     refresh_peers(*leading, now);
   } else if (const auto* const taking = std::get_if<TakingOver>(&state_)) {
     if (record.epoch > taking->epoch) return step_down(now, options_.times.suspicion);
@@ -288,6 +291,7 @@ void Replica::on_record_gone(std::uint64_t number) {
 /// Rule 10: the same request again, until its outcome is seen. It may yet land at any time.
 void Replica::retry_swap(Moment now) {
   if (!swap_ || !swap_->retry_at || now < *swap_->retry_at) return;
+  if (!holds(Rule::repeat_requests)) return;
   swap_->retry_at.reset();
   ports_.compare_and_set(swap_->replaced, swap_->expected, swap_->record);
 }
@@ -411,6 +415,7 @@ std::optional<BatchNo> Replica::common_with(const Member& to, const LogTail& tai
   // All before the start is committed: a log that shares the last batch of that shares all of it.
   const bool shares = theirs && theirs->epoch_before == own->epoch_before;
   if (tail.from < start && !shares) {
+    if (!holds(Rule::tell_who_is_behind)) return tail.end;
     ports_.send(to, Behind{epoch, number, start});
     return std::nullopt;
   }

@@ -14,6 +14,7 @@ void Replica::hear(const Member& leader, Moment now) {
   }
   following.last_heard = now;
   following.suspect_at = now + options_.times.suspicion + jitter(options_.times.suspicion / 2);
+  if (!holds(Rule::suspect_silence)) following.suspect_at = Moment::max();
   following.probe.reset();
   following.new_members_gone_since.reset();
 }

@@ -49,7 +49,9 @@ void Replica::tick_leading(Leading& leading, Moment now) {
   if (idle) leading.synced_at = now;
   const bool syncs = now - leading.synced_at <= times.majority_lost;
   const bool begins = leading.started || now - leading.since <= times.take_over;
-  if (!reaches_majority || !syncs || !begins) return step_down(now, times.suspicion);
+  const bool aside = (!reaches_majority && holds(Rule::aside_without_majority)) ||
+                     (!syncs && holds(Rule::aside_without_disk));
+  if (aside || !begins) return step_down(now, times.suspicion);
   if (now - leading.heartbeat_at >= times.heartbeat) heartbeat(leading, now);
   finish_change(now);
 }

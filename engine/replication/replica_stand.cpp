@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/replication/replica.h"
+#include "engine/replication/rules.h"
 
 namespace keelson::replication {
 
@@ -26,13 +27,17 @@ void Replica::tick_following(Following& following, Moment now) {
   // Nor who waits for the outcome of an earlier try or for its promise to be durable, nor one whose
   // disk does not answer: it could not begin an epoch.
   if (!record_ || !record_->has(self_) || swap_ || promising_ || !log_at_rest()) return;
-  if (record_gone_) return;
+  if (record_gone_ && holds(Rule::wait_for_records_anew)) return;
   if (following.probe) {
     const bool all = std::ranges::all_of(others(), [&](const Member& member) {
       return !connected(member) || following.probe->answers.contains(member);
     });
     if (all || now >= following.probe->until) end_probe(following, now);
   } else if (now >= following.suspect_at) {
+    if (!holds(Rule::ask_before_standing)) {
+      following.suspect_at = now + options_.times.suspicion + jitter(options_.times.suspicion);
+      return stand();
+    }
     begin_probe(following, now);
   }
 }
@@ -53,7 +58,7 @@ void Replica::end_probe(Following& following, Moment now) {
   // then: it is known too late here, or the coordinator has gone back (rule 15).
   Epoch obeyed = record_->epoch;
   for (const auto& [member, answer] : answers) obeyed = std::max(obeyed, answer.durable.epoch);
-  if (obeyed > record_->epoch) {
+  if (obeyed > record_->epoch && holds(Rule::look_for_later_epochs)) {
     wait(options_.times.heartbeat);
     return read_record(obeyed);
   }
@@ -75,7 +80,7 @@ void Replica::end_probe(Following& following, Moment now) {
   }
   const bool greatest =
       std::ranges::all_of(answers, [&](const auto& a) { return a.second.durable <= log_.end(); });
-  if (!greatest && following.deferred < kDeferrals) {
+  if (!greatest && following.deferred < kDeferrals && holds(Rule::let_greatest_stand)) {
     ++following.deferred;
     return wait(times.heartbeat);
   }
@@ -111,13 +116,15 @@ Result<void> Replica::force_lead(Epoch confirmed) {
     return fail(Errc::bad_request,
                 "the coordinator has lost the record: it has to be made anew first");
   }
-  if (record_->epoch != confirmed) {
+  if (record_->epoch != confirmed && holds(Rule::force_what_was_seen)) {
     return fail(Errc::already_exists,
                 "the record is of epoch " + std::to_string(record_->epoch.value) + ", not " +
                     std::to_string(confirmed.value) + "; look again at who has what");
   }
   const auto reached = [&](const Member& member) { return member == self_ || connected(member); };
-  if (agreed(reached) || (record_->changing() && majority(record_->old_replicas, reached))) {
+  const bool one_majority =
+      agreed(reached) || (record_->changing() && majority(record_->old_replicas, reached));
+  if (one_majority && holds(Rule::force_without_majority)) {
     return fail(Errc::bad_request, "a majority of the replicas is connected to this node");
   }
   if (!std::holds_alternative<Following>(state_) || swap_ || promising_ || !log_at_rest()) {

@@ -1,10 +1,13 @@
 #include "tests/simulation/model_node.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/replication/rules.h"
 
 namespace keelson::simulation {
+
+using namespace std::chrono_literals;
 
 std::uint64_t ModelNode::RandomNumbers::next() { return cluster_.random(UINT64_MAX); }
 
@@ -17,8 +20,9 @@ ModelNode::ModelNode(ReplicaCluster& of, std::size_t its_number)
 void ModelNode::start(Moment now) {
   ++life;
   up = true;
-  paused = slow = false;
+  paused = slow = hangs = false;
   deferred.clear();
+  held_by_disk_.clear();
   writing_ = serving_ = stopping_ = syncing_ = cutting_ = false;
   queue_.clear();
   waiting_.clear();
@@ -30,6 +34,7 @@ void ModelNode::start(Moment now) {
   replication::ReplicaOptions options;
   options.append_bytes_max = 4 * sizeof(ModelBatch);
   options.window_bytes_max = 16 * sizeof(ModelBatch);
+  options.times.abandon_change = 2s;
   replica =
       std::make_unique<replication::Replica>(self, options, *this, log, numbers_, promised, now);
   kept_ = last;
@@ -62,12 +67,18 @@ void ModelNode::send(const Member& to, replication::Message message) {
 }
 
 void ModelNode::on_disk(std::function<void()> done) {
+  if (hangs) return held_by_disk_.push_back(std::move(done));
   const Moment takes = slow ? cluster.delay(20'000, 900'000) : cluster.delay(50, 2'000);
   disk_free_ = std::max(disk_free_, cluster.now_) + takes;
   cluster.after(disk_free_ - cluster.now_,
                 [this, its_life = life, done = std::move(done)]() mutable {
                   cluster.on_node(number, its_life, std::move(done));
                 });
+}
+
+void ModelNode::stop_hanging() {
+  hangs = false;
+  for (auto& done : std::exchange(held_by_disk_, {})) on_disk(std::move(done));
 }
 
 void ModelNode::store_promise(const replication::Promise& what) {

@@ -65,10 +65,12 @@ class ModelNode final : public replication::ReplicaPorts {
   bool paused = false;
   std::deque<std::function<void()>> deferred;
   bool slow = false;
+  bool hangs = false;  ///< its disk: nothing that is asked of it is done
 
  private:
   friend class ReplicaCluster;
   void on_disk(std::function<void()> done);
+  void stop_hanging();
   [[nodiscard]] bool log_fails(replication::LogOperation operation);
   void lose_power();
   void write();
@@ -85,6 +87,7 @@ class ModelNode final : public replication::ReplicaPorts {
   std::map<std::uint64_t, std::function<void(std::optional<std::size_t>)>> reads_;
   std::uint64_t last_read_ = 0;
   Moment disk_free_{};
+  std::deque<std::function<void()>> held_by_disk_;
   std::uint64_t log_failures_ = 0;  ///< what was asked before one of them is not done after it
   bool cutting_ = false;            ///< and the disk may not know it yet
   std::vector<ModelBatch> before_cut_;

@@ -17,6 +17,7 @@ constexpr std::size_t kClientsMax = 8;
 constexpr std::size_t kAccounts = 4;
 constexpr std::int64_t kCredit = 100;
 constexpr Moment kPatience = 2s;
+constexpr int kRefusalsMost = 30;
 
 }  // namespace
 
@@ -76,6 +77,11 @@ void PartitionClients::look(RealNode& node) {
   SeenReplica& seen = this->seen(node);
   const auto status = seen.replica->status();
   seen.promised_ever = std::max(seen.promised_ever, status.epoch);
+  // Rule 12.
+  if (status.role != Replica::Role::following && status.record &&
+      status.record->epoch > status.epoch && status.record->leader != node.self) {
+    return world_.fail(node.name + " leads against a later record");
+  }
   // It may not know yet what others have shown.
   if (status.role == Replica::Role::starting && world_.chance(0.05)) read_linearizably(node);
   if (!seen.partition().readable()) return;
@@ -107,10 +113,12 @@ void PartitionClients::take_published(RealNode& node) {
   }
 }
 
-std::size_t PartitionClients::probable_leader() {
+std::size_t PartitionClients::probable_leader(const std::set<std::size_t>& but) {
   std::size_t found = world_.random(nodes_.size());
+  while (but.contains(found)) found = (found + 1) % nodes_.size();
   for (std::size_t n = 0; n < nodes_.size() && !world_.chance(0.1); ++n) {
-    if (open(*nodes_[n]) && seen(*nodes_[n]).replica->status().role == Replica::Role::leading) {
+    if (!but.contains(n) && open(*nodes_[n]) &&
+        seen(*nodes_[n]).replica->status().role == Replica::Role::leading) {
       found = n;
     }
   }
@@ -214,12 +222,15 @@ void PartitionClients::issue(std::size_t c) {
   }
   const std::uint64_t attempt = ++client.attempt;
   const CommandPtr command = client.command;
-  world_.after(kPatience, [this, c, attempt, command] {
+  const std::size_t n = whom_to_ask(client);
+  world_.after(kPatience, [this, c, n, attempt, command] {
     if (c >= clients_.size() || clients_[c].attempt != attempt) return;
     command->uncertain = true;
+    clients_[c].silent.insert(n);
+    world_.log("client " + std::to_string(c) + " has no answer of " + nodes_[n]->name);
     issue(c);
   });
-  RealNode& node = *nodes_[probable_leader()];
+  RealNode& node = *nodes_[n];
   when_awake(node, [this, &node, c, command, attempt] {
     if (!open(node)) {
       return on_answer(c, attempt, command, fail(Errc::not_enough_replicas, "no connection"));
@@ -242,13 +253,25 @@ void PartitionClients::issue(std::size_t c) {
   });
 }
 
+/// Whoever has not answered is not asked again, until the others have nothing but refusals.
+std::size_t PartitionClients::whom_to_ask(Client& client) {
+  if (client.refusals > kRefusalsMost || client.silent.size() == nodes_.size()) {
+    client.refusals = 0;
+    client.silent.clear();
+  }
+  return probable_leader(client.silent);
+}
+
 void PartitionClients::on_answer(std::size_t c, std::uint64_t attempt, const CommandPtr& command,
                                  const Result<CommitOutcome>& answer) {
   if (c >= clients_.size() || clients_[c].attempt != attempt) return;
   if (answer) {
+    ++answers_;
+    clients_[c].refusals = 0;
     done_.push_back(command);
     return next(c);
   }
+  ++clients_[c].refusals;
   const Errc code = answer.error().code;
   const auto refused = [&] {
     if (!command->uncertain && !history_.outcomes().contains(command->id)) {
@@ -257,7 +280,7 @@ void PartitionClients::on_answer(std::size_t c, std::uint64_t attempt, const Com
     next(c);
   };
   switch (code) {
-    case Errc::version_conflict: return refused();
+    case Errc::version_conflict: ++answers_; return refused();
     case Errc::not_leader:
     case Errc::not_enough_replicas:
     case Errc::disk_full:
@@ -269,6 +292,7 @@ void PartitionClients::on_answer(std::size_t c, std::uint64_t attempt, const Com
       break;
     case Errc::below_start:
       // It is known to have been decided, and its outcome or what it needs may be gone.
+      ++answers_;
       if (!of_.retained) return next(c);
       [[fallthrough]];
     default: return world_.fail("a client is answered " + answer.error().message());

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,14 +40,16 @@ class PartitionClients {
   [[nodiscard]] const Of& of() const { return of_; }
   [[nodiscard]] RealHistory& history() { return history_; }
   [[nodiscard]] std::uint64_t reads() const { return reads_; }
+  /// How many clients got an answer that is final: an outcome, or why there is none.
+  [[nodiscard]] std::uint64_t answers() const { return answers_; }
   /// Of that node.
   [[nodiscard]] SeenReplica& seen(RealNode& node) const { return node.replicas[of_.number]; }
   /// Whether the replica is open there; what it says then must not be less than it has said before.
   [[nodiscard]] bool open(RealNode& node);
   /// To be called after each task of the node.
   void look(RealNode& node);
-  /// Who leads, or somebody.
-  [[nodiscard]] std::size_t probable_leader();
+  /// Who leads, or somebody; none of `but`.
+  [[nodiscard]] std::size_t probable_leader(const std::set<std::size_t>& but = {});
   /// All before was lost with a majority: what the node has is what there is.
   void lose_all_but(RealNode& node);
 
@@ -63,11 +66,14 @@ class PartitionClients {
   struct Client {
     CommandPtr command;
     std::uint64_t attempt = 0;
+    std::set<std::size_t> silent;  ///< nodes that have not answered
+    int refusals = 0;              ///< by the others, one after the other
   };
 
   void take_published(RealNode& node);
   void when_awake(RealNode& node, std::function<void()> ask);
   void issue(std::size_t client);
+  [[nodiscard]] std::size_t whom_to_ask(Client& client);
   [[nodiscard]] CommandPtr make_command();
   [[nodiscard]] CommandStamp stamp_of(const Command& command) const;
   void on_answer(std::size_t client, std::uint64_t attempt, const CommandPtr& command,
@@ -90,6 +96,7 @@ class PartitionClients {
   std::uint64_t commands_ = 0;
   std::vector<CommandPtr> done_;  ///< to be repeated now and then
   std::uint64_t reads_ = 0;
+  std::uint64_t answers_ = 0;
   std::uint64_t group_offset_ = 0;  ///< the last one that was acknowledged
   bool group_busy_ = false;
 };

@@ -6,6 +6,7 @@
 
 #include "engine/cluster/cluster_records.h"
 #include "engine/log/log_format.h"
+#include "tests/simulation/record_steps.h"
 
 namespace keelson::simulation {
 
@@ -31,13 +32,8 @@ RealCluster::RealCluster(std::uint64_t seed, std::size_t replicas, const Faults&
       keys_(RealNode::kCluster),
       nodes_(replicas + 1 + world_.random(kSparesMax)),
       network_(world_, nodes_.size()) {
-  coordinator_.on_written = [this](const std::string& key, const replication::Record& written) {
-    const auto record = replication::decode_partition_record(written.value);
-    if (!record || !world_.trace) return;
-    world_.log(key + ": epoch " + std::to_string(record->epoch.value) + ", leader " +
-               (record->leader ? std::to_string(number_of(*record->leader)) : "none") + ", on" +
-               text_of(record->replicas) +
-               (record->changing() ? ", before on" + text_of(record->old_replicas) : ""));
+  coordinator_.on_written = [this](const std::string& key, const auto& last, const auto& next) {
+    on_written(key, last, next);
   };
   for (std::size_t n = 0; n < nodes_.size(); ++n) {
     nodes_[n] = std::make_unique<RealNode>(
@@ -173,9 +169,7 @@ void RealCluster::start(std::size_t n) {
     // Locked: a predecessor seems to be alive. Closed: there was no room.
     const bool may_pass = code == Errc::disk_full || code == Errc::io_error ||
                           code == Errc::locked || code == Errc::closed;
-    if (!may_pass) {
-      return world_.fail(what);
-    }
+    if (!may_pass) return world_.fail(what);
     world_.log(what);
     return crash(n, false);
   }
@@ -235,6 +229,20 @@ void RealCluster::on_task_done(std::size_t n) {
     if (world_.failure().empty()) partition->look(node);
   }
   world_.time.forget_spent_since(spent);
+}
+
+void RealCluster::on_written(const std::string& key, const std::optional<Record>& last,
+                             const Record& next) {
+  const auto record = replication::decode_partition_record(next.value);
+  if (!record) return;  // of something else
+  world_.log(key + ": epoch " + std::to_string(record->epoch.value) + ", leader " +
+             (record->leader ? std::to_string(number_of(*record->leader)) : "none") + ", on" +
+             text_of(record->replicas) +
+             (record->changing() ? ", before on" + text_of(record->old_replicas) : ""));
+  const auto before = last ? replication::decode_partition_record(last->value) : record;
+  if (last && (!before || !is_one_step(*before, *record))) {
+    world_.fail("a record does not follow from the one before");
+  }
 }
 
 void RealCluster::on_report(std::size_t n, const std::string& what) {
@@ -401,7 +409,8 @@ void RealCluster::end_faults() {
   world_.faulty = false;
   coordinator_.come_up();
   for (std::size_t a = 0; a < nodes_.size(); ++a) {
-    nodes_[a]->slow = nodes_[a]->full = nodes_[a]->fail_sync = false;
+    nodes_[a]->slow = nodes_[a]->full = nodes_[a]->full_for_good = false;
+    nodes_[a]->fail_sync = false;
     nodes_[a]->pause(world_.now());
     nodes_[a]->cut_off_coordinator(world_.now());
     nodes_[a]->disk.halt_after(0);

@@ -33,6 +33,10 @@ class RealCluster {
 
   /// Runs for `duration` with faults.
   void run(Moment duration);
+  /// Ends all faults but those of a minority, of which a leader is one more often than not: the
+  /// others go on without it. Rule 14, and that a leader without room lets another lead, are for
+  /// that.
+  void endure();
   /// Ends all faults, and waits for commands to be acknowledged and for files to be equal.
   void settle();
   /// Loses the disks of a majority of the first partition, and has a survivor made leader by force.
@@ -74,6 +78,7 @@ class RealCluster {
   void crash(std::size_t node, bool power);
   void on_task_done(std::size_t node);
   void on_report(std::size_t node, const std::string& what);
+  void on_written(const std::string& key, const std::optional<Record>& last, const Record& next);
   [[nodiscard]] bool may_wipe(std::size_t node) const;
 
   // Faults and operators.
@@ -82,6 +87,12 @@ class RealCluster {
   void operate();
   void change_members(PartitionClients& clients);
   [[nodiscard]] MemberList target_of_move(const MemberList& members);
+
+  // Troubles that last.
+  [[nodiscard]] bool well();
+  [[nodiscard]] std::vector<std::size_t> choose_minority();
+  void trouble(std::size_t node);
+  void go_on(PartitionClients& clients, Moment first_within);
 
   // When all is over.
   void end_faults();

@@ -65,6 +65,17 @@ TEST_CASE("cluster: five real nodes lose and double nothing and agree whatever f
   });
 }
 
+TEST_CASE("cluster: a majority that is well goes on, whatever troubles a minority has") {
+  test::for_each_seed(test::long_run() ? 3'000 : 25, [](std::uint64_t seed) {
+    RealCluster cluster(seed, seed % 4 == 0 ? 5 : 3, Faults::some(seed));
+    if (test::one_seed_asked()) cluster.trace();
+    cluster.run(2s);
+    cluster.endure();
+    cluster.settle();
+    REQUIRE(cluster.failure() == "");
+  });
+}
+
 TEST_CASE("cluster: a survivor is made to lead by force and has all that it had") {
   test::for_each_seed(test::long_run() ? 1'000 : 20, [](std::uint64_t seed) {
     RealCluster cluster(seed, 3, Faults::some(seed));

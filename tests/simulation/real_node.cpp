@@ -9,7 +9,7 @@ using Start = VirtualScheduler::Start;
 
 RealNode::Process::Process(RealNode& node)
     : files(node.disk, "boot-" + std::to_string(node.boots), node.lies_,
-            {node.hooks_.rare_call, [&node] { return node.full; }}),
+            {node.hooks_.rare_call, [&node] { return node.full || node.full_for_good; }}),
       numbers(node.random_()),
       scheduler(
           node.world_.time, node.random_(),
@@ -48,7 +48,7 @@ std::optional<Errc> RealNode::failure_of(DiskCall call) {
   if (call == DiskCall::sync && std::exchange(fail_sync, false)) return Errc::io_error;
   if (call != DiskCall::write && call != DiskCall::allocate) return std::nullopt;
   // Now and then there is room, but none comes for a start that has found none.
-  const bool refused = full && (random_() % 2 == 0 || starting_in_vain());
+  const bool refused = full_for_good || (full && (random_() % 2 == 0 || starting_in_vain()));
   return refused ? std::optional(Errc::disk_full) : std::nullopt;
 }
 
@@ -128,6 +128,10 @@ void RealNode::wipe() {
 
 void RealNode::pause(Moment until) {
   if (process_) process_->scheduler.pause(until);
+}
+
+void RealNode::hang_disk(Moment until) {
+  if (process_) process_->scheduler.hold_workers(until);
 }
 
 void RealNode::cut_off_coordinator(Moment until) {

@@ -51,6 +51,8 @@ class RealNode {
   void stop(SimulatedNetwork& network);
   void wipe();
   void pause(Moment until);
+  /// Until then nothing that is asked of its disk is done.
+  void hang_disk(Moment until);
   /// Whether there is a process that does something.
   [[nodiscard]] bool up() const {
     return process_ != nullptr && !process_->over && !disk.halted() && world_.now() >= up_since_;
@@ -74,7 +76,8 @@ class RealNode {
   log::Retention retention;
   // Faults of the disk.
   bool slow = false;
-  bool full = false;
+  bool full = false;           ///< there is room for every other write
+  bool full_for_good = false;  ///< there is none
   bool fail_sync = false;
 
  private:

@@ -3,19 +3,22 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "engine/replication/rules.h"
 #include "tests/simulation/model_node.h"
+#include "tests/simulation/record_steps.h"
 
 namespace keelson::simulation {
 
 namespace {
 
 using namespace std::chrono_literals;
+using replication::holds;
+using replication::Rule;
 
 constexpr std::size_t kSpares = 2;
 constexpr std::size_t kClients = 3;
 constexpr Moment kTick = 25ms;
 constexpr Moment kCoordinatorTimeout = 1s;
-constexpr Moment kClientPatience = 2s;
 
 }  // namespace
 
@@ -50,6 +53,7 @@ void ReplicaCluster::step_until(Moment end) {
     now_ = event.at;
     event.run();
     check_readers();
+    check_leaders();
   }
   now_ = std::max(now_, end);
 }
@@ -206,8 +210,11 @@ void ReplicaCluster::compare_and_set(std::size_t n, const PartitionRecord& repla
       });
     }
     // What was asked before the record was lost may arrive after it was made anew.
-    const bool swapped = revision_ == expected && record_ == replaced;
+    const bool swapped = holds(Rule::compare_revisions)
+                             ? revision_ == expected && record_ == replaced
+                             : record_.epoch == replaced.epoch;
     if (swapped) {
+      if (!is_one_step(record_, wanted)) fail("a record does not follow from the one before");
       record_ = wanted;
       ++revision_;
       past_records_.emplace_back(record_, revision_);
@@ -428,6 +435,17 @@ void ReplicaCluster::crash(std::size_t n, bool power) {
   });
 }
 
+void ReplicaCluster::wake(std::size_t n, std::uint64_t life) {
+  ModelNode& node = *nodes_[n];
+  if (node.life != life) return;
+  node.paused = false;
+  while (!node.deferred.empty() && node.life == life && !node.paused) {
+    const auto run = std::move(node.deferred.front());
+    node.deferred.pop_front();
+    run();
+  }
+}
+
 void ReplicaCluster::change_members() {
   for (auto& node : nodes_) {
     if (!node->up || !node->serving_) continue;
@@ -481,16 +499,8 @@ void ReplicaCluster::run(Moment duration) {
       const std::size_t n = any();
       if (!nodes_[n]->up || nodes_[n]->paused) return;
       nodes_[n]->paused = true;
-      after(delay(10'000, chance(0.3) ? 8'000'000 : 1'500'000), [this, n, life = nodes_[n]->life] {
-        ModelNode& node = *nodes_[n];
-        if (node.life != life) return;
-        node.paused = false;
-        while (!node.deferred.empty() && node.life == life && !node.paused) {
-          const auto run = std::move(node.deferred.front());
-          node.deferred.pop_front();
-          run();
-        }
-      });
+      after(delay(10'000, chance(0.3) ? 8'000'000 : 1'500'000),
+            [this, n, life = nodes_[n]->life] { wake(n, life); });
     });
     inject(faults_.connection_break, [&] {
       const std::size_t a = any();
@@ -544,8 +554,7 @@ void ReplicaCluster::run(Moment duration) {
   }
 }
 
-void ReplicaCluster::settle() {
-  if (!failure_.empty()) return;
+void ReplicaCluster::end_faults() {
   log("faults end");
   faulty_ = false;
   coordinator_up_ = true;
@@ -556,6 +565,11 @@ void ReplicaCluster::settle() {
   }
   step_until(now_ + 6s);  // what was asked of the coordinator lands
   for (int i = 0; i < 60 && lost_ && failure_.empty(); ++i) step_until(now_ + 500ms);
+}
+
+void ReplicaCluster::settle() {
+  if (!failure_.empty()) return;
+  end_faults();
   if (lost_) return log("an operator would have to use force: " + doubt_);
   // First a majority of each list, then all.
   const auto keep = [this](const MemberList& list, std::set<std::size_t>& up) {
@@ -623,66 +637,6 @@ void ReplicaCluster::settle() {
   }
 }
 
-// --- clients ---
-
-void ReplicaCluster::issue(std::size_t c) {
-  if (c >= clients_.size()) return;
-  Client& client = clients_[c];
-  if (client.command == 0) client.command = ++commands_;
-  const std::uint64_t attempt = ++client.attempt;
-  const auto again = [this, c, attempt](Moment wait) {
-    after(wait, [this, c, attempt] {
-      if (c < clients_.size() && clients_[c].attempt == attempt) issue(c);
-    });
-  };
-  again(kClientPatience);
-  std::size_t n = random(nodes_.size());
-  for (std::size_t i = 0; i < nodes_.size() && !chance(0.1); ++i) {
-    if (nodes_[i]->up && nodes_[i]->serving_) n = i;
-  }
-  const std::uint64_t command = client.command;
-  after(delay(50, 500), [this, n, c, command, attempt, again] {
-    if (!nodes_[n]->up) return again(delay(5'000, 30'000));
-    on_node(n, nodes_[n]->life, [this, n, c, command, attempt, again] {
-      nodes_[n]->execute(command, [this, c, command, attempt, again](bool done) {
-        if (!done) return again(delay(5'000, 30'000));
-        acknowledge(command);
-        if (c >= clients_.size() || clients_[c].attempt != attempt) return;
-        clients_[c].command = 0;
-        after(delay(100, chance(0.1) ? 100'000 : 3'000), [this, c] {
-          if (c < clients_.size() && clients_[c].command == 0) issue(c);
-        });
-      });
-    });
-  });
-}
-
-void ReplicaCluster::acknowledge(std::uint64_t command) {
-  acknowledged_.insert(command);
-  if (!where_.contains(command)) fail("a command is acknowledged that is not committed");
-}
-
-/// Reads at whoever thinks to lead see all that was acknowledged before.
-void ReplicaCluster::read() {
-  for (auto& node : nodes_) {
-    if (!node->up || node->replica->role() == replication::Replica::Role::following) continue;
-    const auto ask = [this, asked = node.get(), before = truth_.size()] {
-      asked->read([this, before](std::optional<std::size_t> end) {
-        if (!end) return;
-        ++reads_;
-        if (*end < before) fail("a linearizable read misses what was committed before it");
-      });
-    };
-    if (!node->paused) {
-      ask();
-    } else if (chance(0.2)) {
-      // A zombie may look at it before it hears of its successor.
-      node->deferred.push_front(ask);
-    }
-  }
-  after(delay(1'000, 50'000), [this] { read(); });
-}
-
 // --- invariants ---
 
 void ReplicaCluster::check_published(std::size_t n, std::size_t from, std::size_t to) {
@@ -704,6 +658,17 @@ void ReplicaCluster::check_published(std::size_t n, std::size_t from, std::size_
     };
     if (node.replica && node.replica->record() && !node.replica->record()->agreed(holds)) {
       return fail("batch " + std::to_string(i) + " is committed without a majority that holds it");
+    }
+  }
+}
+
+/// Nobody leads who knows that another one has the next epoch (rule 12).
+void ReplicaCluster::check_leaders() {
+  for (const auto& node : nodes_) {
+    if (!node->up || node->replica->role() == replication::Replica::Role::following) continue;
+    const auto& record = node->replica->record();
+    if (record->epoch > node->replica->promise() && record->leader != node->self) {
+      fail("node " + std::to_string(node->number) + " leads against a later record");
     }
   }
 }

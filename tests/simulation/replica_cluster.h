@@ -37,6 +37,9 @@ class ReplicaCluster {
 
   /// Runs for `duration` with faults.
   void run(Moment duration);
+  /// Ends all faults but those of a minority of the replicas, of which the leader is one more often
+  /// than not: the others go on without it. Rule 14 is for that.
+  void endure();
   /// Ends all faults, for a majority first and then for all, and waits for commands to be
   /// acknowledged and logs to be equal.
   void settle();
@@ -74,6 +77,8 @@ class ReplicaCluster {
   struct Client {
     std::uint64_t command = 0;
     std::uint64_t attempt = 0;
+    std::set<std::size_t> silent;  ///< nodes that have not answered
+    int refusals = 0;              ///< by the others, one after the other
   };
 
   void after(Moment delay, std::function<void()> run);
@@ -117,16 +122,24 @@ class ReplicaCluster {
   void inject(double rate, const std::function<void()>& fault);
   void crash(std::size_t node, bool power);
   void start(std::size_t node);
+  void wake(std::size_t node, std::uint64_t life);
   void change_members();
+  void end_faults();
+  [[nodiscard]] std::vector<std::size_t> choose_minority();
+  void trouble(std::size_t node);
+  void end_troubles();
+  void go_on(Moment first_within);
 
   // Clients.
   void issue(std::size_t client);
+  [[nodiscard]] std::size_t whom_to_ask(Client& client);
   void acknowledge(std::uint64_t command);
   void read();
 
   // Invariants.
   void check_published(std::size_t node, std::size_t from, std::size_t to);
   void check_readers();
+  void check_leaders();
 
   std::mt19937_64 random_;
   Faults faults_;

@@ -1,5 +1,4 @@
-// Traces too rare for random runs: one replica, and what the others say to it, written out. Each
-// shows that a rule holds, and that it is what makes the difference.
+// Traces too rare for random runs: one replica, and what the others say to it, written out.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -10,7 +9,6 @@
 #include <vector>
 
 #include "engine/replication/replica.h"
-#include "engine/replication/rules.h"
 #include "tests/simulation/scripted_replica.h"
 
 using namespace keelson;
@@ -20,121 +18,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class LeftOut {
- public:
-  explicit LeftOut(Rule rule) { rules_left_out = 1u << static_cast<unsigned>(rule); }
-  ~LeftOut() { rules_left_out = 0; }
-  LeftOut(const LeftOut&) = delete;
-  LeftOut& operator=(const LeftOut&) = delete;
-};
-
-/// A leader that has promised, but not durably, forgets it in a crash: the leader before commits
-/// with it what the new one does not know.
-bool promises_before_it_is_durable() {
-  Scripted node({{Epoch(1), 0}}, Epoch(1));
-  node.receive(kSecond, Fence{Epoch(2)});
-  return node.last<Promised>(kSecond).has_value();
-}
-
-/// A zombie of epoch 1 goes on, after epoch 2 has been promised to another.
-bool takes_batches_of_a_zombie() {
-  Scripted node({{Epoch(1), 0}}, Epoch(2));
-  node.receive(kThird, Fence{Epoch(2)});
-  node.receive(kSecond, Append{Epoch(1), 1, BatchNo(1), true, {}, {}, {}});
-  return !node.last<Refused>(kSecond);
-}
-
-/// An acknowledgement of epoch 2 arrives when the same leader has begun epoch 4, with another batch
-/// at that place.
-bool counts_an_answer_of_an_earlier_epoch() {
-  Scripted node({{Epoch(1), 0}}, Epoch(1));
-  node.lead(Epoch(2));
-  node.receive(kThird, Fence{Epoch(3)});
-  node.run_disk();
-  node.see(Epoch(3), kThird, 3);
-  node.stand();
-  node.replica->on_swapped(Revision(4), node.now);
-  node.run_disk();
-  node.receive(kSecond, Promised{Epoch(4), {}});
-  node.run_disk();
-  REQUIRE(node.log.end() == LogEnd{Epoch(4), BatchNo(3)});
-  node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(3)});
-  return node.log.published > 0;
-}
-
-/// Figure 8 of the Raft paper: a batch of an earlier epoch on a majority may still be replaced, as
-/// long as nothing of the leader's own epoch is above it.
-bool commits_an_older_batch() {
-  Scripted node({{Epoch(1), 0}, {Epoch(2), 7}}, Epoch(3));
-  node.lead(Epoch(4));
-  node.receive(kSecond, Ack{Epoch(4), 1, BatchNo(2)});
-  return node.log.published > 0;
-}
-
-/// The old members may have another leader, and commit with it.
-bool begins_without_the_old_members() {
-  Scripted node({{Epoch(1), 0}}, Epoch(1));
-  node.change_members();
-  node.run_disk();
-  node.receive(kFourth, Promised{Epoch(3), {Epoch(2), BatchNo(2)}});
-  return node.replica->role() == Replica::Role::starting;
-}
-
-/// Until its promise is durable the leader leads the epoch before, whose start proves nothing of
-/// the new members.
-bool ends_a_change_by_the_epoch_before() {
-  Scripted node({{Epoch(1), 0}}, Epoch(1));
-  node.change_members();
-  node.replica->on_tick(node.now);
-  return !node.swapped->changing();
-}
-
-/// A new leader does not know yet what the one before has committed.
-bool answers_reads_before_it_knows() {
-  Scripted node({{Epoch(1), 0}, {Epoch(1), 7}}, Epoch(1));
-  node.lead(Epoch(2));
-  REQUIRE(node.replica->role() == Replica::Role::starting);
-  node.replica->begin_read(1, node.now);
-  node.receive(kSecond, Ack{Epoch(2), 10, BatchNo(1)});
-  return node.answered == 1;
-}
-
-/// Members that have nothing yet would make a majority.
-bool changes_to_members_that_have_nothing() {
-  Scripted node({{Epoch(1), 0}}, Epoch(1));
-  node.lead(Epoch(2));
-  node.receive(kSecond, Ack{Epoch(2), 1, BatchNo(2)});
-  REQUIRE(node.replica->role() == Replica::Role::leading);
-  return node.replica->change_members({kSelf, kFourth, kFifth}, node.now).has_value();
-}
-
 std::string encoded(const ModelBatch& batch) {
   return {reinterpret_cast<const char*>(&batch), sizeof(batch)};
 }
 
-void check(Rule rule, bool (*happens)()) {
-  CHECK_FALSE(happens());
-  const LeftOut left_out(rule);
-  CHECK(happens());
-}
-
 }  // namespace
-
-TEST_CASE("replication rule 2: nobody hears of a promise that is not durable") {
-  check(Rule::promise_before_acting, promises_before_it_is_durable);
-}
-
-TEST_CASE("replication rule 2: a leader of an earlier epoch is refused") {
-  check(Rule::refuse_lower_requests, takes_batches_of_a_zombie);
-}
-
-TEST_CASE("replication rule 2: answers to what was asked in an earlier epoch are dropped") {
-  check(Rule::ignore_lower_answers, counts_an_answer_of_an_earlier_epoch);
-}
-
-TEST_CASE("replication rule 8: batches of earlier epochs are not committed by themselves") {
-  check(Rule::commit_own_epoch, commits_an_older_batch);
-}
 
 TEST_CASE("replication rule 9: a member named twice does not come into the record") {
   Scripted node({{Epoch(1), 0}}, Epoch(1));
@@ -146,22 +34,6 @@ TEST_CASE("replication rule 9: a member named twice does not come into the recor
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Errc::bad_request);
   CHECK(node.swapped == asked);
-}
-
-TEST_CASE("replication rule 9: a change begins with a majority of the old members too") {
-  check(Rule::both_majorities, begins_without_the_old_members);
-}
-
-TEST_CASE("replication rule 9: a change ends when its own epoch has started") {
-  check(Rule::finish_after_start, ends_a_change_by_the_epoch_before);
-}
-
-TEST_CASE("replication rule 13: a leader answers reads when its epoch has started") {
-  check(Rule::read_after_start, answers_reads_before_it_knows);
-}
-
-TEST_CASE("replication rule 9: members without the leader's log cannot take over") {
-  check(Rule::caught_up_majority, changes_to_members_that_have_nothing);
 }
 
 TEST_CASE(

@@ -2,9 +2,14 @@
 
 #include <utility>
 
+#include "engine/replication/partition_record.h"
+#include "engine/replication/rules.h"
+
 namespace keelson::simulation {
 
 using replication::Coordinator;
+using replication::holds;
+using replication::Rule;
 
 namespace {
 
@@ -12,6 +17,14 @@ using namespace std::chrono_literals;
 
 constexpr Moment kTimeout = 1s;
 constexpr Moment kSignOfLife = 300ms;
+
+/// What would be compared without rule 1.
+bool of_one_epoch(const std::optional<Record>& a, const std::optional<Record>& b) {
+  if (!a || !b) return false;
+  const auto one = replication::decode_partition_record(a->value);
+  const auto other = replication::decode_partition_record(b->value);
+  return one && other && one->epoch == other->epoch;
+}
 
 /// Answers once, whoever comes first.
 template <class Done>
@@ -139,7 +152,9 @@ Coordinator::Swapped SimulatedCoordinator::swap(const std::string& key,
                                                 const std::optional<Record>& expected,
                                                 std::string value) {
   Coordinator::Swapped result;
-  result.swapped = record(key) == expected;
+  const auto known = record(key);
+  result.swapped =
+      known == expected || (!holds(Rule::compare_revisions) && of_one_epoch(known, expected));
   if (result.swapped) put(key, std::move(value), nullptr);
   result.current = record(key);
   return result;
@@ -147,10 +162,11 @@ Coordinator::Swapped SimulatedCoordinator::swap(const std::string& key,
 
 void SimulatedCoordinator::put(const std::string& key, std::string value,
                                std::shared_ptr<const Lease> lease) {
+  const auto last = record(key);
   Held& held = records_[key];
   held = {Record{std::move(value), ++last_}, std::move(lease)};
   past_[key].push_back(held.record);
-  if (on_written) on_written(key, held.record);
+  if (on_written) on_written(key, last, held.record);
   announce(key);
 }
 

@@ -41,8 +41,9 @@ class SimulatedCoordinator {
   [[nodiscard]] bool up() const { return up_; }
   void go_down() { up_ = false; }
   void come_up() { up_ = true; }
-  /// Called with each record that is written.
-  std::function<void(const std::string& key, const Record& record)> on_written;
+  /// Called with each record that is written, and the one that it replaces.
+  std::function<void(const std::string& key, const std::optional<Record>& last, const Record& next)>
+      on_written;
 
  private:
   class Connection;

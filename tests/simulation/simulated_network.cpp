@@ -138,7 +138,10 @@ void SimulatedNetwork::connect(std::size_t a, std::size_t b) {
   l.connection = ++connections_;
   l.members[0] = ends_[std::min(a, b)]->self;
   l.members[1] = ends_[std::max(a, b)]->self;
-  l.sent[0] = l.sent[1] = 0;
+  for (const std::size_t way : {0u, 1u}) {
+    l.sent[way] = 0;
+    l.last[way].clear();
+  }
   for (const std::size_t end : {a, b}) {
     const std::size_t peer = end == a ? b : a;
     world_.after(world_.delay(10, 3'000), [this, end, peer, connection = l.connection] {

@@ -113,9 +113,11 @@ class VirtualScheduler::VirtualStrand final
   void run_next() {
     run_planned_ = false;
     if (tasks_.empty() || scheduler_.unwinding_) return;
-    if (const Moment now = scheduler_.time_.now();
-        now < scheduler_.paused_until_ || now < busy_until_) {
-      return run_later(scheduler_.paused_until_);
+    const Moment begins = runs_at_once_
+                              ? scheduler_.paused_until_
+                              : std::max(scheduler_.paused_until_, scheduler_.workers_held_until_);
+    if (const Moment now = scheduler_.time_.now(); now < begins || now < busy_until_) {
+      return run_later(begins);
     }
     Task task = std::move(tasks_.front());
     tasks_.pop_front();

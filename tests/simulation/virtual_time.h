@@ -59,6 +59,8 @@ class VirtualScheduler final : public Scheduler {
 
   /// No task begins before `until`.
   void pause(Moment until) { paused_until_ = until; }
+  /// Nor of a worker, as when the disk hangs on which workers wait.
+  void hold_workers(Moment until) { workers_held_until_ = until; }
   /// For how long there is none from now on.
   [[nodiscard]] Moment paused_for() const {
     return std::max(Moment(0), paused_until_ - time_.now());
@@ -89,6 +91,7 @@ class VirtualScheduler final : public Scheduler {
   Start start_ = Start::no;
   bool running_all_ = false;
   Moment paused_until_{};
+  Moment workers_held_until_{};
   std::vector<std::weak_ptr<VirtualStrand>> strands_;
 };
 
