@@ -214,7 +214,7 @@ class BankServer:
         return subprocess.Popen([BINARY, "import", str(file), "--url", self.url, "--json"],
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 
-    def wait_applied(self, timeout=60):
+    def wait_applied(self, timeout=300 if SANITIZED else 60):
         """Until every projection has applied all that is committed now."""
         client = self.client()
         ends = client.ends()

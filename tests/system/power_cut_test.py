@@ -22,14 +22,17 @@ def test_the_disk_keeps_what_is_flushed_and_any_part_of_the_rest(power_cut_disk)
     file = os.open(power_cut_disk.folder / "file", os.O_RDWR | os.O_CREAT | os.O_DIRECT)
     try:
         page = mmap.mmap(-1, MIB)  # aligned, as O_DIRECT wants it
-        for part, fill in [(0, b"a"), (1, b"b")]:
+
+        def write(part, fill):
             page[:] = fill * MIB
             os.pwrite(file, page, part * MIB)
-        os.fsync(file)
-        page[:] = b"c" * MIB
-        os.pwrite(file, page, MIB)  # on the disk, past the page cache, and not flushed
+
+        write(0, b"a")
         seen = set()
         for seed in range(8):
+            write(1, b"b")
+            os.fsync(file)
+            write(1, b"c")  # on the disk, past the page cache, and not flushed
             with power_cut_disk.cut(random.Random(seed)) as (folder, _):
                 left = (folder / "file").read_bytes()
             assert left[:MIB] == b"a" * MIB
