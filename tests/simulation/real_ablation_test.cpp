@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@ using namespace std::chrono_literals;
 namespace {
 
 using replication::Rule;
+
+constexpr std::uint64_t kSeedsMost = 1'000;
 
 Faults elections() {
   Faults faults;
@@ -108,7 +111,7 @@ struct Ablation {
   const char* name;
   std::uint64_t rules = 0;
   Lies lies = {};
-  std::vector<std::uint64_t> seeds;  ///< some that notice
+  std::vector<std::uint64_t> seeds;  ///< some that have noticed
   std::string (*runs)(std::uint64_t seed, const Lies& lies) = some_faults;
 };
 
@@ -163,6 +166,17 @@ std::string run(const Ablation& ablation, std::uint64_t seed) {
   return failure;
 }
 
+/// One that is known first: with each change of the engine other seeds notice.
+std::optional<std::uint64_t> noticing_seed(const Ablation& ablation) {
+  for (const std::uint64_t seed : ablation.seeds) {
+    if (!run(ablation, seed).empty()) return seed;
+  }
+  for (std::uint64_t seed = 1; seed <= kSeedsMost; ++seed) {
+    if (!run(ablation, seed).empty()) return seed;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 /// With KEELSON_SEED=1-1000 it says which of those seeds notice, the first few; `-sc=NAME` asks for
@@ -173,12 +187,9 @@ TEST_CASE("cluster: some seed of whole nodes shows what goes wrong without each 
     SUBCASE(ablation.name) {
       if (!asked && ablation.seeds.empty()) continue;
       if (!asked) {
-        std::string failure;
-        for (const std::uint64_t seed : ablation.seeds) {
-          REQUIRE(ablation.runs(seed, {}) == "");
-          if (failure.empty()) failure = run(ablation, seed);
-        }
-        CHECK(failure != "");
+        const auto seed = noticing_seed(ablation);
+        REQUIRE(seed);
+        CHECK(ablation.runs(*seed, {}) == "");
         continue;
       }
       std::string noticed;
