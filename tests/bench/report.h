@@ -21,7 +21,8 @@ inline void report(const std::string& bench, double value, const std::string& un
   std::fflush(stdout);
 }
 
-/// `[--quick] [FIGURE]...`: what to measure, all of it when nothing is named, and how often.
+/// `[--quick] [FIGURE]...`: what to measure, all of it when nothing is named, and how often. The
+/// first words of figures stand for all of them: `http` for `http.bulk`, too.
 class Arguments {
  public:
   Arguments(int argc, char** argv) : figures_(argv + 1, argv + argc) {
@@ -32,7 +33,9 @@ class Arguments {
   /// Runs of each measurement, of which the median counts.
   [[nodiscard]] int runs() const { return quick_ ? 3 : 5; }
   [[nodiscard]] bool wants(std::string_view figure) const {
-    return figures_.empty() || std::ranges::find(figures_, figure) != figures_.end();
+    return figures_.empty() || std::ranges::any_of(figures_, [&](const std::string& named) {
+             return figure == named || figure.starts_with(named + '.');
+           });
   }
 
  private:

@@ -161,29 +161,32 @@ Opening measure(const std::string& program, const std::string& folder, int runs)
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string option = argc > 1 ? argv[1] : "";
-  if (option == "--open") {
+  if (argc == 3 && std::string_view(argv[1]) == "--open") {
     open_and_print(argv[2]);
     return 0;
   }
-  const bool quick = option == "--quick";
-  const int runs = quick ? 3 : 5;
-  const std::uint64_t events = quick ? 2'000'000 : 20'000'000;
+  const Arguments arguments(argc, argv);
+  const std::uint64_t events = arguments.quick() ? 2'000'000 : 20'000'000;
   const test::TemporaryFolder folder;
   const std::string small = folder.path() + "/small";
   const std::string large = folder.path() + "/large";
   fill(small, events / 10);
   fill(large, events);
   const std::string program = std::filesystem::read_symlink("/proc/self/exe");
-  const Opening tenth = measure(program, small, runs);
-  const Opening all = measure(program, large, runs);
-  const std::string size = quick ? "2 M events in 200,000 streams" : "20 M events in 2 M streams";
-  report("open.20m", all.seconds, "s", 1, size + ", page cache warm; limit: the target of 1 s");
-  report("open.20m.memory", all.bytes, "bytes", tenth.bytes,
-         size + ", anonymous memory after opening; limit: the same of a tenth of the events");
-  report("open.20m.descriptors", all.descriptors, "files", 2 * 256 + 16,
-         size + ", open files after look-ups; limit: two for each of 256 segments");
-  report("lookup.absent", all.absent, "look-ups/s", tenth.absent,
-         size + ", absent streams and commands; limit: the same in a tenth of the events");
+  const Opening tenth = measure(program, small, arguments.runs());
+  const Opening all = measure(program, large, arguments.runs());
+  const std::string size =
+      arguments.quick() ? "2 M events in 200,000 streams" : "20 M events in 2 M streams";
+  const auto say = [&](const std::string& figure, double value, const std::string& unit,
+                       double limit, const std::string& notes) {
+    if (arguments.wants(figure)) report(figure, value, unit, limit, size + ", " + notes);
+  };
+  say("open.20m", all.seconds, "s", 1, "page cache warm; limit: the target of 1 s");
+  say("open.20m.memory", all.bytes, "bytes", tenth.bytes,
+      "anonymous memory after opening; limit: the same of a tenth of the events");
+  say("open.20m.descriptors", all.descriptors, "files", 2 * 256 + 16,
+      "open files after look-ups; limit: two for each of 256 segments");
+  say("lookup.absent", all.absent, "look-ups/s", tenth.absent,
+      "absent streams and commands; limit: the same in a tenth of the events");
   return 0;
 }

@@ -101,15 +101,7 @@ class SqliteEvents {
   sqlite3_stmt* stream_ = nullptr;
 };
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const int runs = argc > 1 && std::string_view(argv[1]) == "--quick" ? 3 : 5;
-  BenchStore store;
-  Partition& partition = store.partition();
-  fill(partition);
-  const SqliteEvents sqlite(store.folder());
-
+void measure_replay(Partition& partition, const SqliteEvents& sqlite, int runs) {
   const auto replay = paired(
       runs,
       [&] {
@@ -131,7 +123,9 @@ int main(int argc, char** argv) {
       });
   report("replay", replay.value, "events/s", replay.limit,
          "1,057,500 events of 200 B, checksums verified; limit: SQLite rowid scan, mmap");
+}
 
+void measure_streams(Partition& partition, const SqliteEvents& sqlite, int runs) {
   constexpr int kReads = 2000;
   std::mt19937 random(1);
   const auto name = [&] { return "account-" + std::to_string(random() % kStreams); };
@@ -162,5 +156,17 @@ int main(int argc, char** argv) {
   report("stream.235", streams.value, "streams/s", streams.limit,
          "streams of 235 events among 4,500, at random, warm, without command ids; limit: SQLite "
          "indexed read, mmap");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Arguments arguments(argc, argv);
+  BenchStore store;
+  Partition& partition = store.partition();
+  fill(partition);
+  const SqliteEvents sqlite(store.folder());
+  if (arguments.wants("replay")) measure_replay(partition, sqlite, arguments.runs());
+  if (arguments.wants("stream.235")) measure_streams(partition, sqlite, arguments.runs());
   return 0;
 }

@@ -1,8 +1,7 @@
 // HTTP commands, decided and durable, beside a bare Beast server that parses the same JSON.
 //
-//     http_bench [--quick] [command|bulk|p99]...      expects bank and bare_server beside itself
+//     http_bench [--quick] [FIGURE]...      expects bank and bare_server beside itself
 #include <filesystem>
-#include <set>
 
 #include "tests/bench/engine/disk_limit.h"
 #include "tests/bench/http/bank_load.h"
@@ -19,13 +18,11 @@ constexpr std::size_t kRawBytes = 4096;
 
 struct Bench {
   const std::filesystem::path folder;
-  const bool quick;
+  const Arguments arguments;
   const test::TemporaryFolder data{};
   const Child bank{
       {folder / "bank", "serve", "--data", data.path() + "/data", "--listen", "127.0.0.1:0"}};
   int run = 0;
-
-  [[nodiscard]] int runs() const { return quick ? 3 : 5; }
 
   LoadResult deposits(const std::function<LoadResult(const MakeRequest&)>& load) {
     const std::string key = "c" + std::to_string(run++);
@@ -45,10 +42,10 @@ struct Bench {
 
 void measure_commands(Bench& bench) {
   const Child bare({bench.folder / "bare_server", "2"});
-  const std::uint64_t requests = bench.quick ? 20'000 : 60'000;
+  const std::uint64_t requests = bench.arguments.quick() ? 20'000 : 60'000;
   double settling = 0;
   const auto commands = paired(
-      bench.runs(),
+      bench.arguments.runs(),
       [&] {
         const double rate = bench.command_rate(requests);
         settling = settle(bench.bank.port());
@@ -68,7 +65,7 @@ void measure_commands(Bench& bench) {
 
 void measure_bulk(Bench& bench) {
   const Child bare({bench.folder / "bare_server", "2"});
-  const std::uint64_t bulks = bench.quick ? 50 : 150;
+  const std::uint64_t bulks = bench.arguments.quick() ? 50 : 150;
   double settling = 0;
   const auto rate = [&](unsigned short port, const std::string& key) {
     const auto result = run_load(port, 4, bulks, [&](std::uint64_t i) { return bulk(i, key); });
@@ -76,7 +73,7 @@ void measure_bulk(Bench& bench) {
     return 1000 * result.per_second;
   };
   const auto commands = paired(
-      bench.runs(),
+      bench.arguments.runs(),
       [&] {
         const double reached = rate(bench.bank.port(), "b" + std::to_string(bench.run++));
         settling = settle(bench.bank.port());
@@ -90,12 +87,12 @@ void measure_bulk(Bench& bench) {
 }
 
 void measure_p99(Bench& bench) {
-  const int syncs = bench.quick ? 1000 : 3000;
+  const int syncs = bench.arguments.quick() ? 1000 : 3000;
   const double rate = bench.command_rate(20'000) / 2;
-  const auto requests = static_cast<std::uint64_t>(rate * (bench.quick ? 2 : 5));
+  const auto requests = static_cast<std::uint64_t>(rate * (bench.arguments.quick() ? 2 : 5));
   settle(bench.bank.port());
   const auto latency = paired(
-      bench.runs(),
+      bench.arguments.runs(),
       [&] {
         const auto result = bench.deposits([&](const MakeRequest& make) {
           return run_paced(bench.bank.port(), kConnections, requests, rate, make);
@@ -114,13 +111,10 @@ void measure_p99(Bench& bench) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::set<std::string> wanted(argv + 1, argv + argc);
-  const bool quick = wanted.erase("--quick") > 0;
-  if (wanted.empty()) wanted = {"command", "bulk", "p99"};
-  Bench bench{std::filesystem::path(argv[0]).parent_path(), quick};
+  Bench bench{std::filesystem::path(argv[0]).parent_path(), Arguments(argc, argv)};
   open_accounts(bench.bank.port());
-  if (wanted.contains("command")) measure_commands(bench);
-  if (wanted.contains("bulk")) measure_bulk(bench);
-  if (wanted.contains("p99")) measure_p99(bench);
+  if (bench.arguments.wants("http.command.c64")) measure_commands(bench);
+  if (bench.arguments.wants("http.bulk")) measure_bulk(bench);
+  if (bench.arguments.wants("http.p99")) measure_p99(bench);
   return 0;
 }

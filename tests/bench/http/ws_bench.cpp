@@ -13,20 +13,20 @@ using namespace keelson;
 using namespace keelson::bench;
 
 int main(int argc, char** argv) {
-  const bool quick = argc > 1 && std::string_view(argv[1]) == "--quick";
+  const Arguments arguments(argc, argv);
   const auto folder = std::filesystem::path(argv[0]).parent_path();
   const test::TemporaryFolder data;
   const Child bank(
       {folder / "bank", "serve", "--data", data.path() + "/data", "--listen", "127.0.0.1:0"});
   const Child bare({folder / "bare_server", "1"});
-  const std::uint64_t requests = quick ? 200 : 500;
+  const std::uint64_t requests = arguments.quick() ? 200 : 500;
   const std::uint64_t events = requests * 1000;
   open_accounts(bank.port());
   must(run_load(bank.port(), 4, requests, [](std::uint64_t i) { return bulk(i, "ws"); }));
   settle(bank.port());
 
   const auto push = paired(
-      quick ? 3 : 5,
+      arguments.runs(),
       [&] {
         FrameReader reader(bank.port(), "/v1/subscriptions");
         return static_cast<double>(events) / seconds([&] {

@@ -27,7 +27,6 @@ using projections::ProjectionHost;
 namespace {
 
 constexpr int kAccounts = 4'500;
-constexpr int kRuns = 3;
 
 constexpr const char* kSchema = R"sql(
   CREATE TABLE balances (
@@ -157,49 +156,81 @@ double apply_with_history(test::MemoryTopic& topic) {
   return seconds([&] { const Bank bank(topic); });
 }
 
-void measure_apply(int events) {
+void measure_apply(int events, int runs) {
   auto topic = make_topic(events);
   const auto [value, limit] = paired(
-      kRuns, [&] { return events / apply_with_history(*topic); },
+      runs, [&] { return events / apply_with_history(*topic); },
       [&] { return events / apply_bare(*topic); });
-  report("projection_apply", value, "events/s", limit,
+  report("projection.history", value, "events/s", limit,
          "two upserts an event with history; limit: the same SQL in bare SQLite without");
 }
 
-void measure_queries(int events, const Arguments& arguments) {
-  auto topic = make_topic(events);
-  Bank bank(*topic);
-  Position half(1);
-  half.set_next(PartitionId(0), Offset(static_cast<std::uint64_t>(events / 2)));
-  const auto rate = [&](const std::string& sql, int times, const std::optional<Position>& at,
-                        bool by_key) {
+/// A bank of `events`, asked about its past and its present.
+class History {
+ public:
+  explicit History(int events) : topic_(make_topic(events)), bank_(*topic_) {
+    half_.set_next(PartitionId(0), Offset(static_cast<std::uint64_t>(events / 2)));
+  }
+
+  /// Queries a second as of half the log.
+  double past(const std::string& sql, int times, bool by_key) {
+    return rate(sql, times, by_key, half_);
+  }
+
+  double present(const std::string& sql, int times, bool by_key) {
+    return rate(sql, times, by_key, std::nullopt);
+  }
+
+ private:
+  double rate(const std::string& sql, int times, bool by_key, const std::optional<Position>& at) {
     int account = 0;
-    const double taken = seconds([&] {
-      for (int i = 0; i < times; ++i) {
-        account = (account + 7) % kAccounts;
-        bank.query(sql, by_key ? nlohmann::json{std::to_string(account)} : nlohmann::json(), at);
-      }
-    });
-    return times / taken;
-  };
+    return times / seconds([&] {
+             for (int i = 0; i < times; ++i) {
+               account = (account + 7) % kAccounts;
+               bank_.query(sql, by_key ? nlohmann::json{std::to_string(account)} : nlohmann::json(),
+                           at);
+             }
+           });
+  }
+
+  std::unique_ptr<test::MemoryTopic> topic_;
+  Bank bank_;
+  Position half_{1};
+};
+
+void measure_queries(History& history, const Arguments& arguments) {
   const auto compare = [&](const std::string& name, const std::string& sql, int times, bool by_key,
                            const std::string& what) {
     if (!arguments.wants(name)) return;
     const auto [value, limit] = paired(
-        kRuns, [&] { return rate(sql, times, half, by_key); },
-        [&] { return rate(sql, times, std::nullopt, by_key); });
+        arguments.runs(), [&] { return history.past(sql, times, by_key); },
+        [&] { return history.present(sql, times, by_key); });
     report(name, value, "queries/s", limit, what + " as of half the log; limit: the same now");
   };
-  compare("as_of_point", "SELECT balance FROM balances WHERE account_id = ?", 5'000, true,
+  compare("asof.point", "SELECT balance FROM balances WHERE account_id = ?", 5'000, true,
           "one balance by its key");
-  compare("as_of_table", "SELECT * FROM balances", 20, false, "all 4,500 balances");
-  compare("as_of_sum", "SELECT sum(balance) FROM balances", 50, false, "the sum of all balances");
-  compare("as_of_index", "SELECT count(*) FROM balances WHERE owner = 'owner 12'", 500, false,
+  compare("asof.table", "SELECT * FROM balances", 20, false, "all 4,500 balances");
+  compare("asof.index", "SELECT count(*) FROM balances WHERE owner = 'owner 12'", 500, false,
           "110 balances by an index");
-  compare("as_of_join",
+  compare("asof.join",
           "SELECT count(*), sum(s.amount) FROM balances b JOIN statements s USING (account_id) "
           "WHERE b.owner = 'owner 12'",
           50, false, "statements of 110 accounts");
+}
+
+void measure_scan(History& history, int events, int runs) {
+  const std::string sql = "SELECT sum(balance) FROM balances";
+  constexpr int kTimes = 50;
+  const auto us_a_key = [](double queries) { return 1e6 / queries / kAccounts; };
+  History shorter(events / 10);
+  const auto [value, brief] = paired(
+      runs, [&] { return us_a_key(history.past(sql, kTimes, false)); },
+      [&] { return us_a_key(shorter.past(sql, kTimes, false)); });
+  const double now = median(runs, [&] { return us_a_key(history.present(sql, kTimes, false)); });
+  const auto text = [](double us) { return std::to_string(us).substr(0, 4); };
+  report("asof.scan", value, "us/key", 3,
+         "the sum of all 4,500 balances as of half of " + std::to_string(events) + " events; now " +
+             text(now) + ", of a tenth of the history " + text(brief) + "; limit: what is asked");
 }
 
 }  // namespace
@@ -207,6 +238,9 @@ void measure_queries(int events, const Arguments& arguments) {
 int main(int argc, char** argv) {
   const Arguments arguments(argc, argv);
   const int events = arguments.quick() ? 50'000 : 200'000;
-  if (arguments.wants("projection_apply")) measure_apply(events);
-  measure_queries(events, arguments);
+  if (arguments.wants("projection.history")) measure_apply(events, arguments.runs());
+  History history(events);
+  measure_queries(history, arguments);
+  if (arguments.wants("asof.scan")) measure_scan(history, events, arguments.runs());
+  return 0;
 }
