@@ -27,10 +27,6 @@ using Json = nlohmann::ordered_json;
 /// What the body of a forced election has to repeat.
 constexpr std::string_view kConfirmation = "data may be lost";
 
-std::string dump(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 struct Target {
   std::shared_ptr<PartitionReplica> replica;
   PartitionRecord record;
@@ -222,7 +218,7 @@ void pledge(ClusterStore& cluster, const Request& request, Responder responder) 
     if (!before) return to->send(before.error());
     Json json = {{"promise", before->epoch.value}, {"led", before->led.value}};
     json["leader"] = before->leader ? member_json(*before->leader) : Json();
-    to->send(Response::json(200, dump(json)));
+    to->send(Response::json(200, json.dump()));
   });
 }
 

@@ -88,7 +88,7 @@ class ReplicaPorts {
   /// before it is durable here: if it cannot be kept, nothing takes its place in this epoch.
   virtual void start_epoch(Epoch epoch) = 0;
   /// Whether this node, leading, has something to append that is not appended yet.
-  [[nodiscard]] virtual bool has_to_append() const { return false; }
+  [[nodiscard]] virtual bool has_to_append() const = 0;
   /// The epoch has begun: commands may be decided and answered.
   virtual void serve(Epoch epoch) = 0;
   /// Nothing more is appended until the next `start_epoch`, and what waits to be committed goes on

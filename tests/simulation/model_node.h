@@ -26,6 +26,7 @@ class ModelNode final : public replication::ReplicaPorts {
   void begin_at(replication::LogOperation operation, std::string header) override;
   void publish(BatchNo end) override;
   void start_epoch(Epoch epoch) override;
+  bool has_to_append() const override { return !queue_.empty(); }
   void serve(Epoch epoch) override;
   void pause_writing() override;
   void step_down() override;

@@ -121,8 +121,8 @@ constexpr std::uint64_t without(Rule rule) {
 
 /// Those without seeds no node noticed in the seeds 1 to 150: what they prevent needs a meeting of
 /// crashes and elections that is too rare here. The simulation of modelled logs and the written
-/// traces (ablation_test.cpp) show what the rules are for; the two lies
-/// without seeds are about the log, whose own tests have to.
+/// traces (ablation_test.cpp) show what the rules are for; the two lies without seeds are about the
+/// log, whose own tests have to.
 const Ablation kAblations[] = {
     {"compare_revisions", without(Rule::compare_revisions), {}, {}},
     {"promise_before_acting", without(Rule::promise_before_acting), {}, {12, 48, 140}},
