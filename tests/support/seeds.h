@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <charconv>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <optional>
 #include <string>
@@ -23,14 +25,25 @@ struct SeedRange {
   std::uint64_t last = 0;
 };
 
+inline bool read_seed(std::string_view text, std::uint64_t& seed) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
 /// The seeds asked for with KEELSON_SEED, `7` or `1000-2000`; nothing when all are to be run.
 inline std::optional<SeedRange> asked_seeds() {
   const char* const value = std::getenv("KEELSON_SEED");
   if (value == nullptr) return std::nullopt;
-  char* end = nullptr;
+  const std::string_view text(value);
+  const std::size_t dash = text.find('-');
   SeedRange range;
-  range.first = std::strtoull(value, &end, 10);
-  range.last = *end == '-' ? std::strtoull(end + 1, nullptr, 10) : range.first;
+  const bool good = read_seed(text.substr(0, dash), range.first) &&
+                    read_seed(dash == text.npos ? text : text.substr(dash + 1), range.last) &&
+                    range.first <= range.last;
+  if (!good) {
+    std::fprintf(stderr, "KEELSON_SEED=%s: neither a seed nor a range like 1-5000\n", value);
+    std::exit(2);  // and not a run of no seed, which would pass
+  }
   return range;
 }
 

@@ -20,9 +20,14 @@ def pytest_report_header():
     return f"bank: {BINARY}\ntransactions: {data}\nKEELSON_SEED={SEED}, long: {LONG}"
 
 
+def pytest_terminal_summary(terminalreporter):
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+        terminalreporter.write_line(f"the same random choices again: KEELSON_SEED={SEED}")
+
+
 @pytest.fixture
 def dice():
-    """Random moments and choices, the same again with KEELSON_SEED set to what the header says."""
+    """Random moments and choices, the same again with KEELSON_SEED set to what a failure prints."""
     return random.Random(SEED)
 
 
