@@ -76,6 +76,32 @@ void describe_limits(CLI::App& command, ServeOptions& options) {
               "For what is in flight when stopping");
 }
 
+constexpr std::uint64_t kMemoryMost = std::uint64_t{1} << 40;
+
+void describe_memory(CLI::App& command, MemoryOptions& options) {
+  command
+      .add_option("--pending-bytes-max", options.pending_bytes_max,
+                  "Of a partition, waiting to be written, before commands are refused")
+      ->check(CLI::Range(std::uint64_t{1} << 20, kMemoryMost))
+      ->capture_default_str();
+  command
+      .add_option("--open-segments-max", options.open_segments_max,
+                  "Full segments of the log that are open at a time: two files each, and "
+                  "up to 80 KB")
+      ->check(CLI::Range(1u, 1u << 20))
+      ->capture_default_str();
+  command
+      .add_option("--decompressed-bytes-max", options.decompressed_bytes_max,
+                  "Of compressed segments, held decompressed")
+      ->check(CLI::Range(std::uint64_t{0}, kMemoryMost))
+      ->capture_default_str();
+  command
+      .add_option("--state-cache-bytes-max", options.state_cache_bytes_max,
+                  "States of aggregates, held so that commands need not read their events")
+      ->check(CLI::Range(std::uint64_t{0}, kMemoryMost))
+      ->capture_default_str();
+}
+
 }  // namespace
 
 void describe(CLI::App& command, ServeOptions& options) {
@@ -117,6 +143,7 @@ void describe(CLI::App& command, ServeOptions& options) {
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
   describe_limits(command, options);
+  describe_memory(command, options.memory);
   describe(command, options.cluster);
 }
 

@@ -15,6 +15,14 @@ class App;
 
 namespace keelson::http {
 
+/// What a node may hold in memory beside what requests take. As StoreOptions and HostOptions.
+struct MemoryOptions {
+  std::uint64_t pending_bytes_max = 64u << 20;        ///< of each partition
+  std::uint32_t open_segments_max = 256;              ///< of all partitions
+  std::uint64_t decompressed_bytes_max = 256u << 20;  ///< of all partitions
+  std::uint64_t state_cache_bytes_max = 256u << 20;   ///< of all partitions
+};
+
 struct ServeOptions {
   std::string folder;                     ///< of all data: `log`, `read-models`, `snapshots`
   std::string listen = "127.0.0.1:8080";  ///< numeric address and port
@@ -23,6 +31,7 @@ struct ServeOptions {
   std::uint32_t partitions = 0;  ///< of the application's topic when it is made; 0: 1
   Durability durability = Durability::fsync;
   Limits limits;
+  MemoryOptions memory;
   ServerOptions server;
   ClusterOptions cluster;
   bool log_json = false;

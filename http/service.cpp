@@ -192,6 +192,9 @@ Result<void> Service::open_store() {
   StoreOptions options;
   options.folder = options_.folder + "/log";
   options.limits = options_.limits;
+  options.pending_bytes_max = options_.memory.pending_bytes_max;
+  options.open_segments_max = options_.memory.open_segments_max;
+  options.decompressed_bytes_max = options_.memory.decompressed_bytes_max;
   options.on_maintenance_change = log_change;
   options.retention_waits = true;
   if (options_.cluster.given()) {
@@ -299,6 +302,7 @@ Result<void> Service::open_hosts(const Domain& domain) {
   }
   if (!domain.aggregates->types().empty()) {
     aggregates::HostOptions options;
+    options.cache_bytes_max = options_.memory.state_cache_bytes_max;
     options.snapshot_folder = options_.folder + "/snapshots";
     if (cluster_ != nullptr) options.steps = make_step_carrier(cluster_->requests(), topic->id());
     KEELSON_TRY_ASSIGN(aggregates_,

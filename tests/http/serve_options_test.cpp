@@ -46,6 +46,20 @@ TEST_CASE("serve options: an address and a port are taken apart") {
   }
 }
 
+TEST_CASE("serve options: bounds of memory that are none are refused") {
+  for (const auto& [name, value] : {std::pair{"--pending-bytes-max", "1048575"},
+                                    {"--pending-bytes-max", "-1"},
+                                    {"--open-segments-max", "0"},
+                                    {"--decompressed-bytes-max", "1e9x"},
+                                    {"--state-cache-bytes-max", "-1"}}) {
+    CAPTURE(name);
+    CAPTURE(value);
+    // A folder that cannot be made: whoever takes the value fails otherwise.
+    CHECK(run({"serve", "--data", "/dev/null/data", name, value}) == 2);
+    CHECK(run({"serve", "--data", "/dev/null/data", name, "1048576"}) == 1);
+  }
+}
+
 TEST_CASE("serve options: what others can reach needs TLS and tokens, or a plain word") {
   CHECK(listening("127.8.9.10:80"));
   for (const char* reachable : {"0.0.0.0:80", "192.168.1.1:80", "[::]:80", "[2001:db8::1]:80"}) {
