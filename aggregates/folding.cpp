@@ -43,6 +43,15 @@ Folded fold_start(const AggregateType& type, const Partition& partition,
   return {type.initial(), Version(0), Offset(0)};
 }
 
+Result<void> check_whole(const Partition& partition, std::string_view stream) {
+  if (partition.start() == Offset(0)) return {};
+  StreamRange first;
+  first.from = Version(1);
+  first.limit = 1;
+  first.command_ids = false;
+  return partition.read_stream(stream, first, [](const EventView&) { return false; });
+}
+
 Result<Folded> fold_committed(const AggregateType& type, const Partition& partition,
                               const SnapshotStore* snapshots, std::string_view stream,
                               const FoldLimit& limit) {
@@ -56,6 +65,7 @@ Result<Folded> fold_committed(const AggregateType& type, const Partition& partit
     range.command_ids = false;
     return partition.read_stream(stream, range, visit);
   };
+  KEELSON_TRY(check_whole(partition, stream));
   return fold(type, fold_start(type, partition, snapshots, stream, limit), read);
 }
 

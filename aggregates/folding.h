@@ -41,8 +41,13 @@ struct FoldLimit {
                                 const SnapshotStore* snapshots, std::string_view stream,
                                 const FoldLimit& limit);
 
+/// Whether the stream has its first event still: no answer is to depend on what a cache or a
+/// snapshot happens to know. Costs nothing where retention has removed nothing.
+/// @error below_start, and as Partition::read_stream
+[[nodiscard]] Result<void> check_whole(const Partition& partition, std::string_view stream);
+
 /// The committed state within `limit`; version 0 when there are no events within it.
-/// Safe from any thread.
+/// Safe from any thread. @error as `fold` and `check_whole`
 [[nodiscard]] Result<Folded> fold_committed(const AggregateType& type, const Partition& partition,
                                             const SnapshotStore* snapshots, std::string_view stream,
                                             const FoldLimit& limit);

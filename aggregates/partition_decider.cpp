@@ -30,6 +30,7 @@ Result<DecidedOn> PartitionDecider::decide(const Staging& staging, const Aggrega
 Result<Folded> PartitionDecider::current(const Staging& staging, const AggregateType& type,
                                          const std::string& stream) {
   KEELSON_TRY_ASSIGN(const Version version, staging.version(stream));
+  KEELSON_TRY(check_whole(partition_, stream));
   std::optional<Folded> cached = cache_.take(stream);
   if (!cached || cached->version > version) {
     cached = version == Version(0)

@@ -209,11 +209,9 @@ Result<Position> first_wanted(const SubscribeMessage& message, const Position& s
   for (std::uint32_t p = 0; p < wanted.partitions(); ++p) {
     const PartitionId partition(p);
     const Offset next = wanted.next(partition);
-    if (next == Offset(0)) {
-      wanted.set_next(partition, start.next(partition));
-    } else if (!after) {
-      wanted.set_next(partition, next - 1);  // a position is read as what has been seen
-    }
+    if (after) continue;  // who has seen nothing wants all there was, or is told that it is gone
+    // A position is read as what has been seen; `from` names the first event to see.
+    wanted.set_next(partition, next == Offset(0) ? start.next(partition) : next - 1);
   }
   return wanted;
 }

@@ -66,7 +66,8 @@ struct ProtocolError {
     std::string_view text);
 
 /// Where `message` wants to begin in a topic that reaches from `start` to `end`, as the first
-/// offset wanted in each partition. A partition that is not named begins at its start.
+/// offset wanted in each partition. A partition that `from` does not name begins at its start; one
+/// that `after` does not name at offset 0, which may be below its start.
 /// @error bad_request
 [[nodiscard]] Result<Position> first_wanted(const SubscribeMessage& message, const Position& start,
                                             const Position& end);

@@ -38,6 +38,7 @@ class PartFinder {
       KEELSON_TRY_ASSIGN(auto indexed, IndexedSegment::open(log_, **segment));
       KEELSON_TRY_ASSIGN(const auto postings, indexed.index().find_stream(key_));
       if (!postings) continue;
+      if (!kept_from_ && indexed.removed()) kept_from_ = postings->end_version();
       KEELSON_TRY_ASSIGN(const std::uint32_t count,
                          postings->count_before(indexed.relative(before_)));
       done_ = postings->first_version() <= slice_.first;
@@ -47,7 +48,7 @@ class PartFinder {
       if (part.first >= part.end) continue;
       if (part.open->removed()) {
         return removed(log_, "'" + std::string(slice_.stream) + "' is kept from version " +
-                                 std::to_string(postings->end_version().value) + " on");
+                                 std::to_string(kept_from_->value) + " on");
       }
       return part;
     }
@@ -72,7 +73,8 @@ class PartFinder {
   const Offset before_;
   const StreamKey key_;
   SegmentSearch search_;
-  bool done_ = false;  ///< nothing older is wanted
+  std::optional<Version> kept_from_;  ///< after what is removed, once that is met
+  bool done_ = false;                 ///< nothing older is wanted
 };
 
 /// Newest first, as the parts are found: what is not wanted is not looked for.

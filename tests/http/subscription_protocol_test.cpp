@@ -118,7 +118,9 @@ TEST_CASE("subscription protocol: where a subscription begins") {
   CHECK(first_wanted(from("0:10,1:7"), start, end) == position({10, 7}));
   CHECK(first_wanted(from("1:0"), start, end) == position({3, 0}));
   CHECK(first_wanted(after("0:10,1:7"), start, end) == position({11, 8}));
-  CHECK(first_wanted(after("-"), start, end) == start);
+  // Who has seen nothing is not to miss in silence what is gone.
+  CHECK(first_wanted(after("-"), start, end) == position({0, 0}));
+  CHECK(first_wanted(after("1:7"), start, end) == position({0, 8}));
   CHECK(first_wanted(from("1042"), position({0}), position({5000})) == position({1042}));
   for (const auto* bad : {"", "-", "1042", "2:0", "begin"}) {
     CAPTURE(bad);
