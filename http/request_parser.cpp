@@ -70,6 +70,10 @@ std::optional<Problem> RequestParser::check_head() const {
   if (is_http_1_1() && head.count(field::host) != 1) {
     return bad_request("A request must have exactly one Host header");
   }
+  // RFC 9112, 6.3: the same length said twice may be taken, but who says it is not to be trusted.
+  if (head.count(field::content_length) > 1) {
+    return bad_request("A request must have at most one Content-Length");
+  }
   if (head.count(field::transfer_encoding) > 0) {
     if (!is_http_1_1()) return bad_request("HTTP/1.0 has no Transfer-Encoding");
     if (head.count(field::transfer_encoding) > 1 ||

@@ -178,6 +178,8 @@ class Model {
   }
 
   void ask(const std::string& sql, std::uint8_t at) {
+    // SQLite compares it, as the name of a column, so libFuzzer may have seen it there.
+    if (holds_secret(sql)) return;
     g_armed = true;
     const auto first = query(sql, at);
     const auto second = query(sql, at);

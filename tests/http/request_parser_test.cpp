@@ -121,3 +121,20 @@ TEST_CASE("request parser: a request may be split anywhere, within an empty line
     CHECK(request.body == "hello");
   }
 }
+
+TEST_CASE("request parser: where a request ends, and for whom it is, is said once") {
+  const auto parsed = [](std::string_view fields) {
+    RequestParser parser(8192);
+    boost::beast::flat_buffer buffer;
+    receive(buffer, "POST / HTTP/1.1\r\n" + std::string(fields) + "\r\nx");
+    const auto status = parser.parse_head(buffer);
+    if (status == RequestParser::Status::failed) CHECK(parser.problem().status == 400);
+    return status == RequestParser::Status::done;
+  };
+  CHECK(parsed("Host: t\r\nContent-Length: 1\r\n"));
+  CHECK_FALSE(parsed("Host: t\r\nContent-Length: 1\r\nContent-Length: 1\r\n"));
+  CHECK_FALSE(parsed("Host: t\r\nContent-Length: 1\r\nContent-Length: 2\r\n"));
+  CHECK_FALSE(parsed("Host: t\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n"));
+  CHECK_FALSE(parsed("Host: t\r\nHost: t\r\nContent-Length: 1\r\n"));
+  CHECK_FALSE(parsed("Content-Length: 1\r\n"));
+}
