@@ -64,7 +64,7 @@ Kind kind_of(Errc code) {
               "Nothing is there yet: ask for what has been written, or again later."};
     case Errc::below_start:
       return {410, "below-start", "Removed by retention",
-              "Retention has removed this part of the log; start at its first offset."};
+              "What this needs is gone for good; 'start' of the partition says what is left."};
     case Errc::not_caught_up:
       return {503,
               "not-caught-up",
