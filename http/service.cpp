@@ -108,6 +108,23 @@ std::vector<Metrics::Sample> damage_of(Store& store) {
   return samples;
 }
 
+/// One sample a partition.
+std::vector<Metrics::Sample> cuts_of(Store& store) {
+  std::map<std::pair<std::string, PartitionId>, std::uint64_t> cut;
+  for (const RecoveryReport& report : store.recovered()) {
+    cut[{report.topic, report.partition}] = report.torn_bytes;
+  }
+  std::vector<Metrics::Sample> samples;
+  for (Topic* topic : store.topics()) {
+    for (std::uint32_t p = 0; p < topic->partition_count(); ++p) {
+      const auto found = cut.find({topic->name(), PartitionId(p)});
+      const double bytes = found == cut.end() ? 0 : static_cast<double>(found->second);
+      samples.push_back({labels_of(topic->name(), PartitionId(p)), bytes});
+    }
+  }
+  return samples;
+}
+
 /// Nobody is answered when it fails, so there are lines in the log, one for each change.
 void log_change(const MaintenanceChange& change) {
   const std::string_view work = change.work == Maintenance::segments    ? "sealing segments"
@@ -203,9 +220,16 @@ Result<void> Service::open_store() {
     KEELSON_TRY_ASSIGN(store_, Store::open(environment(), std::move(options)));
   }
   for (const RecoveryReport& report : store_->recovered()) {
-    spdlog::warn("topic {} partition {}: cut {} bytes that were never acknowledged from {} at {}",
-                 report.topic, report.partition.value, report.torn_bytes, report.file,
-                 report.position);
+    spdlog::warn(
+        "topic {} partition {}: batch {} at the log's end was not written whole, or has rotted "
+        "since, which cannot be told apart; cut {} bytes from {} at byte {}, {}",
+        report.topic, report.partition.value, report.batch.value, report.torn_bytes, report.file,
+        report.position,
+        report.copy.empty() ? "not kept, as " + report.no_copy : "kept in " + report.copy);
+  }
+  for (const std::string& name : store_->strays()) {
+    spdlog::warn("{}/topics/{} is no folder of a topic, and is left alone",
+                 store_->options().folder, name);
   }
   for (const Damage& damage : store_->damage()) {
     spdlog::error(
@@ -328,6 +352,9 @@ void Service::add_metrics() {
   metrics_.add(Metrics::Kind::gauge, "keelson_damaged",
                "1 where stored data is damaged or gone; GET /v1/topics says what",
                [&store] { return damage_of(store); });
+  metrics_.add(Metrics::Kind::gauge, "keelson_cut_at_start_bytes",
+               "Bytes that the start cut from a log's end; GET /v1/topics says where they are",
+               [&store] { return cuts_of(store); });
   metrics_.add(Metrics::Kind::gauge, "keelson_maintenance_failing",
                "1 where the last try of work in the background failed; the log says why", [&store] {
                  return samples_of(store, [](const MaintenanceStatus& status) {

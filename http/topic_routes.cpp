@@ -24,7 +24,25 @@ void append_error(std::string& out, const Error& error) {
   append_json_string(out, error.message());
 }
 
-void append_partitions(std::string& out, Topic& topic) {
+/// What the start has cut from the end of a partition's log.
+void append_cut(std::string& out, const Store& store, const Topic& topic, PartitionId partition) {
+  for (const RecoveryReport& report : store.recovered()) {
+    if (report.topic != topic.name() || report.partition != partition) continue;
+    out += R"(,"cut_at_start":{"batch":)";
+    append_number(out, report.batch.value);
+    out += R"(,"file":)";
+    append_json_string(out, report.file);
+    out += R"(,"position":)";
+    append_number(out, report.position);
+    out += R"(,"bytes":)";
+    append_number(out, report.torn_bytes);
+    out += report.copy.empty() ? R"(,"no_copy":)" : R"(,"copy":)";
+    append_json_string(out, report.copy.empty() ? report.no_copy : report.copy);
+    out += '}';
+  }
+}
+
+void append_partitions(std::string& out, const Store& store, Topic& topic) {
   out += R"("partitions":[)";
   for (std::uint32_t p = 0; p < topic.partition_count(); ++p) {
     const Partition& partition = topic.partition(PartitionId(p));
@@ -41,12 +59,13 @@ void append_partitions(std::string& out, Topic& topic) {
     }
     if (!partition.whereabouts().here) out += R"(,"here":false)";
     if (const auto health = partition.health(); !health) append_error(out, health.error());
+    append_cut(out, store, topic, PartitionId(p));
     out += '}';
   }
   out += ']';
 }
 
-void append_topic(std::string& out, Topic& topic) {
+void append_topic(std::string& out, const Store& store, Topic& topic) {
   const TopicOptions options = topic.options();
   out += R"({"name":)";
   append_json_string(out, topic.name());
@@ -68,14 +87,14 @@ void append_topic(std::string& out, Topic& topic) {
     append_number(out, options.replication_factor);
   }
   out += ',';
-  append_partitions(out, topic);
+  append_partitions(out, store, topic);
   out += '}';
 }
 
-Response describe(unsigned status, Topic& topic) {
+Response describe(unsigned status, const Store& store, Topic& topic) {
   std::string position = topic.end().to_string();
   std::string body;
-  append_topic(body, topic);
+  append_topic(body, store, topic);
   return Response::json(status, std::move(body))
       .header(std::string(kPositionHeader), std::move(position))
       .header("Cache-Control", "no-cache");
@@ -162,13 +181,13 @@ Result<Response> put_topic(Store& store, const Request& request) {
   const TopicOptions before = existing != nullptr ? existing->options() : TopicOptions{};
   KEELSON_TRY_ASSIGN(const TopicOptions options, options_from(request.body, before));
   KEELSON_TRY_ASSIGN(Topic * topic, store.create_topic(name, options));
-  return describe(existing != nullptr ? 200 : 201, *topic);
+  return describe(existing != nullptr ? 200 : 201, store, *topic);
 }
 
 Result<Response> get_topic(Store& store, const Request& request) {
   KEELSON_TRY(request.check_query({}));
   KEELSON_TRY_ASSIGN(Topic * topic, find_topic(store, request));
-  return describe(200, *topic);
+  return describe(200, store, *topic);
 }
 
 Result<Response> get_topics(Store& store, const Request& request) {
@@ -177,7 +196,7 @@ Result<Response> get_topics(Store& store, const Request& request) {
   bool first = true;
   for (Topic* const topic : store.topics()) {
     if (!std::exchange(first, false)) body += ',';
-    append_topic(body, *topic);
+    append_topic(body, store, *topic);
   }
   for (const Damage& damage : store.damage()) {
     if (damage.partition) continue;  // said above

@@ -111,6 +111,7 @@ class ClusterStore final : public Store, private DirectoryListener {
   [[nodiscard]] const std::vector<RecoveryReport>& recovered() const override {
     return store_->recovered();
   }
+  [[nodiscard]] const std::vector<std::string>& strays() const override { return store_->strays(); }
   [[nodiscard]] std::vector<Damage> damage() override;
   /// Makes the topic in the cluster, and waits until it is open here and each of its partitions has
   /// a leader. Not from a callback.

@@ -80,6 +80,8 @@ class FileSystem {
   [[nodiscard]] virtual Result<std::unique_ptr<File>> open(const std::string& path,
                                                            OpenMode mode) = 0;
   [[nodiscard]] virtual Result<bool> exists(const std::string& path) const = 0;
+  /// Whether there is a folder at `path`, and not a file or nothing.
+  [[nodiscard]] virtual Result<bool> is_folder(const std::string& path) const = 0;
   /// Names in `folder`, sorted.
   [[nodiscard]] virtual Result<std::vector<std::string>> list(const std::string& folder) const = 0;
   /// Makes `folder` and its parents; durable on return.

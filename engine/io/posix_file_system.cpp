@@ -201,6 +201,13 @@ Result<bool> PosixFileSystem::exists(const std::string& path) const {
   return failed("stat", path);
 }
 
+Result<bool> PosixFileSystem::is_folder(const std::string& path) const {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) return S_ISDIR(status.st_mode);
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  return failed("stat", path);
+}
+
 Result<std::vector<std::string>> PosixFileSystem::list(const std::string& folder) const {
   std::error_code error;
   std::filesystem::directory_iterator entries(folder, error);

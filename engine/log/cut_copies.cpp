@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "engine/base/coding.h"
 #include "engine/log/log_format.h"
 #include "engine/log/segment_header.h"
 
@@ -52,6 +53,35 @@ Result<void> make_room(io::FileSystem& files, const std::string& folder,
   return {};
 }
 
+/// Puts a segment that begins at `at` into a folder of its own. Durable on return.
+/// @param fill  writes what is after its header, and returns where that ends.
+Result<std::string> put_copy(io::FileSystem& files, const std::string& folder, const Uuid& identity,
+                             const LogState& at,
+                             const std::function<Result<std::uint64_t>(io::File&)>& fill) {
+  KEELSON_TRY_ASSIGN(const auto names, list_cuts(files, folder));
+  const std::string place = cut_folder(folder) + "/" + next_name(names);
+  KEELSON_TRY(files.create_folders(place));
+  const std::string path = place + "/" + segment_name(at.point.next_batch);
+  const std::string unfinished = path + std::string(kUnfinishedSuffix);
+  const auto write = [&]() -> Result<void> {
+    KEELSON_TRY_ASSIGN(const auto file, files.open(unfinished, io::OpenMode::create_new));
+    SegmentHeader header;
+    header.identity = identity;
+    header.start = at;
+    KEELSON_TRY_ASSIGN(header.capacity, fill(*file));
+    KEELSON_TRY(file->write_at(0, encode_segment_header(header)));
+    KEELSON_TRY(file->sync());
+    KEELSON_TRY(make_room(files, cut_folder(folder), names, header.capacity));
+    KEELSON_TRY(files.rename(unfinished, path));
+    return files.sync_folder(place);
+  };
+  if (auto written = write(); !written) {
+    [[maybe_unused]] const auto removed = files.remove_all(place);
+    return std::unexpected(written.error());
+  }
+  return path;
+}
+
 }  // namespace
 
 std::string cut_folder(const std::string& folder) { return folder + "/cut"; }
@@ -67,36 +97,37 @@ Result<std::vector<std::string>> list_cuts(const io::FileSystem& files, const st
 Result<CutCopy> copy_cut(io::FileSystem& files, const std::string& folder, const Uuid& identity,
                          const LogState& at, BatchNo end, const BatchSource& batches) {
   CutCopy copy{{}, at.point.next_batch, at.point.next_batch, end};
-  KEELSON_TRY_ASSIGN(const auto names, list_cuts(files, folder));
-  const std::string place = cut_folder(folder) + "/" + next_name(names);
-  KEELSON_TRY(files.create_folders(place));
-  copy.file = place + "/" + segment_name(copy.first);
-  const std::string unfinished = copy.file + std::string(kUnfinishedSuffix);
-  const auto write = [&]() -> Result<void> {
-    KEELSON_TRY_ASSIGN(const auto file, files.open(unfinished, io::OpenMode::create_new));
-    SegmentHeader header;
-    header.identity = identity;
-    header.capacity = kSegmentHeaderBytes;
-    header.start = at;
+  const auto fill = [&](io::File& file) -> Result<std::uint64_t> {
+    std::uint64_t position = kSegmentHeaderBytes;
     while (copy.end < end) {
       KEELSON_TRY_ASSIGN(const EncodedBatches next, batches(copy.end));
       const bool some = copy.end > copy.first;
-      if (some && header.capacity + next.bytes.size() > kCutBytesMax) break;
-      KEELSON_TRY(file->write_at(header.capacity, next.bytes));
-      header.capacity += next.bytes.size();
+      if (some && position + next.bytes.size() > kCutBytesMax) break;
+      KEELSON_TRY(file.write_at(position, next.bytes));
+      position += next.bytes.size();
       copy.end = next.end;
     }
-    KEELSON_TRY(file->write_at(0, encode_segment_header(header)));
-    KEELSON_TRY(file->sync());
-    KEELSON_TRY(make_room(files, cut_folder(folder), names, header.capacity));
-    KEELSON_TRY(files.rename(unfinished, copy.file));
-    return files.sync_folder(place);
+    return position;
   };
-  if (auto written = write(); !written) {
-    [[maybe_unused]] const auto removed = files.remove_all(place);
-    return std::unexpected(written.error());
-  }
+  KEELSON_TRY_ASSIGN(copy.file, put_copy(files, folder, identity, at, fill));
   return copy;
+}
+
+bool may_be_batch(std::string_view bytes) {
+  if (bytes.substr(0, kBatchHeaderBytes).find_first_not_of('\0') != bytes.npos) return true;
+  for (std::size_t at = 0; at + sizeof(kBatchMagic) <= bytes.size(); at += kBatchAlignment) {
+    if (get<std::uint32_t>(bytes, at) == kBatchMagic) return true;
+  }
+  return false;
+}
+
+Result<std::string> copy_torn(io::FileSystem& files, const std::string& folder,
+                              const Uuid& identity, const LogState& at, std::string_view bytes) {
+  return put_copy(files, folder, identity, at, [&](io::File& file) -> Result<std::uint64_t> {
+    const auto kept = bytes.substr(0, kCutBytesMax);
+    KEELSON_TRY(file.write_at(kSegmentHeaderBytes, kept));
+    return kSegmentHeaderBytes + kept.size();
+  });
 }
 
 }  // namespace keelson::log

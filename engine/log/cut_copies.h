@@ -1,5 +1,5 @@
-// Batches that were here and are removed, since the leader's log has others: kept aside, as no
-// other node may have them.
+// What was here and is removed, kept aside: batches in whose place the leader's log has others, as
+// no other node may have them; and what a start takes for a torn tail, as it may have been whole.
 //
 //   cut/00000017/00000000000000004711.seg   what the 17th cut of this log has removed: a segment
 //                                           that begins where the log was cut
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/base/random.h"
@@ -40,6 +41,17 @@ using BatchSource = std::function<Result<EncodedBatches>(BatchNo from)>;
 [[nodiscard]] Result<CutCopy> copy_cut(io::FileSystem& files, const std::string& folder,
                                        const Uuid& identity, const LogState& at, BatchNo end,
                                        const BatchSource& batches);
+
+/// Whether bytes that are no whole batch may ever have been one. Not when there are zeros in the
+/// place of its header, and no other header begins among them: then it never got that far.
+[[nodiscard]] bool may_be_batch(std::string_view bytes);
+
+/// Copies bytes that are no whole batch aside, as they lie where the log is at `at`; of more than
+/// `kCutBytesMax` the beginning. Otherwise as `copy_cut`.
+/// @return the file, in which they begin after the header of a segment.
+[[nodiscard]] Result<std::string> copy_torn(io::FileSystem& files, const std::string& folder,
+                                            const Uuid& identity, const LogState& at,
+                                            std::string_view bytes);
 
 /// The numbers of the copies that there are, as names of folders in `cut_folder`, oldest first.
 [[nodiscard]] Result<std::vector<std::string>> list_cuts(const io::FileSystem& files,

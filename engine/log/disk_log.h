@@ -21,6 +21,7 @@
 namespace keelson::log {
 
 struct Past;
+struct TornBytes;
 
 /// Ties the parts together: `LogWriter` writes the last segment, `publish` lets readers see it,
 /// `DiskCursor` and the look-ups read what is published.
@@ -163,6 +164,8 @@ class DiskLog final : public PartitionLog {
   [[nodiscard]] Result<void> open_held(const std::string& name, const SegmentHeader& header,
                                        const LogPoint& next);
   [[nodiscard]] Result<Opened> open_last(const std::string& name, const SegmentHeader& header);
+  [[nodiscard]] Result<TornTail> keep_torn(const SegmentFile& file, const LogState& at,
+                                           const TornBytes& torn);
   void continue_from(Opened opened, std::size_t held);
 
   // Later, in disk_log_repair.cpp. Any thread.

@@ -264,8 +264,8 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
   if (!scanned) return std::unexpected(in_file(std::move(scanned).error(), path));
   Opened opened{std::move(scanned->end), {file, scanned->position, entries}, std::nullopt};
   if (const auto& torn = scanned->torn) {
+    KEELSON_TRY_ASSIGN(opened.torn_tail, keep_torn(*file, opened.state, *torn));
     KEELSON_TRY(file->file->write_zeros(torn->position, torn->bytes));
-    opened.torn_tail = TornTail{path, torn->position, torn->bytes};
   }
   // A killed process may have left all of this in the kernel's cache only: it counts when durable.
   KEELSON_TRY(file->file->sync());
@@ -274,6 +274,27 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
   }
   log_.segments.add(std::move(segment));
   return opened;
+}
+
+/// Copies what is to be cut aside: it may have been acknowledged, and have rotted since. Where
+/// there is no room for that it is cut all the same, as a node must start on a full disk.
+Result<TornTail> DiskLog::keep_torn(const SegmentFile& file, const LogState& at,
+                                    const TornBytes& torn) {
+  TornTail tail{file.path, torn.position, torn.bytes, at.point.next_batch, {}, {}};
+  const std::string_view bytes = file.bytes.substr(torn.position, torn.extent);
+  if (!may_be_batch(bytes)) {
+    tail.no_copy = "it has no header of a batch";
+    return tail;
+  }
+  auto copy = copy_torn(files_, folder_, identity_, at, bytes);
+  if (copy) {
+    tail.copy = *std::move(copy);
+  } else if (copy.error().code == Errc::disk_full) {
+    tail.no_copy = "there is no room for a copy";
+  } else {
+    return std::unexpected(std::move(copy).error());
+  }
+  return tail;
 }
 
 /// @param held  how many segments at the end are not sealed.

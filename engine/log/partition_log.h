@@ -75,11 +75,15 @@ struct FoundCommit {
   std::shared_ptr<const void> pin;
 };
 
-/// What opening cut from the end: bytes of a batch that was never whole, so never acknowledged.
+/// What opening cut from the end: a batch that was not written whole, so never acknowledged, or one
+/// that has rotted since. Which of them cannot be known.
 struct TornTail {
   std::string file;
   std::uint64_t position = 0;
   std::uint64_t bytes = 0;
+  BatchNo batch;        ///< the one that would begin there
+  std::string copy;     ///< the file that has what was cut; empty: none has
+  std::string no_copy;  ///< why not
 };
 
 /// Events of one stream: versions [first, end) that lie at offsets below `before`.

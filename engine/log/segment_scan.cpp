@@ -134,7 +134,12 @@ Result<SegmentScan> scan_tail(std::string_view segment, const LogState& start, C
                                       " fails its checksum, but the batch at byte " +
                                       std::to_string(*witness) + " knew it to be durable");
   }
-  const TornBytes torn{end, segment.find_last_not_of('\0') + 1 - end};
+  TornBytes torn{end, segment.find_last_not_of('\0') + 1 - end};
+  torn.extent = (torn.bytes + kBatchAlignment - 1) / kBatchAlignment * kBatchAlignment;
+  if (found == FoundBatch::bad_body) {
+    torn.extent = std::max<std::uint64_t>(torn.extent, scan.batch().header.padded_bytes());
+  }
+  torn.extent = std::min(torn.extent, segment.size() - end);
   return SegmentScan{std::move(scan.state()), end, torn};
 }
 

@@ -56,10 +56,12 @@ class BatchScan {
   StoredBatch batch_;
 };
 
-/// What lies after the last whole batch and is not zero: a write that a crash cut short.
+/// What lies after the last whole batch and is not zero: a write that a crash cut short, or a batch
+/// that has rotted.
 struct TornBytes {
   std::uint64_t position = 0;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;   ///< to the last one that is not zero
+  std::uint64_t extent = 0;  ///< to where the batches end that they are of, as far as that is known
 };
 
 struct SegmentScan {

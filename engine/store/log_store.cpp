@@ -48,12 +48,16 @@ class LogStore final : public ReplicaStore {
     KEELSON_TRY_ASSIGN(const auto names, environment_.files.list(topics_folder()));
     for (const auto& name : names) {
       if (!is_topic_name(name)) continue;  // `lost+found`, say
-      auto record = folder_of(name).load();
-      if (!record && is_damage(record.error().code)) {
+      auto record = look_at(name);
+      if (!record && record.error().code == Errc::not_found) {
+        strays_.push_back(name);
+        continue;
+      }
+      // Whatever it is that cannot be read stops what it belongs to, and nothing else.
+      if (!record) {
         damaged_.push_back({name, std::nullopt, std::move(record).error()});
         continue;
       }
-      if (!record) return std::unexpected(std::move(record).error());
       if (!*record) continue;  // a crash while it was made; `create_topic` begins again
       KEELSON_TRY(open_topic(name, **record));
     }
@@ -62,6 +66,7 @@ class LogStore final : public ReplicaStore {
 
   const StoreOptions& options() const override { return options_; }
   const std::vector<RecoveryReport>& recovered() const override { return recovered_; }
+  const std::vector<std::string>& strays() const override { return strays_; }
 
   Result<Topic*> create_topic(const std::string& name, const TopicOptions& options) override {
     if (options.replication_factor > 1) {
@@ -220,6 +225,20 @@ class LogStore final : public ReplicaStore {
     return TopicFolder(environment_.files, topics_folder() + "/" + name);
   }
 
+  /// The record of what is called `name` where the topics are, or nothing of one half made.
+  /// @error not_found  it is no folder.
+  [[nodiscard]] Result<std::optional<TopicRecord>> look_at(const std::string& name) const {
+    const TopicFolder folder = folder_of(name);
+    KEELSON_TRY_ASSIGN(const bool is_folder, environment_.files.is_folder(folder.path()));
+    if (!is_folder) return fail(Errc::not_found, folder.path() + " is no folder");
+    auto record = folder.load();
+    // Something of it has gone meanwhile: it is not for us to say that there was never anything.
+    if (!record && record.error().code == Errc::not_found) {
+      return fail(Errc::io_error, record.error().context);
+    }
+    return record;
+  }
+
   Result<void> open_topic(const std::string& name, const TopicRecord& record) {
     KEELSON_TRY_ASSIGN(
         auto topic, LogTopic::open(environment_, options_, open_segments_, folder_of(name).path(),
@@ -235,6 +254,7 @@ class LogStore final : public ReplicaStore {
   std::unique_ptr<io::FolderLock> lock_;
   std::shared_ptr<log::OpenSegments> open_segments_;
   std::vector<RecoveryReport> recovered_;
+  std::vector<std::string> strays_;
   std::vector<Damage> damaged_;  ///< topics; written by `open_topics` alone
   std::mutex closing_mutex_;     ///< held by `close`, before the other
   std::mutex mutex_;             ///< of all that follows; never held while a disk is waited for

@@ -63,16 +63,20 @@ Result<std::unique_ptr<LogTopic>> LogTopic::open(
 Result<void> LogTopic::open_partition(Environment environment, const LogPartitionOptions& options,
                                       log::LogOptions log_options,
                                       const std::shared_ptr<Strand>& maintenance) {
+  const bool was_there = log_options.opening == log::Opening::existing;
   auto log = log::PartitionLog::open(environment.files,
                                      folder_.path() + "/" + std::to_string(options.id.value),
                                      partition_identity(id(), options.id), std::move(log_options));
-  if (!log && is_damage(log.error().code)) {
+  // Of what cannot be read it is not known what it holds, so it is stopped as damage is; one that
+  // cannot be made is not there.
+  if (!log && (is_damage(log.error().code) || (was_there && log.error().code == Errc::io_error))) {
     partitions_.push_back(std::make_shared<CorruptPartition>(options.id, log.error()));
     return {};
   }
   if (!log) return std::unexpected(log.error());
   if (const auto& torn = (*log)->torn_tail()) {
-    recovered_.push_back({name_, options.id, torn->bytes, torn->file, torn->position});
+    recovered_.push_back({name_, options.id, torn->bytes, torn->file, torn->position, torn->batch,
+                          torn->copy, torn->no_copy});
   }
   std::shared_ptr<LogPartition> partition;
   if (options.replica) {

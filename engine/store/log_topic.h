@@ -26,7 +26,8 @@ class LogTopic final : public Topic {
   /// @param open_segments  of all the partitions of the store.
   /// @param opening  what must be there: a partition that is gone has been lost, not left out.
   /// @error io_error, disk_full  the topic cannot be served at all; with a partition that is
-  /// damaged, lost or of another version it can: that one answers every call with its error.
+  /// damaged, lost, of another version or cannot be read it can: that one answers every call with
+  /// its error.
   [[nodiscard]] static Result<std::unique_ptr<LogTopic>> open(
       Environment environment, const StoreOptions& store,
       const std::shared_ptr<log::OpenSegments>& open_segments, std::string folder, std::string name,

@@ -36,20 +36,25 @@ class Topic {
   [[nodiscard]] Position end();
 };
 
-/// What opening found, for the operator.
+/// What opening cut from the end of a log, for the operator: a batch that was not written whole
+/// when the process ended, or that was, perhaps acknowledged, and has rotted since. Which of them
+/// cannot be known here.
 struct RecoveryReport {
   std::string topic;
   PartitionId partition;
-  std::uint64_t torn_bytes = 0;  ///< cut from the end of the log: never acknowledged
-  std::string file;              ///< where
+  std::uint64_t torn_bytes = 0;
+  std::string file;  ///< from which, and where in it
   std::uint64_t position = 0;
+  BatchNo batch;        ///< the one that would begin there
+  std::string copy;     ///< the file that has what was cut; empty: none has
+  std::string no_copy;  ///< why not
 };
 
-/// Data that is damaged, lost, or of a version that cannot be read. What it belongs to is stopped
-/// and left as it is; everything else goes on.
+/// Data that is damaged, lost, cannot be read, or is of a version that cannot be. What it belongs
+/// to is stopped and left as it is; everything else goes on.
 struct Damage {
   std::string topic;
-  std::optional<PartitionId> partition;  ///< none: the topic as a whole, as its record is damaged
+  std::optional<PartitionId> partition;  ///< none: the topic as a whole, as its record is so
   Error error;  ///< context names the file, and the byte where there is one
 };
 
@@ -65,8 +70,8 @@ class Store {
   /// @error bad_request  a limit does not fit the log's format.
   /// @error bad_request  or the folder is of a node of a cluster, whose log others have as well.
   /// @error locked  another process has the folder. @error io_error, disk_full
-  /// Damage does not fail the store. A partition whose log is damaged or gone refuses every
-  /// operation with that error; a topic whose record is damaged or gone is not found, and refused
+  /// Damage does not fail the store. A partition whose log is damaged, gone or cannot be read
+  /// refuses every operation with that error; a topic whose record is so is not found, and refused
   /// when it is to be made. See `damage`.
   [[nodiscard]] static Result<std::unique_ptr<Store>> open(Environment environment,
                                                            StoreOptions options);
@@ -75,6 +80,9 @@ class Store {
 
   [[nodiscard]] virtual const StoreOptions& options() const = 0;
   [[nodiscard]] virtual const std::vector<RecoveryReport>& recovered() const = 0;
+  /// Names of files that opening found where the folders of topics are. They are nothing of the
+  /// store's, and left alone.
+  [[nodiscard]] virtual const std::vector<std::string>& strays() const = 0;
   /// What has been found damaged so far: topics without a usable record, then partitions.
   [[nodiscard]] virtual std::vector<Damage> damage() = 0;
 
@@ -82,13 +90,14 @@ class Store {
   /// retention is taken over, durably. Blocks for long with many partitions; nothing else waits for
   /// it but who makes the same topic.
   /// @error already_exists  with other options. @error bad_request  name or options out of range.
-  /// @error corruption, unsupported_format  there is one, and its record is damaged or gone.
+  /// @error corruption, unsupported_format, io_error  there is one, and its record is damaged, gone
+  /// or cannot be read.
   [[nodiscard]] virtual Result<Topic*> create_topic(const std::string& name,
                                                     const TopicOptions& options) = 0;
   /// Nullptr when there is none.
   [[nodiscard]] virtual Topic* find_topic(std::string_view name) = 0;
-  /// The same as a `Result`. @error not_found  @error corruption, unsupported_format  there is one,
-  /// and its record is damaged or gone.
+  /// The same as a `Result`. @error not_found  @error corruption, unsupported_format, io_error
+  /// there is one, and its record is damaged, gone or cannot be read.
   [[nodiscard]] virtual Result<Topic*> topic(std::string_view name) = 0;
   /// Sorted by name.
   [[nodiscard]] virtual std::vector<Topic*> topics() = 0;

@@ -80,6 +80,11 @@ void flip_a_byte(const std::string& path, std::streamoff position) {
   REQUIRE(file.seekp(position).put(byte));
 }
 
+std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 /// One request over TLS; what comes until the server closes. Empty when there is no TLS.
 std::string get_over_tls(std::uint16_t port, const std::string& request) {
   const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()),
@@ -445,6 +450,58 @@ TEST_CASE("service: a topic with a damaged record stops alone; the application's
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Errc::corruption);
   CHECK(refused.error().context.find("topics/test/topic.meta") != std::string::npos);
+}
+
+TEST_CASE("service: what the start cuts from a log's end is said, and where it is kept") {
+  const keelson::test::TemporaryFolder folder;
+  const ServeOptions options = options_in(folder.path());
+  {
+    const auto service = start(options, wallets());
+    RawClient client(service->port());
+    CHECK(client.get("/metrics")
+              .body.find(R"(keelson_cut_at_start_bytes{topic="test",partition="0"} 0)") !=
+          std::string::npos);
+    CHECK(client.exchange(with_body("POST", "/v1/aggregates/wallet/1/open", "{}")).status == 200);
+  }
+  const std::string topic = options.folder + "/log/topics/test";
+  const std::string segment = topic + "/0/00000000000000000000.seg";
+  // The last batch, which knows that all before it were durable.
+  const auto last = static_cast<std::streamoff>(bytes_of(segment).find_last_not_of('\0'));
+  flip_a_byte(segment, last);
+  const CapturedLog log;
+  const auto service = start(options, wallets());
+  CHECK(
+      log.has("topic test partition 0: batch 2 at the log's end was not written whole, or has "
+              "rotted since"));
+  RawClient client(service->port());
+  CHECK(client.get("/readyz").body == R"({"status":"ready"})");
+  const auto partition = json_of(client.get("/v1/topics/test")).at("partitions").at(0);
+  const auto& cut = partition.at("cut_at_start");
+  CHECK(cut.at("batch") == 2);
+  CHECK(cut.at("file") == segment);
+  CHECK(cut.at("position").get<std::int64_t>() + cut.at("bytes").get<std::int64_t>() == last + 1);
+  const std::string copy = cut.at("copy");
+  CHECK(log.has(copy));
+  CHECK(copy == topic + "/0/cut/00000001/00000000000000000002.seg");
+  CHECK(std::filesystem::exists(copy));
+  const std::string metrics = client.get("/metrics").body;
+  CHECK(metrics.find(R"(keelson_cut_at_start_bytes{topic="test",partition="0"} )" +
+                     std::to_string(cut.at("bytes").get<std::int64_t>())) != std::string::npos);
+}
+
+TEST_CASE("service: a file among the topics is named in the log, and left alone") {
+  const keelson::test::TemporaryFolder folder;
+  const ServeOptions options = options_in(folder.path());
+  start(options, wallets()).reset();
+  const std::string stray = options.folder + "/log/topics/notes";
+  std::ofstream(stray) << "of somebody";
+  const CapturedLog log;
+  const auto service = start(options, wallets());
+  CHECK(log.has(stray + " is no folder of a topic, and is left alone"));
+  RawClient client(service->port());
+  CHECK(client.get("/readyz").body == R"({"status":"ready"})");
+  check_code(client.get("/v1/topics/notes"), 404, "not-found");
+  CHECK(bytes_of(stray) == "of somebody");
 }
 
 TEST_CASE("service: what cannot be used is refused at start") {

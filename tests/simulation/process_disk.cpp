@@ -69,6 +69,11 @@ Result<bool> ProcessDisk::exists(const std::string& path) const {
   return disk_.exists(path);
 }
 
+Result<bool> ProcessDisk::is_folder(const std::string& path) const {
+  KEELSON_TRY(running(path));
+  return disk_.is_folder(path);
+}
+
 Result<std::vector<std::string>> ProcessDisk::list(const std::string& folder) const {
   KEELSON_TRY(running(folder));
   return disk_.list(folder);

@@ -369,6 +369,12 @@ Result<bool> SimulatedFileSystem::exists(const std::string& path) const {
   return shown_.contains(path) || folders_.contains(path);
 }
 
+Result<bool> SimulatedFileSystem::is_folder(const std::string& path) const {
+  const std::lock_guard lock(mutex_);
+  KEELSON_TRY(running(path));
+  return folders_.contains(path);
+}
+
 Result<std::vector<std::string>> SimulatedFileSystem::list(const std::string& folder) const {
   const std::lock_guard lock(mutex_);
   KEELSON_TRY(running(folder));

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "engine/base/coding.h"
+#include "engine/log/cut_copies.h"
 #include "engine/log/log_format.h"
+#include "engine/log/log_inspector.h"
 #include "engine/log/partition_log.h"
 #include "engine/log/stored_batch.h"
 #include "tests/engine/log/log_model.h"
@@ -49,9 +51,11 @@ class Damaged {
     return log.error();
   }
 
-  /// Opens, and checks that it ends before `batch` and says so. Again: then all is clean.
-  void check_cut_at(std::size_t batch) {
+  /// Opens, and checks that it ends before `batch`, says so, and has kept what it cut. Again: then
+  /// all is clean.
+  void check_cut_at(std::size_t batch, bool kept = true) {
     model.cut(batch);
+    const std::string cut = unwritten_from(batch);
     for (const bool first : {true, false}) {
       const auto log = open();
       REQUIRE_MESSAGE(log.has_value(), (log ? "" : log.error().message()));
@@ -59,10 +63,24 @@ class Damaged {
       if (first) {
         CHECK((*log)->torn_tail()->file == kFirst);
         CHECK((*log)->torn_tail()->position == starts[batch]);
-        CHECK((*log)->torn_tail()->bytes > 0);
+        CHECK((*log)->torn_tail()->bytes == cut.size());
+        CHECK((*log)->torn_tail()->batch == BatchNo(batch));
+        CHECK((*log)->torn_tail()->copy.empty() != kept);
+        CHECK((*log)->torn_tail()->no_copy.empty() == kept);
+        const std::string& copy = (*log)->torn_tail()->copy;
+        if (kept) CHECK(read(log::kSegmentHeaderBytes, cut.size(), copy) == cut);
       }
       model.check_equal(**log);
     }
+    CHECK(log::list_cuts(disk, "log").value().size() == (kept ? 1 : 0));
+  }
+
+  /// What lies from where `batch` begins on, to the last byte that is not zero.
+  std::string unwritten_from(std::size_t batch) {
+    const std::uint64_t size = disk.open(kFirst, io::OpenMode::read).value()->size().value();
+    std::string bytes = read(starts[batch], size - starts[batch]);
+    bytes.resize(bytes.find_last_not_of('\0') + 1);
+    return bytes;
   }
 
   void write(std::uint64_t position, std::string_view bytes, const std::string& path = kFirst) {
@@ -141,6 +159,66 @@ TEST_CASE("recovery: a last batch with any bit of its header flipped is cut and 
     log.disk.flip_bit(kFirst, log.starts[4] * 8 + bit);
     log.check_cut_at(4);
   }
+}
+
+TEST_CASE("recovery: what is cut and was whole once can be read from its copy") {
+  Damaged log(20, true);
+  const std::size_t last = with_events(log, 1);
+  log.write(log.starts[last + 1], std::string(log.starts.back() - log.starts[last + 1], '\0'));
+  const std::string whole = log.unwritten_from(last);
+  log.damage_body(last);
+  std::string copy;
+  {
+    const auto opened = log.open();
+    REQUIRE(opened);
+    REQUIRE((*opened)->torn_tail());
+    copy = (*opened)->torn_tail()->copy;
+  }
+  const std::string folder = copy.substr(0, copy.rfind('/'));
+  const log::LogInspector inspector(log.disk, folder, kIdentity);
+  const auto segments = inspector.segments();
+  REQUIRE(segments);
+  REQUIRE(segments->size() == 1);
+  CHECK(segments->front().start.next_batch == BatchNo(last));
+  CHECK_FALSE(inspector.batches(BatchNo(0), 9).has_value());  // it says where it fails
+  // Who knows what has rotted has all of it again.
+  log.write(log::kSegmentHeaderBytes, whole, copy);
+  const auto batches = inspector.batches(BatchNo(0), 9);
+  REQUIRE_MESSAGE(batches.has_value(), (batches ? "" : batches.error().message()));
+  REQUIRE(batches->size() == 1);
+  CHECK(batches->front().header.batch_no == BatchNo(last));
+  CHECK(batches->front().header.tree_root == log.headers[last].tree_root);
+}
+
+TEST_CASE("recovery: of what is no batch, as its header never came, nothing is kept") {
+  Damaged log(20, true);
+  log.write(log.starts[19], std::string(log.headers[19].padded_bytes(), '\0'));
+  log.write(log.starts[19] + log::kBatchHeaderBytes, "the end of a body");
+  log.check_cut_at(19, false);
+}
+
+TEST_CASE("recovery: on a full disk a log is opened, and says that it has kept nothing") {
+  Damaged log(20, true);
+  log.damage_body(19);
+  log.disk.set_fault([](DiskCall call, const std::string& path) {
+    const bool copies = call == DiskCall::write && path.contains("/cut/");
+    return copies ? std::optional(Errc::disk_full) : std::nullopt;
+  });
+  log.check_cut_at(19, false);
+}
+
+TEST_CASE("recovery: nothing is cut when its copy cannot be written") {
+  Damaged log(20, true);
+  log.damage_body(19);
+  const std::string before = log.read(0, kSmall.segment_bytes);
+  log.disk.set_fault([](DiskCall call, const std::string& path) {
+    const bool copies = call == DiskCall::write && path.contains("/cut/");
+    return copies ? std::optional(Errc::io_error) : std::nullopt;
+  });
+  CHECK(log.refused().code == Errc::io_error);
+  CHECK(log.read(0, kSmall.segment_bytes) == before);
+  log.disk.set_fault(nullptr);
+  log.check_cut_at(19);
 }
 
 TEST_CASE("recovery: a batch that was durable before a later one was written is corruption") {
@@ -279,7 +357,7 @@ TEST_CASE("recovery: a batch of a later version is unsupported, and stays") {
   std::string header = log.read(log.starts[9], log::kBatchHeaderBytes);
   put<std::uint16_t>(header.data() + 4, 2);
   put(header.data() + 120,
-           log::checksum(std::string_view(header).substr(0, 120), log::checksum_seed(kIdentity)));
+      log::checksum(std::string_view(header).substr(0, 120), log::checksum_seed(kIdentity)));
   log.write(log.starts[9], header);
   CHECK(log.refused().code == Errc::unsupported_format);
   CHECK(log.read(log.starts[9], log::kBatchHeaderBytes) == header);

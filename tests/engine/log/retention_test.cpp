@@ -149,6 +149,7 @@ class ListingDisk final : public io::FileSystem {
     return disk_.open(path, mode);
   }
   Result<bool> exists(const std::string& path) const override { return disk_.exists(path); }
+  Result<bool> is_folder(const std::string& path) const override { return disk_.is_folder(path); }
   Result<std::vector<std::string>> list(const std::string& folder) const override {
     auto names = disk_.list(folder);
     listed_();

@@ -172,3 +172,53 @@ TEST_CASE("damage: a damaged topic record, or one of another version, stops that
   check("", Errc::corruption);
   check(std::string(5000, 'x'), Errc::corruption);
 }
+
+TEST_CASE("damage: a topic whose record cannot be read stops itself alone, and is not made anew") {
+  DamagedStore damaged;
+  damaged.store().open();
+  REQUIRE(commit(damaged.store().topic("u").partition(PartitionId(0)), write_to("a-1", {"1"})));
+  damaged.store().close();
+  const std::string path = damaged.folder() + "/topic.meta";
+  const auto before = damaged.files(0);
+  damaged.disk.set_fault([&](DiskCall call, const std::string& of) {
+    return call == DiskCall::open && of == path ? std::optional(Errc::io_error) : std::nullopt;
+  });
+  damaged.store().open();
+  const auto found = damaged.store()->damage();
+  REQUIRE(found.size() == 1);
+  CHECK(found.front().topic == "t");
+  CHECK_FALSE(found.front().partition.has_value());
+  CHECK(found.front().error.code == Errc::io_error);
+  CHECK(found.front().error.context.find(path) != std::string::npos);
+  CHECK(damaged.store()->topic("t").error() == found.front().error);
+  CHECK(damaged.store()->create_topic("t", {}).error() == found.front().error);
+  CHECK(read_all(damaged.store().topic("u").partition(PartitionId(0))).size() == 1);
+  damaged.store().close();
+  CHECK(damaged.files(0) == before);
+  damaged.disk.set_fault(nullptr);
+  damaged.store().open();
+  CHECK(damaged.store()->damage().empty());
+  CHECK(read_all(damaged.partition(0)).size() + read_all(damaged.partition(1)).size() == 4);
+}
+
+TEST_CASE("damage: a partition whose log cannot be opened is stopped alone") {
+  DamagedStore damaged;
+  const std::string path = damaged.folder() + "/0/00000000000000000000.seg";
+  damaged.disk.set_fault([&](DiskCall call, const std::string& of) {
+    return call == DiskCall::open && of == path ? std::optional(Errc::io_error) : std::nullopt;
+  });
+  damaged.check_stopped(Errc::io_error, path);
+}
+
+TEST_CASE("damage: a file among the topics is named, and left alone") {
+  DamagedStore damaged;
+  const std::string path = damaged.store().folder() + "/data/topics/notes";
+  REQUIRE(damaged.disk.open(path, io::OpenMode::create_new).value()->write_at(0, "of somebody"));
+  damaged.store().open();
+  CHECK(damaged.store()->strays() == std::vector<std::string>{"notes"});
+  CHECK(damaged.store()->damage().empty());
+  CHECK(damaged.store()->find_topic("notes") == nullptr);
+  CHECK(read_all(damaged.partition(0)).size() == 2);
+  damaged.store().close();
+  CHECK(io::read_file(damaged.disk, path, 100) == "of somebody");
+}

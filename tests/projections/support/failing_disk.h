@@ -106,6 +106,7 @@ class FailingFiles final : public io::FileSystem {
   Result<std::unique_ptr<io::File>> open(const std::string& path, io::OpenMode mode) override {
     return files_.open(path, mode);
   }
+  Result<bool> is_folder(const std::string& path) const override { return files_.is_folder(path); }
   Result<std::vector<std::string>> list(const std::string& folder) const override {
     return files_.list(folder);
   }
