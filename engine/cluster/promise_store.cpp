@@ -81,11 +81,14 @@ Result<Promise> PromiseStore::load() {
   // What a killed process renamed may be in the page cache alone: nothing may be done in an epoch
   // that a power failure would take back.
   KEELSON_TRY(files_.sync_folder(folder_));
+  KEELSON_TRY_ASSIGN(Promise promise, read());
+  at_least_ = promise.epoch;
+  return promise;
+}
+
+Result<Promise> PromiseStore::read() const {
   KEELSON_TRY_ASSIGN(const bool there, files_.exists(path_));
-  if (!there) {
-    at_least_ = Epoch(0);
-    return Promise();
-  }
+  if (!there) return Promise();
   const auto text = io::read_file(files_, path_, kBytesMax);
   if (!text && text.error().code == Errc::too_large) {
     return fail(Errc::corruption, path_ + ": longer than any promise");
@@ -98,7 +101,6 @@ Result<Promise> PromiseStore::load() {
                                       to_hex(stored->partition) + ", and not of " +
                                       to_hex(partition_));
   }
-  at_least_ = stored->promise.epoch;
   return stored->promise;
 }
 

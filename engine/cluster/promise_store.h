@@ -33,6 +33,10 @@ class PromiseStore {
   /// @error unsupported_format  it is of another version.
   [[nodiscard]] Result<replication::Promise> load();
 
+  /// What is stored, as it is shown now: nothing may be done upon it.
+  /// @error corruption, unsupported_format  as above
+  [[nodiscard]] Result<replication::Promise> read() const;
+
   /// Durable on return. The promise must not be of a lower epoch than what is stored.
   /// @error any  of the file system: the promise is the one before or this one. After `disk_full`
   ///             it may be tried again. When a sync has failed, so that it may be neither once the

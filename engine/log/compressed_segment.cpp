@@ -129,6 +129,11 @@ Result<void> CompressedSegment::need(std::uint64_t position, std::uint64_t lengt
   return {};
 }
 
+std::uint64_t CompressedSegment::frame_of(std::uint64_t position) const {
+  auto frame = std::ranges::upper_bound(frames_, position, {}, &Frame::position);
+  return frame == frames_.begin() ? 0 : std::prev(frame)->file_position;
+}
+
 Result<void> CompressedSegment::inflate(std::size_t i) const {
   const std::lock_guard lock(mutex_);
   if (inflated_[i].load(std::memory_order_relaxed)) return {};

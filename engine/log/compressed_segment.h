@@ -31,6 +31,8 @@ class CompressedSegment {
   /// Provides [position, position + length) of the segment, as far as it has that.
   /// @error corruption  a frame is damaged; context has its byte in the file.
   [[nodiscard]] Result<void> need(std::uint64_t position, std::uint64_t length) const;
+  /// Where in the file the frame begins that holds the byte at `position` of the segment.
+  [[nodiscard]] std::uint64_t frame_of(std::uint64_t position) const;
   /// Bytes of memory in use.
   [[nodiscard]] std::uint64_t inflated_bytes() const {
     return inflated_bytes_.load(std::memory_order_relaxed);

@@ -44,7 +44,7 @@ class CompressedLog : public ModelledLog {
   /// CHECKs that the log answers as its model does, and that nothing on the disk is amiss.
   void check() {
     model.check_equal(**this);
-    const auto report = log::verify_log(disk, "log", kIdentity).value();
+    const auto report = log::verify_log(disk, "log", kIdentity);
     for (const auto& finding : report.findings) {
       CHECK_MESSAGE(false, finding.file, ": ", finding.what);
     }
@@ -173,7 +173,7 @@ TEST_CASE("compression: a damaged frame is named by whoever reads it, and by ver
   REQUIRE_FALSE(event.has_value());
   CHECK(event.error().code == Errc::corruption);
   CHECK(event.error().context.find(file) != std::string::npos);
-  const auto report = log::verify_log(log.disk, "log", kIdentity).value();
+  const auto report = log::verify_log(log.disk, "log", kIdentity);
   REQUIRE(report.findings.size() >= 1);
   CHECK(report.findings.front().kind == log::LogFinding::Kind::lost);
   CHECK(report.findings.front().file == file);
@@ -237,7 +237,7 @@ TEST_CASE("compression: retention removes compressed segments as well") {
   CHECK(log.files(".seg.zst").size() <= 4);
   log.open();
   CHECK(log->read(log->start()).value()->next().value() != nullptr);
-  CHECK(log::verify_log(log.disk, "log", kIdentity).value().findings.empty());
+  CHECK(log::verify_log(log.disk, "log", kIdentity).findings.empty());
 }
 
 TEST_CASE("compression: the memory that decompressed segments take is bounded") {
@@ -391,11 +391,12 @@ TEST_CASE("compression: verify and inspect see a whole log while it is compresse
   log.open();
   // As a server does it, between what verify reads.
   int segments = 0;
-  const auto report = log::verify_log(log.disk, "log", kIdentity, [&](std::uint64_t) {
+  const auto report =
+      log::verify_log(log.disk, "log", kIdentity, {.read_bytes = [&](std::uint64_t) {
                         ++segments;
                         REQUIRE(log->compress());
                         if (segments == 2) REQUIRE(log->retain(TimeUs(0)));
-                      }).value();
+                      }});
   CHECK(log->start() > Offset(0));
   for (const auto& finding : report.findings) CHECK_MESSAGE(false, finding.file, finding.what);
   const log::LogInspector inspector(log.disk, "log", kIdentity);

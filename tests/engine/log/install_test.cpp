@@ -98,8 +98,7 @@ SimulatedFileSystem::Image files_of(ReplicaLog& log) {
 void check_verified(const ReplicaLog& log) {
   const auto report =
       log::verify_log(const_cast<SimulatedFileSystem&>(log.disk), "log", ReplicaLog::kIdentity);
-  REQUIRE(report);
-  for (const auto& finding : report->findings) {
+  for (const auto& finding : report.findings) {
     CHECK_MESSAGE(false, finding.file, ": ", finding.what);
   }
 }
@@ -494,4 +493,27 @@ TEST_CASE("install: the bytes of the mark, version 1") {
   CHECK(log::finish_install(disk, "log", Uuid{}).error().code == Errc::unsupported_format);
   disk.flip_bit("log/install.mark", 8 * 33);
   CHECK(log::finish_install(disk, "log", ReplicaLog::kIdentity).error().code == Errc::corruption);
+}
+
+TEST_CASE("install: verify sees what will be, when the mark is there") {
+  Leader leader;
+  leader.retain(2);
+  ReplicaLog follower(4);
+  follower.open();
+  // The mark is placed, and nothing of the old log has been removed yet.
+  follower.disk.set_fault([](DiskCall call, const std::string&) {
+    return call == DiskCall::remove ? std::optional(Errc::io_error) : std::nullopt;
+  });
+  REQUIRE_FALSE(install(leader, follower, 3000));
+  follower.disk.set_fault(nullptr);
+  follower.close();
+  follower.disk.kill();
+  REQUIRE(follower.disk.exists("log/install.mark").value());
+  const auto report = log::verify_log(follower.disk, "log", ReplicaLog::kIdentity);
+  for (const auto& finding : report.findings) {
+    CHECK_MESSAGE(finding.kind == log::LogFinding::Kind::unfinished, finding.what);
+  }
+  CHECK(report.findings.size() == 1);
+  CHECK(report.segments == 1);
+  CHECK(report.start == leader.log->start());
 }

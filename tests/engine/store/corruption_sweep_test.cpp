@@ -266,8 +266,8 @@ class Sweep {
     };
     bool good = false;
     switch (verdict.kind) {
-      case Verdict::Kind::torn: good = is(Kind::torn, damage.path); break;
-      case Verdict::Kind::no_topic: good = is(Kind::lost, "data/topics/t"); break;
+      case Verdict::Kind::torn: good = is(Kind::undecided, damage.path); break;
+      case Verdict::Kind::no_topic: good = is(Kind::lost, damage.path); break;
       case Verdict::Kind::refused:
       case Verdict::Kind::found:
       case Verdict::Kind::unread:
@@ -279,6 +279,8 @@ class Sweep {
       case Verdict::Kind::harmless: {
         const bool derived = damage.path.ends_with(".idx") || damage.path.ends_with(".g1");
         good = derived ? is(Kind::derived, damage.path) : findings.empty();
+        // In the rest of a full segment that has not been cut off.
+        if (is_segment(damage.path) && damage.flip != 0) good = is(Kind::unknown, damage.path);
       }
     }
     if (good) return;
