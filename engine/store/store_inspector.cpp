@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/log/cut_copies.h"
+#include "engine/store/names.h"
 #include "engine/store/topic_folder.h"
 
 namespace keelson {
@@ -15,8 +16,10 @@ Result<std::vector<TopicInfo>> StoreInspector::topics() const {
   KEELSON_TRY_ASSIGN(const auto names, files_.list(folder));
   std::vector<TopicInfo> topics;
   for (const std::string& name : names) {
-    KEELSON_TRY_ASSIGN(const auto record, TopicFolder(files_, folder + "/" + name).read());
-    if (record) topics.push_back({name, record->options});
+    if (!check_topic_name(name, Limits())) continue;  // `lost+found`, say
+    const auto record = TopicFolder(files_, folder + "/" + name).read();
+    if (!record) topics.push_back({name, {}, record.error()});
+    if (record && *record) topics.push_back({name, (*record)->options});
   }
   return topics;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ namespace keelson {
 struct TopicInfo {
   std::string name;
   TopicOptions options;
+  /// Its record cannot be read: there are no options. Context has the file.
+  std::optional<Error> damage{};
 };
 
 /// Reads only; a server may be running on the store.
@@ -24,13 +27,12 @@ class StoreInspector {
   StoreInspector(io::FileSystem& files, std::string folder)
       : files_(files), folder_(std::move(folder)) {}
 
-  /// By name. Topics that were never wholly made are left out.
-  /// @error not_found   there is no store in the folder.
-  /// @error corruption  of a topic's record; context has the file.
+  /// By name. Topics that were never wholly made are left out, and what no topic is called.
+  /// @error not_found  there is no store in the folder. @error io_error  it cannot be listed.
   [[nodiscard]] Result<std::vector<TopicInfo>> topics() const;
 
   /// @error not_found   no such topic, or no such partition of it.
-  /// @error corruption  as above
+  /// @error corruption, unsupported_format  of the topic's record; context has the file.
   [[nodiscard]] Result<log::LogInspector> partition(const std::string& topic,
                                                     PartitionId partition) const;
   /// What cuts of the partition's log have removed and is kept: see engine/log/cut_copies.h. The

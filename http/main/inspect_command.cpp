@@ -1,14 +1,18 @@
 #include "http/main/inspect_command.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <nlohmann/json.hpp>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "engine/io/posix_file_system.h"
+#include "engine/store/names.h"
 #include "engine/store/store_inspector.h"
+#include "http/etcd/etcd_client.h"
+#include "http/json_text.h"
 #include "http/main/command_line.h"
 #include "http/rfc3339.h"
 
@@ -16,37 +20,58 @@ namespace keelson::tools {
 
 namespace {
 
-using nlohmann::json;
-using Cells = std::vector<std::string>;
-
 struct InspectOptions {
   std::string data;
-  std::string topic;
+  std::optional<std::string> topic;
   std::uint32_t partition = 0;
   bool cuts = false;
-  std::string cut;
+  std::optional<std::string> cut;
   std::optional<std::uint64_t> batches_from;
   std::size_t limit = 100;
   std::optional<std::uint64_t> event;
   bool json = false;
 };
 
-/// What a user sees of one thing, in the order of its fields.
-using Fields = std::vector<std::pair<std::string, json>>;
+/// One thing that is shown of another.
+struct Field {
+  std::string name;
+  std::string text;  ///< for people
+  std::string json;  ///< for programs
+  bool number = false;
+};
+using Fields = std::vector<Field>;
 
-std::string text_of(const json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+Field number(std::string name, std::uint64_t value) {
+  const std::string text = std::to_string(value);
+  return {std::move(name), text, text, true};
+}
+Field text(std::string name, std::string value) {
+  std::string json = http::json_string(value);
+  return {std::move(name), std::move(value), std::move(json)};
+}
+Field yes_or_no(std::string name, bool value) {
+  const std::string text = value ? "true" : "false";
+  return {std::move(name), text, text};
 }
 
-json object_of(const Fields& fields) {
-  auto object = json::object();
-  for (const auto& [name, value] : fields) object[name] = value;
-  return object;
+std::string object_of(const Fields& fields) {
+  std::string object = "{";
+  for (const Field& field : fields) {
+    if (object.size() > 1) object += ',';
+    http::append_json_string(object, field.name);
+    object += ':';
+    object += field.json;
+  }
+  return object += '}';
 }
 
-void print(const json& value) {
-  std::printf("%s\n", value.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+std::string array_of(const std::vector<Fields>& rows) {
+  std::string array = "[";
+  for (const Fields& row : rows) {
+    if (array.size() > 1) array += ',';
+    array += object_of(row);
+  }
+  return array += ']';
 }
 
 /// Columns as wide as what stands in them; numbers to the right.
@@ -54,159 +79,243 @@ void print_table(const std::vector<Fields>& rows) {
   if (rows.empty()) return;
   std::vector<std::size_t> widths;
   for (std::size_t i = 0; i < rows.front().size(); ++i) {
-    std::size_t width = rows.front()[i].first.size();
-    for (const Fields& row : rows) width = std::max(width, text_of(row[i].second).size());
+    std::size_t width = rows.front()[i].name.size();
+    for (const Fields& row : rows) width = std::max(width, row[i].text.size());
     widths.push_back(width);
   }
-  const auto print_cell = [&](std::size_t i, const std::string& text, bool right) {
+  const auto print_cell = [&](std::size_t i, const std::string& cell, bool right) {
     const int width = static_cast<int>(widths[i]);
-    std::printf(right ? "%s%*s" : "%s%-*s", i == 0 ? "" : "  ", width, text.c_str());
+    std::printf(right ? "%s%*s" : "%s%-*s", i == 0 ? "" : "  ", width, cell.c_str());
   };
   for (std::size_t i = 0; i < widths.size(); ++i) {
-    print_cell(i, rows.front()[i].first, rows.front()[i].second.is_number());
+    print_cell(i, rows.front()[i].name, rows.front()[i].number);
   }
   std::printf("\n");
   for (const Fields& row : rows) {
-    for (std::size_t i = 0; i < widths.size(); ++i) {
-      print_cell(i, text_of(row[i].second), row[i].second.is_number());
-    }
+    for (std::size_t i = 0; i < widths.size(); ++i) print_cell(i, row[i].text, row[i].number);
     std::printf("\n");
   }
 }
 
-void print_rows(const std::vector<Fields>& rows, const std::string& name, bool as_json) {
-  if (!as_json) return print_table(rows);
-  auto all = json::array();
-  for (const Fields& row : rows) all.push_back(object_of(row));
-  print({{name, std::move(all)}});
-}
-
-int show_topics(const StoreInspector& store, bool as_json) {
-  const auto topics = store.topics();
-  if (!topics) return complain(topics.error().message());
-  std::vector<Fields> rows;
-  for (const TopicInfo& topic : *topics) {
-    rows.push_back({{"topic", topic.name},
-                    {"partitions", topic.options.partitions},
-                    {"durability", topic.options.durability == Durability::fsync ? "fsync" : "os"},
-                    {"segment_bytes", topic.options.segment_bytes}});
+/// What could not be shown: for people a line each on stderr, after what could.
+class Gaps {
+ public:
+  void add(const log::LogGap& gap) {
+    Fields row{text("file", gap.file), text("code", std::string(to_string(gap.error.code))),
+               text("what", gap.error.context)};
+    if (gap.position) row.push_back(number("position", *gap.position));
+    std::string line = gap.error.context;
+    if (gap.resumes) {
+      row.push_back(number("resumes", *gap.resumes));
+      line += "; the next batch is at byte " + std::to_string(*gap.resumes);
+    } else if (gap.position.value_or(0) > 0) {
+      line += "; no batch follows in this file";
+    }
+    rows_.push_back(std::move(row));
+    lines_.push_back(std::move(line));
   }
-  print_rows(rows, "topics", as_json);
-  return kGood;
+  void add(const std::string& file, const Error& error) { add(log::LogGap{error, file, {}, {}}); }
+  [[nodiscard]] std::string json() const { return array_of(rows_); }
+  [[nodiscard]] int tell() const {
+    std::fflush(stdout);
+    for (const std::string& line : lines_) complain(line);
+    return finish(lines_.empty() ? kGood : kFound);
+  }
+
+ private:
+  std::vector<Fields> rows_;
+  std::vector<std::string> lines_;
+};
+
+/// @param more  further members of the object, for programs.
+int show(const std::vector<Fields>& rows, const std::string& name, const Gaps& gaps, bool json,
+         const std::string& more = {}) {
+  if (json) {
+    std::printf("{\"%s\":%s%s,\"damaged\":%s}\n", name.c_str(), array_of(rows).c_str(),
+                more.c_str(), gaps.json().c_str());
+  } else {
+    print_table(rows);
+  }
+  return gaps.tell();
 }
 
-/// What a replica has cut from its log, each copy with its one segment.
+int refuse(const Error& error, const InspectOptions& options) {
+  return tools::refuse(error, options.json, is_damage(error.code) ? kFound : kCannot);
+}
+
+std::string name_of(log::Codec codec) { return codec == log::Codec::zstd ? "zstd" : "none"; }
+
+int show_topics(const StoreInspector& store, const InspectOptions& options) {
+  const auto topics = store.topics();
+  if (!topics) return refuse(topics.error(), options);
+  std::vector<Fields> rows;
+  Gaps gaps;
+  for (const TopicInfo& topic : *topics) {
+    if (topic.damage) {
+      gaps.add(options.data + "/log/topics/" + topic.name + "/topic.meta", *topic.damage);
+      continue;
+    }
+    const TopicOptions& of = topic.options;
+    rows.push_back(
+        {text("topic", topic.name), number("partitions", of.partitions),
+         text("durability", of.durability == Durability::fsync ? "fsync" : "os"),
+         number("segment_bytes", of.segment_bytes),
+         number("retention_seconds", static_cast<std::uint64_t>(of.retention.age.count())),
+         number("retention_bytes", of.retention.bytes), text("codec", name_of(of.codec)),
+         text("sealed_codec", name_of(of.sealed_codec)),
+         number("replication_factor", of.replication_factor)});
+  }
+  return show(rows, "topics", gaps, options.json);
+}
+
+/// What has been cut from a log, each copy with its one segment.
 int show_cuts(const StoreInspector& store, const InspectOptions& options) {
   const PartitionId partition(options.partition);
-  const auto names = store.cuts(options.topic, partition);
-  if (!names) return complain(names.error().message());
+  const auto names = store.cuts(*options.topic, partition);
+  if (!names) return refuse(names.error(), options);
   std::vector<Fields> rows;
+  Gaps gaps;
   for (const std::string& name : *names) {
-    const auto log = store.cut(options.topic, partition, name);
-    if (!log) return complain(log.error().message());
-    const auto segments = log->segments();
-    if (!segments) return complain(segments.error().message());
-    for (const log::SegmentInfo& segment : *segments) {
-      rows.push_back({{"cut", name},
-                      {"first_batch", segment.start.next_batch.value},
-                      {"first_offset", segment.start.end.value},
-                      {"bytes", segment.bytes},
-                      {"file", segment.file}});
+    const auto log = store.cut(*options.topic, partition, name);
+    if (!log) return refuse(log.error(), options);
+    const auto list = log->list_segments();
+    if (!list) return refuse(list.error(), options);
+    for (const log::LogGap& gap : list->gaps) gaps.add(gap);
+    for (const log::SegmentInfo& segment : list->segments) {
+      if (segment.damage) continue;
+      rows.push_back({text("cut", name), number("first_batch", segment.start.next_batch.value),
+                      number("first_offset", segment.start.end.value),
+                      number("bytes", segment.bytes), text("file", segment.file)});
     }
   }
-  print_rows(rows, "cuts", options.json);
-  return kGood;
+  return show(rows, "cuts", gaps, options.json);
 }
 
-int show_segments(const log::LogInspector& log, bool as_json) {
-  const auto segments = log.segments();
-  if (!segments) return complain(segments.error().message());
+int show_segments(const log::LogInspector& log, const InspectOptions& options) {
+  const auto list = log.list_segments();
+  if (!list) return refuse(list.error(), options);
   std::vector<Fields> rows;
-  for (const log::SegmentInfo& segment : *segments) {
-    rows.push_back({{"first_batch", segment.start.next_batch.value},
-                    {"first_offset", segment.start.end.value},
-                    {"bytes", segment.bytes},
-                    {"sealed", segment.indexed},
-                    {"file", segment.file}});
+  Gaps gaps;
+  for (const log::LogGap& gap : list->gaps) gaps.add(gap);
+  for (const log::SegmentInfo& segment : list->segments) {
+    if (segment.damage) continue;
+    rows.push_back({number("first_batch", segment.start.next_batch.value),
+                    number("first_offset", segment.start.end.value), number("bytes", segment.bytes),
+                    yes_or_no("sealed", segment.indexed), text("file", segment.file)});
   }
-  print_rows(rows, "segments", as_json);
-  return kGood;
+  return show(rows, "segments", gaps, options.json);
 }
 
 Fields fields_of(const log::BatchInfo& batch) {
   const log::BatchHeader& header = batch.header;
-  return {{"batch", header.batch_no.value},
-          {"kind", header.kind == log::BatchKind::control ? "control" : "events"},
-          {"epoch", header.epoch.value},
-          {"base_offset", header.base_offset.value},
-          {"events", header.event_count},
-          {"commits", header.commit_count},
-          {"bytes", header.length},
-          {"time", http::to_rfc3339(header.time)},
-          {"tree_root", hex(header.tree_root)},
-          {"position", batch.position},
-          {"file", batch.file}};
+  return {number("batch", header.batch_no.value),
+          text("kind", header.kind == log::BatchKind::control ? "control" : "events"),
+          number("epoch", header.epoch.value),
+          number("base_offset", header.base_offset.value),
+          number("events", header.event_count),
+          number("commits", header.commit_count),
+          text("codec", name_of(header.codec)),
+          number("bytes", header.length),
+          text("time", http::to_rfc3339(header.time)),
+          number("durable_batches", header.durable_batches.value),
+          text("tree_root", hex(header.tree_root)),
+          number("position", batch.position),
+          text("file", batch.file)};
 }
 
 int show_batches(const log::LogInspector& log, const InspectOptions& options) {
-  const auto batches = log.batches(BatchNo(*options.batches_from), options.limit);
-  if (!batches) return complain(batches.error().message());
+  const BatchNo from(*options.batches_from);
+  const auto list = log.list_batches(from, options.limit);
+  if (!list) return refuse(list.error(), options);
   std::vector<Fields> rows;
-  for (const log::BatchInfo& batch : *batches) rows.push_back(fields_of(batch));
-  print_rows(rows, "batches", options.json);
-  return kGood;
+  Gaps gaps;
+  for (const log::LogGap& gap : list->gaps) gaps.add(gap);
+  for (const log::BatchInfo& batch : list->batches) rows.push_back(fields_of(batch));
+  const log::LogPoint& start = list->start;
+  const Fields begins{number("batch", start.next_batch.value), number("offset", start.end.value)};
+  const int status = show(rows, "batches", gaps, options.json, ",\"start\":" + object_of(begins));
+  // A copy of what was cut begins where the log was cut: that is no loss.
+  if (from < start.next_batch && !options.cut) {
+    complain("the log starts at batch " + std::to_string(start.next_batch.value) + ", offset " +
+             std::to_string(start.end.value) + ": what was before has been removed");
+  }
+  return status;
 }
 
-/// As JSON when it is that, which it need not be.
-json payload(const std::string& bytes) {
-  json value = json::parse(bytes, nullptr, false);
-  return value.is_discarded() ? json(bytes) : value;
+/// Bytes as they are stored: as JSON text when they are that, to the last byte, which they need not
+/// be; else as text, or in base64.
+Field payload(const std::string& name, const std::string& bytes) {
+  constexpr http::JsonLimits kAny{.bytes_max = std::numeric_limits<std::size_t>::max()};
+  if (http::check_json(bytes, kAny)) return {name, bytes, bytes};
+  std::string escaped = http::json_string(bytes);
+  if (is_utf8(bytes)) return {name + "_text", escaped, escaped};
+  return text(name + "_base64", http::to_base64(bytes));
 }
 
 int show_event(const log::LogInspector& log, const InspectOptions& options) {
   const auto event = log.event(Offset(*options.event));
-  if (!event) return complain(event.error().message());
-  if (!*event) return complain("offset " + std::to_string(*options.event) + " is past the end");
+  if (!event) return refuse(event.error(), options);
+  if (!*event) {
+    return refuse(
+        {Errc::beyond_end, "offset " + std::to_string(*options.event) + " is past the end", {}},
+        options);
+  }
   const log::EventInfo& e = **event;
-  Fields fields{{"partition", options.partition},
-                {"offset", e.offset.value},
-                {"stream", e.stream},
-                {"version", e.version.value},
-                {"type", e.type},
-                {"time", http::to_rfc3339(e.time)},
-                {"data", payload(e.data)}};
-  if (!e.metadata.empty()) fields.emplace_back("metadata", payload(e.metadata));
+  Fields fields{number("partition", options.partition),
+                number("offset", e.offset.value),
+                text("stream", e.stream),
+                number("version", e.version.value),
+                text("type", e.type),
+                text("time", http::to_rfc3339(e.time)),
+                payload("data", e.data)};
+  if (!e.metadata.empty()) fields.push_back(payload("metadata", e.metadata));
   if (!e.command_id.empty()) {
-    fields.emplace_back("command_id", e.command_id);
-    fields.emplace_back("principal", e.principal);
+    fields.push_back(text("command_id", e.command_id));
+    fields.push_back(text("principal", e.principal));
   }
-  fields.emplace_back("leaf_hash", hex(e.leaf_hash));
-  fields.emplace_back("batch", e.batch.header.batch_no.value);
-  fields.emplace_back("epoch", e.batch.header.epoch.value);
-  fields.emplace_back("position", e.batch.position);
-  fields.emplace_back("file", e.batch.file);
+  fields.push_back(text("leaf_hash", hex(e.leaf_hash)));
+  fields.push_back(number("batch", e.batch.header.batch_no.value));
+  fields.push_back(number("epoch", e.batch.header.epoch.value));
+  fields.push_back(number("position", e.batch.position));
+  fields.push_back(text("file", e.batch.file));
   if (options.json) {
-    print(object_of(fields));
-    return kGood;
+    const std::string object = object_of(fields);
+    std::fwrite(object.data(), 1, object.size(), stdout);
+    std::printf("\n");
+    return finish(kGood);
   }
-  for (const auto& [name, value] : fields) {
-    std::printf("%-10s  %s\n", name.c_str(), text_of(value).c_str());
+  for (const Field& field : fields) {
+    std::printf("%-10s  ", field.name.c_str());
+    std::fwrite(field.text.data(), 1, field.text.size(), stdout);
+    std::printf("\n");
   }
-  return kGood;
+  return finish(kGood);
+}
+
+/// What cannot be meant.
+std::optional<std::string> contradiction(const InspectOptions& options) {
+  if (options.data.empty()) return "--data is empty";
+  if (options.topic && options.topic->empty()) return "--topic is empty";
+  if (options.cut && options.cut->empty()) return "--cut is empty";
+  if (options.cuts && (options.event || options.batches_from)) {
+    return std::string("--cuts shows no ") + (options.event ? "events" : "batches") +
+           ": look into one of them with --cut";
+  }
+  return std::nullopt;
 }
 
 int inspect(const InspectOptions& options) {
   io::PosixFileSystem files;
   const StoreInspector store(files, store_folder(options.data));
-  if (options.topic.empty()) return show_topics(store, options.json);
+  if (!options.topic) return show_topics(store, options);
   if (options.cuts) return show_cuts(store, options);
   const PartitionId partition(options.partition);
-  const auto log = options.cut.empty() ? store.partition(options.topic, partition)
-                                       : store.cut(options.topic, partition, options.cut);
-  if (!log) return complain(log.error().message());
+  const auto log = !options.cut ? store.partition(*options.topic, partition)
+                                : store.cut(*options.topic, partition, *options.cut);
+  if (!log) return refuse(log.error(), options);
   if (options.event) return show_event(*log, options);
   if (options.batches_from) return show_batches(*log, options);
-  return show_segments(*log, options.json);
+  return show_segments(*log, options);
 }
 
 }  // namespace
@@ -242,7 +351,13 @@ int run_inspect(const std::vector<std::string>& arguments) {
       ->check(kWholeNumber)
       ->excludes(batches);
   parser.add_flag("--json", options.json, "One JSON object, for programs");
-  if (const auto ended = parse(parser, arguments)) return *ended;
+  parser.footer(
+      "Ends with 0, with 1 when something of it is damaged, and with 2 when it could not\n"
+      "be done.\n");
+  if (const auto ended = parse(parser, arguments, true)) return *ended;
+  if (const auto wrong = contradiction(options)) {
+    return refuse({Errc::bad_request, *wrong, {}}, options);
+  }
   return inspect(options);
 }
 

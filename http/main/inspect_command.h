@@ -8,7 +8,8 @@ namespace keelson::tools {
 
 /// Prints topics, the segments or batches of a partition, or one event; a table, or with `--json`
 /// one JSON object.
-/// @return 0; 1 when what was asked for is not there or damaged; 2 for a wrong command line.
+/// @return 0; 1 when something of it is damaged, and the rest is shown; 2 when it could not be
+/// done.
 [[nodiscard]] int run_inspect(const std::vector<std::string>& arguments);
 
 }  // namespace keelson::tools

@@ -1,12 +1,14 @@
 """`keelson verify` and `keelson inspect` on the folder of a bank: while it is written, at rest, and
 damaged."""
 
+import datetime
+import hashlib
 import json
+import struct
 import subprocess
 import threading
 
 import pytest
-
 from bank_server import KEELSON, assert_no_sanitizer_report
 from http_client import Client
 from load import BulkLoad
@@ -231,6 +233,104 @@ def test_what_belongs_to_nothing_is_named_and_is_no_loss(stopped):
     assert finding["kind"] == "unreadable" and finding["file"] == str(stray)
 
 
+def test_an_event_is_shown_as_it_lies_on_disk(start_bank):
+    server = start_bank()
+    client = server.client()
+    data = '{"z": 1.10, "a":12345678901234567890123, "e":1E2,\n "b":[ ]}'
+    meta = '{ "by" : "x" }'
+    body = f'[{{"type":"noted","data":{data},"metadata":{meta}}}]'
+    assert client.request("PUT", "/v1/topics/notes", {}).status == 201
+    done = client.request("POST", "/v1/topics/notes/streams/n-1", body.encode(),
+                          {"Content-Type": "application/json"})
+    assert done.status in (200, 201), done.body
+    shown = tool("inspect", "--data", server.folder / "data", "--topic", "notes", "--event", 0,
+                 "--json")
+    assert shown.returncode == 0, shown.stderr
+    event = json.loads(shown.stdout)
+    # The text between the names, as it stands there.
+    start = shown.stdout.index('"data":') + 7
+    stored = shown.stdout[start:shown.stdout.index(',"metadata":', start)]
+    start = shown.stdout.index('"metadata":') + 11
+    stored_meta = shown.stdout[start:shown.stdout.index(',"leaf_hash":', start)]
+    assert "1.10" in stored and "12345678901234567890123" in stored and "1E2" in stored
+    assert stored.index('"z"') < stored.index('"a"')
+    time = datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    micros = (time - epoch) // datetime.timedelta(microseconds=1)
+    parts = [event["stream"], event["type"], stored, stored_meta]
+    parts = [part.encode() for part in parts]
+    leaf = struct.pack("<QqIIHH", event["version"], micros, len(parts[2]), len(parts[3]),
+                       len(parts[0]), len(parts[1])) + b"".join(parts)
+    assert hashlib.sha256(b"\0" + leaf).hexdigest() == event["leaf_hash"]
+    table = tool("inspect", "--data", server.folder / "data", "--topic", "notes", "--event", 0)
+    assert stored in table.stdout and stored_meta in table.stdout
+
+
+def test_what_cannot_be_meant_is_refused(stopped, tmp_path):
+    data = ["inspect", "--data", stopped.folder / "data"]
+    for wrong in (["--topic", "", "--event", "3"], ["--topic", "bank", "--cut", ""],
+                  ["--topic", "bank", "--cuts", "--event", "1"],
+                  ["--topic", "bank", "--cuts", "--batches", "1"], ["--event", "1"]):
+        assert refused(*data, *wrong)["code"] == "bad_request"
+    assert refused("inspect", "--data", "")["code"] == "bad_request"
+    assert refused(*data, "--topic", "nope")["code"] == "not_found"
+    assert refused(*data, "--topic", "bank", "--partition", 9)["code"] == "not_found"
+    assert refused(*data, "--topic", "bank", "--event", 999_999)["code"] == "beyond_end"
+    assert refused("inspect", "--data", tmp_path / "none")["code"] == "not_found"
+
+
+def test_what_cannot_be_written_is_no_success(stopped):
+    data = ["--data", stopped.folder / "data"]
+    for arguments in (["verify", *data], ["verify", *data, "--json"], ["inspect", *data],
+                      ["inspect", *data, "--topic", "bank", "--batches", "0", "--json"],
+                      ["inspect", *data, "--topic", "bank", "--event", "0"]):
+        with open("/dev/full", "w") as full:
+            done = tool(*arguments, stdout=full)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, (arguments, done)
+
+
+def test_inspect_shows_what_is_not_damaged(start_bank):
+    server = start_bank()
+    client = server.client()
+    assert client.request("PUT", "/v1/topics/other", {"retention_seconds": 60,
+                                                      "codec": "zstd"}).status == 201
+    stop = threading.Event()
+    stop.set()
+    deposit(server.port, "ada", stop)
+    for _ in range(5):
+        assert client.command("account", "ada", "deposit", {"amount": 7}).status == 200
+    assert server.stop() == 0
+    data = ["inspect", "--data", server.folder / "data"]
+    here = [*data, "--topic", "bank"]
+    batches = server.inspect("--topic", "bank", "--batches", 0)
+    assert batches["start"] == {"batch": 0, "offset": 0} and batches["damaged"] == []
+    batches = batches["batches"]
+    assert all(batch["codec"] == "none" for batch in batches)
+    assert batches[-1]["durable_batches"] == len(batches) - 1
+
+    flip(batches[2]["file"], batches[2]["position"] + batches[2]["bytes"] - 1)
+    done = tool(*here, "--batches", "0", "--json")
+    assert done.returncode == 1
+    shown = json.loads(done.stdout)
+    assert [batch["batch"] for batch in shown["batches"]] == [
+        batch["batch"] for batch in batches if batch["batch"] != 2]
+    gap, = shown["damaged"]
+    assert gap["file"] == batches[2]["file"] and gap["position"] == batches[2]["position"]
+    assert gap["resumes"] == batches[3]["position"]
+    table = tool(*here, "--batches", "0")
+    assert table.returncode == 1 and str(batches[3]["position"]) in table.stderr
+
+    record = server.folder / "data/log/topics/bank/topic.meta"
+    flip(record, 40)
+    done = tool(*data, "--json")
+    assert done.returncode == 1
+    shown = json.loads(done.stdout)
+    other = next(topic for topic in shown["topics"] if topic["topic"] == "other")
+    assert other["retention_seconds"] == 60 and other["codec"] == "zstd"
+    assert [one["file"] for one in shown["damaged"]] == [str(record)]
+    assert tool(*data).returncode == 1
+
+
 def test_a_server_that_seals_meanwhile_misses_no_index(start_bank):
     server = start_bank()
     made = server.client().request("PUT", "/v1/topics/bulk", {"segment_bytes": 64 << 10})
@@ -284,4 +384,4 @@ def test_inspect_shows_topics_segments_batches_and_events(start_bank):
     done = subprocess.run([KEELSON, "inspect", "--data", str(server.folder / "data"), *here,
                            "--event", "999999"],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
