@@ -53,6 +53,10 @@ Result<std::unique_ptr<File>> UnmappedFiles::open(const std::string& path, OpenM
 
 Result<bool> UnmappedFiles::exists(const std::string& path) const { return files_.exists(path); }
 
+Result<bool> UnmappedFiles::is_folder(const std::string& path) const {
+  return files_.is_folder(path);
+}
+
 Result<std::vector<std::string>> UnmappedFiles::list(const std::string& folder) const {
   return files_.list(folder);
 }

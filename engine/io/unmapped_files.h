@@ -19,6 +19,7 @@ class UnmappedFiles final : public FileSystem {
 
   [[nodiscard]] Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) override;
   [[nodiscard]] Result<bool> exists(const std::string& path) const override;
+  [[nodiscard]] Result<bool> is_folder(const std::string& path) const override;
   [[nodiscard]] Result<std::vector<std::string>> list(const std::string& folder) const override;
   [[nodiscard]] Result<void> create_folders(const std::string& folder) override;
   [[nodiscard]] Result<void> rename(const std::string& from, const std::string& to) override;

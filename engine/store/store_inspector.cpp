@@ -17,6 +17,8 @@ Result<std::vector<TopicInfo>> StoreInspector::topics() const {
   std::vector<TopicInfo> topics;
   for (const std::string& name : names) {
     if (!check_topic_name(name, Limits())) continue;  // `lost+found`, say
+    KEELSON_TRY_ASSIGN(const bool is_folder, files_.is_folder(folder + "/" + name));
+    if (!is_folder) continue;
     const auto record = TopicFolder(files_, folder + "/" + name).read();
     if (!record) topics.push_back({name, {}, record.error()});
     if (record && *record) topics.push_back({name, (*record)->options});

@@ -88,6 +88,10 @@ class StoreWalk {
       }
       return;
     }
+    if (const auto folder = files_.is_folder(path); folder && !*folder) {
+      report_.findings.push_back({Kind::unknown, path, "topics are folders, and this is none"});
+      return;
+    }
     const auto inside = files_.list(path);
     if (!inside) {
       report_.findings.push_back(log::finding_of(inside.error(), Kind::lost, path));

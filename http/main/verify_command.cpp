@@ -51,9 +51,9 @@ std::string_view meaning_of(Finding::Kind kind) {
     case Finding::Kind::unsupported:
       return "a newer Keelson wrote it: verify and serve it with that one";
     case Finding::Kind::undecided:
-      return "the next start cuts the log there and keeps what it cuts in cut/; another replica, "
-             "or a backup made since, tells whether an event is missing: 'Torn or corrupt' in "
-             "docs/log-format.md";
+      return "the next start cuts the log there and keeps what may be a batch in cut/; another "
+             "replica, or a backup made since, tells whether an event is missing: 'Torn or "
+             "corrupt' in docs/log-format.md";
     case Finding::Kind::unfinished: return "a start finishes it; nobody was told of what goes";
     case Finding::Kind::derived: return "made again from the log";
     case Finding::Kind::unknown: return "nothing is missing; move it away if nobody needs it";
