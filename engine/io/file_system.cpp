@@ -24,6 +24,11 @@ std::uint64_t FileSystem::room_at(const std::string&) const { return UINT64_MAX;
 
 std::string FileSystem::place_of(const std::string&) const { return {}; }
 
+const ReadFaults& File::faults() const {
+  static const ReadFaults none;
+  return none;
+}
+
 Result<std::size_t> File::send_to(int socket, std::uint64_t position, std::size_t length) const {
   KEELSON_TRY_ASSIGN(const std::string bytes, read_at(position, std::min(length, kSendBytes)));
   while (true) {

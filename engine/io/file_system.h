@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/base/result.h"
+#include "engine/io/read_faults.h"
 
 namespace keelson::io {
 
@@ -54,9 +55,12 @@ class File {
   [[nodiscard]] virtual Result<void> sync() = 0;
 
   /// The whole file as memory, for reading; stays valid as long as this object, and shows later
-  /// `write_at`s below the size the file had at the first call. A media error while touching it
-  /// ends the process (SIGBUS).
+  /// `write_at`s below the size the file had at the first call. What cannot be read shows as zeros,
+  /// and is in `faults` before it does.
   [[nodiscard]] virtual Result<std::string_view> view() = 0;
+
+  /// What of the memory that `view` has given could not be read. Stays valid as `view` does.
+  [[nodiscard]] virtual const ReadFaults& faults() const;
 };
 
 enum class OpenMode {

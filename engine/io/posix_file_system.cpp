@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -13,8 +12,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <mutex>
 #include <utility>
+
+#include "engine/io/mapping.h"
 
 namespace keelson::io {
 
@@ -57,10 +59,6 @@ class PosixFile final : public File {
  public:
   PosixFile(Descriptor descriptor, std::string path)
       : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
-
-  ~PosixFile() override {
-    if (mapping_ != nullptr) ::munmap(mapping_, mapped_bytes_);
-  }
 
   Result<std::uint64_t> size() const override {
     struct stat status {};
@@ -156,20 +154,23 @@ class PosixFile final : public File {
     if (mapping_ == nullptr) {
       KEELSON_TRY_ASSIGN(const std::uint64_t bytes, size());
       if (bytes == 0) return std::string_view();
-      void* mapping = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, descriptor_.get(), 0);
-      if (mapping == MAP_FAILED) return failed("mmap", path_);
-      mapping_ = mapping;
-      mapped_bytes_ = bytes;
+      auto mapping = Mapping::open(descriptor_.get(), bytes);
+      if (!mapping) return fail(mapping.error().code, path_ + ": " + mapping.error().context);
+      mapping_ = *std::move(mapping);
     }
-    return std::string_view(static_cast<const char*>(mapping_), mapped_bytes_);
+    return mapping_->bytes();
+  }
+
+  const ReadFaults& faults() const override {
+    const std::lock_guard lock(mapping_mutex_);
+    return mapping_ == nullptr ? File::faults() : mapping_->faults();
   }
 
  private:
   Descriptor descriptor_;
   std::string path_;
-  std::mutex mapping_mutex_;
-  void* mapping_ = nullptr;
-  std::size_t mapped_bytes_ = 0;
+  mutable std::mutex mapping_mutex_;
+  std::unique_ptr<Mapping> mapping_;
 };
 
 class PosixFolderLock final : public FolderLock {

@@ -22,6 +22,11 @@ std::unexpected<Error> damaged(std::string_view what) {
   return fail(Errc::corruption, "compressed segment: " + std::string(what));
 }
 
+std::unexpected<Error> unreadable(std::uint64_t byte) {
+  return damaged("at byte " + std::to_string(byte) +
+                 ": the disk cannot read it, or it has been cut off");
+}
+
 struct FreeCompressor {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
 };
@@ -72,40 +77,51 @@ Result<void> compress_segment(const io::File& file, std::uint64_t bytes, io::Fil
 
 Result<std::unique_ptr<CompressedSegment>> CompressedSegment::open(std::unique_ptr<io::File> file) {
   KEELSON_TRY_ASSIGN(const std::string_view stored, file->view());
-  if (stored.size() < kSkippableHeadBytes + kSeekFootBytes) return damaged("cut short");
-  const std::string_view foot = stored.substr(stored.size() - kSeekFootBytes);
-  if (get<std::uint32_t>(foot, 5) != kSeekTableMagic) return damaged("it has no table of frames");
-  if (get<std::uint8_t>(foot, 4) != 0) {
-    return fail(Errc::unsupported_format, "compressed segment: a table of frames of another kind");
+  std::uint64_t table = 0;
+  auto frames = [&]() -> Result<std::vector<Frame>> {
+    if (stored.size() < kSkippableHeadBytes + kSeekFootBytes) return damaged("cut short");
+    const std::string_view foot = stored.substr(stored.size() - kSeekFootBytes);
+    if (get<std::uint32_t>(foot, 5) != kSeekTableMagic) return damaged("it has no table of frames");
+    if (get<std::uint8_t>(foot, 4) != 0) {
+      return fail(Errc::unsupported_format,
+                  "compressed segment: a table of frames of another kind");
+    }
+    const std::uint64_t count = get<std::uint32_t>(foot, 0);
+    const std::uint64_t table_bytes = count * kSeekEntryBytes + kSeekFootBytes;
+    if (kSkippableHeadBytes + table_bytes > stored.size()) return damaged("the table is too long");
+    table = stored.size() - table_bytes;
+    if (get<std::uint32_t>(stored, table - kSkippableHeadBytes) != kSkippableMagic ||
+        get<std::uint32_t>(stored, table - kSkippableHeadBytes + 4) != table_bytes) {
+      return damaged("the table of frames does not begin where it should");
+    }
+    std::vector<Frame> found;
+    found.reserve(count);
+    Frame next;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      next.file_bytes = get<std::uint32_t>(stored, table + i * kSeekEntryBytes);
+      next.bytes = get<std::uint32_t>(stored, table + i * kSeekEntryBytes + 4);
+      if (next.bytes == 0 || next.bytes > kFrameBytes) return damaged("a frame's size");
+      found.push_back(next);
+      next.file_position += next.file_bytes;
+      next.position += next.bytes;
+    }
+    if (next.file_position != table - kSkippableHeadBytes) {
+      return damaged("the frames do not end where the table begins");
+    }
+    if (next.position > kSegmentBytesMax + kBatchBytesMax) return damaged("too large a segment");
+    return found;
+  }();
+  // Zeros are shown for what cannot be read; of the frames it is found when they are needed.
+  if (const auto byte = file->faults().first_in(frames ? table : 0, stored.size())) {
+    return unreadable(*byte);
   }
-  const std::uint64_t count = get<std::uint32_t>(foot, 0);
-  const std::uint64_t table_bytes = count * kSeekEntryBytes + kSeekFootBytes;
-  if (kSkippableHeadBytes + table_bytes > stored.size()) return damaged("the table is too long");
-  const std::uint64_t table = stored.size() - table_bytes;
-  if (get<std::uint32_t>(stored, table - kSkippableHeadBytes) != kSkippableMagic ||
-      get<std::uint32_t>(stored, table - kSkippableHeadBytes + 4) != table_bytes) {
-    return damaged("the table of frames does not begin where it should");
-  }
-  std::vector<Frame> frames;
-  frames.reserve(count);
-  Frame next;
-  for (std::uint64_t i = 0; i < count; ++i) {
-    next.file_bytes = get<std::uint32_t>(stored, table + i * kSeekEntryBytes);
-    next.bytes = get<std::uint32_t>(stored, table + i * kSeekEntryBytes + 4);
-    if (next.bytes == 0 || next.bytes > kFrameBytes) return damaged("a frame's size");
-    frames.push_back(next);
-    next.file_position += next.file_bytes;
-    next.position += next.bytes;
-  }
-  if (next.file_position != table - kSkippableHeadBytes) {
-    return damaged("the frames do not end where the table begins");
-  }
-  if (next.position > kSegmentBytesMax + kBatchBytesMax) return damaged("too large a segment");
+  if (!frames) return std::unexpected(std::move(frames).error());
+  const std::uint64_t bytes = frames->empty() ? 0 : frames->back().position + frames->back().bytes;
   // Not touched before it is needed: the system gives a page when it is first written.
-  std::unique_ptr<char[]> memory(new (std::nothrow) char[next.position]);
+  std::unique_ptr<char[]> memory(new (std::nothrow) char[bytes]);
   if (!memory) return fail(Errc::overloaded, "no memory for a compressed segment");
-  return std::unique_ptr<CompressedSegment>(new CompressedSegment(
-      std::move(file), stored, std::move(frames), std::move(memory), next.position));
+  return std::unique_ptr<CompressedSegment>(
+      new CompressedSegment(std::move(file), stored, *std::move(frames), std::move(memory), bytes));
 }
 
 CompressedSegment::CompressedSegment(std::unique_ptr<io::File> file, std::string_view stored,
@@ -143,6 +159,9 @@ Result<void> CompressedSegment::inflate(std::size_t i) const {
       ZSTD_decompress(memory_.get() + frame.position, frame.bytes, stored.data(), stored.size());
   if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) {
     return fail(Errc::overloaded, "no memory to decompress with");
+  }
+  if (const auto byte = file_->faults().first_in(frame.file_position, frame.file_bytes)) {
+    return unreadable(*byte);
   }
   if (ZSTD_isError(size) != 0 || size != frame.bytes) {
     return damaged("the frame at byte " + std::to_string(frame.file_position) + ": " +

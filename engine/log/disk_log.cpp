@@ -17,6 +17,27 @@ namespace {
 /// Full segments that may wait for `maintain` before the writer does it itself.
 constexpr std::uint32_t kSealableMax = 2;
 
+/// Below that of any machine.
+constexpr std::size_t kPageBytes = 4096;
+
+/// The batch at `position`, which was written moments ago. In memory the file may show zeros in its
+/// place, if a page of it could not be read earlier: then it is read by a call.
+/// @param copy  for what it shows then.
+Result<StoredBatch> written_batch(const SegmentFile& file, std::uint64_t position,
+                                  ChecksumSeed seed, std::string& copy) {
+  auto batch = batch_at(file, position, seed);
+  if (batch) {
+    [[maybe_unused]] volatile char touched = batch->bytes.back();
+    for (std::size_t at = 0; at < batch->bytes.size(); at += kPageBytes) touched = batch->bytes[at];
+    if (file.check_read(position, batch->bytes.size())) return batch;
+  }
+  if (!file.faults->any()) return batch;
+  KEELSON_TRY_ASSIGN(copy, file.file->read_at(position, kBatchHeaderBytes));
+  KEELSON_TRY_ASSIGN(const BatchHeader header, decode_batch_header(copy, seed));
+  KEELSON_TRY_ASSIGN(copy, file.file->read_at(position, header.padded_bytes()));
+  return StoredBatch{header, position, copy};
+}
+
 }  // namespace
 
 DiskLog::DiskLog(io::FileSystem& files, std::string folder, const Uuid& identity,
@@ -69,7 +90,8 @@ void DiskLog::publish_batch() {
   }
   // Written by this process moments ago. If it does not read back, nothing else may be believed
   // either: the process ends rather than answer from it.
-  const auto batch = batch_at(p.open->file(), p.position, log_.seed);
+  std::string copy;
+  const auto batch = written_batch(p.open->file(), p.position, log_.seed, copy);
   KEELSON_ASSERT(batch.has_value() && batch->header.batch_no == p.next_batch);
   const auto indexed = add_to_index(*p.index, log_.hasher, p.segment->start(), *batch);
   KEELSON_ASSERT(indexed.has_value());

@@ -23,7 +23,9 @@ Result<Beginning> DiskLog::beginning(BatchNo segment, std::uint64_t position,
   KEELSON_TRY_ASSIGN(const auto open, found->open());
   if (!open->removed()) {
     KEELSON_TRY(open->file().need(0, kSegmentHeaderBytes));
-    return Beginning{{}, std::string(open->file().bytes.substr(0, kSegmentHeaderBytes))};
+    std::string header(open->file().bytes.substr(0, kSegmentHeaderBytes));
+    KEELSON_TRY(open->file().check_read(0, kSegmentHeaderBytes));
+    return Beginning{{}, std::move(header)};
   }
   KEELSON_TRY_ASSIGN(std::shared_ptr<io::File> file,
                      files_.open(past_path(found->path()), io::OpenMode::read));

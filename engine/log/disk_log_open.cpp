@@ -125,6 +125,7 @@ Result<SegmentHeader> DiskLog::read_header(const SegmentOnDisk& segment) const {
   KEELSON_TRY_ASSIGN(const auto file, SegmentFile::open_form(files_, path, segment.form, {}));
   KEELSON_TRY(file->need(0, kSegmentHeaderBytes));
   auto header = decode_segment_header(file->bytes.substr(0, kSegmentHeaderBytes), identity_);
+  KEELSON_TRY(file->check_read(0, kSegmentHeaderBytes));
   if (!header) return std::unexpected(in_file(std::move(header).error(), path + " at byte 0"));
   if (header->start.point.next_batch != segment.first_batch) {
     return fail(Errc::corruption, path + ": the header is of a segment that starts with batch " +
@@ -163,6 +164,7 @@ Result<void> DiskLog::rebuild(const std::string& path, const SegmentHeader& head
   auto end = scan_sealed(file->bytes, header.start, next, log_.seed, [&](const auto& batch) {
     return add_to_index(*index, log_.hasher, start, batch);
   });
+  KEELSON_TRY(file->check_read());
   if (!end) return std::unexpected(in_file(std::move(end).error(), path));
   index->publish(static_cast<std::uint32_t>(next.next_batch - start.next_batch));
   segment->fix_end(*end);
@@ -235,6 +237,7 @@ Result<void> DiskLog::open_held(const std::string& name, const SegmentHeader& he
   KEELSON_TRY_ASSIGN(auto file, SegmentFile::open(files_, path, io::OpenMode::read_write));
   const auto ignore = [](const StoredBatch&) -> Result<void> { return {}; };
   auto end = scan_sealed(file->bytes, header.start, next, log_.seed, ignore);
+  KEELSON_TRY(file->check_read());
   if (!end) return std::unexpected(in_file(std::move(end).error(), path));
   auto segment = std::make_shared<Segment>(log_.context, header.start.point, std::move(file));
   segment->fix_end(*end);
@@ -261,6 +264,8 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
     return published ? add_to_index(*index, log_.hasher, start, batch) : Result<void>();
   };
   auto scanned = scan_tail(file->bytes, header.start, log_.seed, take);
+  // Before anything is taken for torn: zeros are shown for what cannot be read.
+  KEELSON_TRY(file->check_read());
   if (!scanned) return std::unexpected(in_file(std::move(scanned).error(), path));
   Opened opened{std::move(scanned->end), {file, scanned->position, entries}, std::nullopt};
   if (const auto& torn = scanned->torn) {

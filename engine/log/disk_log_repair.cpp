@@ -41,6 +41,7 @@ Result<void> DiskLog::repair_index(Segment& segment, const LogPoint& next) {
   const auto end = scan_sealed(file->bytes, header.start, next, log_.seed, [&](const auto& batch) {
     return add_to_index(*index, log_.hasher, start, batch);
   });
+  KEELSON_TRY(file->check_read());
   if (!end) {
     return fail(end.error().code, file->path + ": " + end.error().context);
   }

@@ -61,9 +61,11 @@ Result<LogState> DiskLog::state_at(BatchNo batch) const {
   KEELSON_ASSERT(after != segments->begin());
   const Segment& segment = **std::prev(after);
   KEELSON_TRY_ASSIGN(const auto open, segment.open());
-  KEELSON_TRY_ASSIGN(const SegmentHeader header,
-                     decode_segment_header(open->file().bytes, identity_));
-  auto place = scan_until(open->file().bytes, header.start, batch, log_.seed);
+  const auto header = decode_segment_header(open->file().bytes, identity_);
+  KEELSON_TRY(open->file().check_read(0, kSegmentHeaderBytes));
+  if (!header) return std::unexpected(header.error());
+  auto place = scan_until(open->file().bytes, header->start, batch, log_.seed);
+  KEELSON_TRY(open->file().check_read());
   if (!place) return fail(place.error().code, segment.path() + ": " + place.error().context);
   return std::move(place->state);
 }
@@ -102,6 +104,7 @@ Result<void> DiskLog::obey_mark(BatchNo end) {
   const std::string path = folder_ + "/" + segments[last].name;
   KEELSON_TRY_ASSIGN(const auto file, SegmentFile::open(files_, path, io::OpenMode::read_write));
   const auto place = scan_until(file->bytes, header.start, end, log_.seed);
+  KEELSON_TRY(file->check_read());
   if (!place) return fail(place.error().code, path + ": " + place.error().context);
   KEELSON_TRY(remove_segments_after(files_, folder_, segments[last].first_batch));
   const std::uint64_t usual = first_segment_bytes(options_.segment_bytes);
@@ -110,6 +113,7 @@ Result<void> DiskLog::obey_mark(BatchNo end) {
     KEELSON_TRY(create_segment(files_, folder_, header));
   } else {
     KEELSON_TRY(zero_rest(*file->file, file->bytes, place->position));
+    KEELSON_TRY(file->check_read());
     KEELSON_TRY(file->file->sync());
   }
   KEELSON_TRY(files_.sync_folder(folder_));
@@ -187,6 +191,7 @@ Result<EncodedBatches> DiskLog::read_batches(BatchNo from, BatchNo end,
       KEELSON_TRY_ASSIGN(const StoredBatch batch, next_batch(next));
       if (found.end > from && found.bytes.size() + batch.bytes.size() > bytes_max) break;
       found.bytes += batch.bytes;
+      KEELSON_TRY(next.open->file().check_read(batch.position, batch.bytes.size()));
       place = std::move(next);
       found.end = place.next_batch;
     }

@@ -40,8 +40,10 @@ Result<StoredBatch> IndexedSegment::verify(std::uint32_t ordinal, std::uint32_t 
                   ordinal);
   }
   if (!open_->verified.contains(ordinal)) {
-    if (auto good = check_batch_body(batch.header, batch.bytes, seed_); !good) {
-      return failed(std::move(good).error(), ordinal);
+    const auto good = check_batch_body(batch.header, batch.bytes, seed_);
+    KEELSON_TRY(open_->file().check_read(batch.position, batch.bytes.size()));
+    if (!good) {
+      return failed(good.error(), ordinal);
     }
     open_->verified.add(ordinal, batch.header.codec);
   }
@@ -68,6 +70,9 @@ Result<OpenBody> IndexedSegment::opened_body(std::uint32_t ordinal) const {
   if (decompressed_ordinal_ == ordinal) return decompressed_;
   KEELSON_TRY_ASSIGN(const StoredBatch stored, batch(ordinal));
   auto body = open_body(stored);
+  opened_position_ = stored.position;
+  opened_bytes_ = stored.bytes.size();
+  KEELSON_TRY(check_read());
   if (!body) return failed(std::move(body).error(), ordinal);
   if (body->decompressed) {
     decompressed_ = *body;
@@ -79,6 +84,7 @@ Result<OpenBody> IndexedSegment::opened_body(std::uint32_t ordinal) const {
 Result<DecodedCommit> IndexedSegment::commit(const CommitPlace& place) const {
   KEELSON_TRY_ASSIGN(const OpenBody body, opened_body(place.batch));
   auto commit = decode_commit(body.bytes, place.body_position);
+  KEELSON_TRY(check_read());
   if (!commit) return failed(std::move(commit).error(), place.batch);
   return commit;
 }

@@ -1,6 +1,7 @@
 // A segment opened for look-ups.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -42,7 +43,17 @@ class IndexedSegment {
   /// The body of the batch with this ordinal. The last one that was decompressed is kept.
   [[nodiscard]] Result<OpenBody> opened_body(std::uint32_t ordinal) const;
 
-  /// The commit at `place`. Valid until the body of another batch is asked for.
+  /// After what lies at `extent` was read: see `SegmentFile::check_read`.
+  [[nodiscard]] Result<void> check_read(const BatchExtent& extent) const {
+    const std::uint64_t end = extent.end == 0 ? bytes().size() : extent.end;
+    return open_->file().check_read(extent.begin, end - std::min<std::uint64_t>(extent.begin, end));
+  }
+  /// The same of the last body that was asked for.
+  [[nodiscard]] Result<void> check_read() const {
+    return open_->file().check_read(opened_position_, opened_bytes_);
+  }
+
+  /// The commit at `place`; see `check_read`. Valid until the body of another batch is asked for.
   [[nodiscard]] Result<DecodedCommit> commit(const CommitPlace& place) const;
 
   /// Keeps the bytes that have been read.
@@ -64,6 +75,8 @@ class IndexedSegment {
   static constexpr std::uint32_t kNone = UINT32_MAX;
   mutable std::uint32_t decompressed_ordinal_ = kNone;
   mutable OpenBody decompressed_;
+  mutable std::uint64_t opened_position_ = 0;  ///< of the batch whose body was asked for last
+  mutable std::uint64_t opened_bytes_ = 0;
 };
 
 }  // namespace keelson::log

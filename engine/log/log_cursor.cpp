@@ -31,17 +31,23 @@ Result<const FoundEvent*> DiskCursor::read_event() {
     }
     if (commit_ != nullptr) {
       auto event = body_->next_event();
+      KEELSON_TRY(check_read());
       if (!event) return failed(std::move(event).error());
       if (*event != nullptr) {
         const Offset offset = event_offset_;
         ++event_offset_;
         if (offset < next_) continue;
+        // What lies in a file may turn out unreadable at any time: what is given is a copy.
+        event_ = {offset, (*event)->record, command_id_};
+        copy_event(event_.record, copy_);
+        KEELSON_TRY(check_read());
         ++next_;
-        event_ = {offset, (*event)->record, commit_->header.key.id};
         return &event_;
       }
     }
     auto commit = body_->next_commit();
+    if (commit && *commit != nullptr) command_id_ = (*commit)->header.key.id;
+    KEELSON_TRY(check_read());
     if (!commit) return failed(std::move(commit).error());
     commit_ = *commit;
     if (commit_ == nullptr) {
@@ -49,6 +55,11 @@ Result<const FoundEvent*> DiskCursor::read_event() {
       batch_.reset();
     }
   }
+}
+
+/// After bytes of the current batch were read.
+Result<void> DiskCursor::check_read() const {
+  return open_->file().check_read(position_, batch_->padded_bytes());
 }
 
 /// Goes to the batch of `next_`, which is published.
@@ -76,13 +87,14 @@ Result<void> DiskCursor::enter_batch() {
   if (auto follows = check_follows(batch.header, point_); !follows) {
     return failed(std::move(follows).error());
   }
-  if (auto good = check_batch_body(batch.header, batch.bytes, log_.seed); !good) {
-    return failed(std::move(good).error());
-  }
+  auto good = check_batch_body(batch.header, batch.bytes, log_.seed);
+  KEELSON_TRY(open_->file().check_read(position_, batch.bytes.size()));
+  if (!good) return failed(std::move(good).error());
   open_->verified.add(
       static_cast<std::uint32_t>(batch.header.batch_no - segment_->start().next_batch),
       batch.header.codec);
   auto body = open_body(batch);
+  KEELSON_TRY(open_->file().check_read(position_, batch.bytes.size()));
   if (!body) return failed(std::move(body).error());
   decompressed_ = std::move(body->decompressed);
   point_.advance(batch.header);

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "engine/log/partition_log.h"
 #include "engine/log/published_log.h"
@@ -28,6 +29,7 @@ class DiskCursor final : public LogCursor {
   [[nodiscard]] Result<void> next_segment();
   [[nodiscard]] Result<const FoundEvent*> read_event();
   [[nodiscard]] std::unexpected<Error> failed(Error error) const;
+  [[nodiscard]] Result<void> check_read() const;
 
   const PublishedLog& log_;
   Offset next_;
@@ -41,7 +43,9 @@ class DiskCursor final : public LogCursor {
   const DecodedCommit* commit_ = nullptr;
   Offset event_offset_;           ///< of the next event in the batch
   std::uint64_t beginnings_ = 0;  ///< of the log, when `segment_` was found
-  FoundEvent event_;              ///< the last one handed out
+  FoundEvent event_;              ///< the last one handed out; shows the two that follow
+  std::string copy_;              ///< of its fields
+  std::string command_id_;        ///< of the current commit
   std::optional<Error> failed_;
 };
 

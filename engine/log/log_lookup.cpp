@@ -128,6 +128,22 @@ bool same_key(const CommandKey& a, const CommandKey& b) {
   return a.id == b.id && a.target == b.target && a.principal == b.principal;
 }
 
+/// Makes the views of a commit that lies in `bytes` show its copy instead.
+void show_in(FoundCommit& found, std::string_view bytes, std::string_view copy) {
+  const auto move = [&](std::string_view& view) {
+    if (!view.empty()) view = copy.substr(view.data() - bytes.data(), view.size());
+  };
+  CommitHeader& header = found.header;
+  for (auto* view : {&header.key.principal, &header.key.target, &header.key.id, &header.detail}) {
+    move(*view);
+  }
+  for (FoundEvent& event : found.events) {
+    EventRecord& record = event.record;
+    for (auto* view : {&record.stream, &record.type, &record.data, &record.metadata}) move(*view);
+    event.command_id = header.key.id;
+  }
+}
+
 /// Everything about the commit at `place`.
 Result<FoundCommit> read_commit(const IndexedSegment& segment, const CommitPlace& place) {
   KEELSON_TRY_ASSIGN(const DecodedCommit commit, segment.commit(place));
@@ -141,15 +157,21 @@ Result<FoundCommit> read_commit(const IndexedSegment& segment, const CommitPlace
   std::size_t position = commit.events_position;
   for (std::uint32_t i = 0; i < commit.header.event_count; ++i) {
     auto event = decode_event(body.bytes.substr(0, commit.end), position);
+    KEELSON_TRY(segment.check_read());
     if (!event) return segment.failed(std::move(event).error(), place.batch);
     found.events.push_back({found.first + i, event->record, commit.header.key.id});
     position = event->end;
   }
   if (body.decompressed) {
     found.pin = body.decompressed;
-  } else {
-    found.pin = segment.pin();
+    return found;
   }
+  // What lies in a file may turn out unreadable at any time: the caller gets a copy.
+  const auto bytes = body.bytes.substr(commit.position, commit.end - commit.position);
+  const auto copy = std::make_shared<const std::string>(bytes);
+  KEELSON_TRY(segment.check_read());
+  show_in(found, bytes, *copy);
+  found.pin = copy;
   return found;
 }
 
@@ -188,7 +210,9 @@ Result<std::optional<FoundCommit>> find_command(const PublishedLog& log, const C
                                 "' was decided before, and its outcome is not known any more");
       }
       KEELSON_TRY_ASSIGN(const DecodedCommit commit, segment.commit(place));
-      return same_key(commit.header.key, key);
+      const bool same = same_key(commit.header.key, key);
+      KEELSON_TRY(segment.check_read());
+      return same;
     };
     KEELSON_TRY_ASSIGN(const auto place, segment.index().find_command(hash, matches));
     if (place) return read_commit(segment, *place);

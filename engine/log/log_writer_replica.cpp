@@ -226,9 +226,11 @@ Result<void> LogWriter::go_back(BatchNo to) {
   KEELSON_ASSERT(count <= segments->size());
   Segment& last = *(*segments)[count - 1];
   KEELSON_TRY_ASSIGN(const auto open, last.open());  // not sealed, so held
-  KEELSON_TRY_ASSIGN(const SegmentHeader header,
-                     decode_segment_header(open->file().bytes, context_.identity));
-  auto place = scan_until(open->file().bytes, header.start, to, seed_);
+  const auto header = decode_segment_header(open->file().bytes, context_.identity);
+  KEELSON_TRY(open->file().check_read(0, kSegmentHeaderBytes));
+  if (!header) return std::unexpected(header.error());
+  auto place = scan_until(open->file().bytes, header->start, to, seed_);
+  KEELSON_TRY(open->file().check_read());
   if (!place) {
     return fail(place.error().code, last.path() + ": " + place.error().context);
   }
@@ -253,6 +255,7 @@ Result<void> LogWriter::finish_cut() {
     KEELSON_TRY(remake_first());
   } else {
     KEELSON_TRY(zero_rest(*file_->file, file_->bytes, fill_.position));
+    KEELSON_TRY(file_->check_read());
     KEELSON_TRY(sync());
   }
   KEELSON_TRY(sync_folder());

@@ -12,6 +12,7 @@ Result<std::shared_ptr<SegmentFile>> SegmentFile::open(io::FileSystem& files, st
   auto segment = std::make_shared<SegmentFile>();
   KEELSON_TRY_ASSIGN(segment->file, files.open(path, mode));
   KEELSON_TRY_ASSIGN(segment->bytes, segment->file->view());
+  segment->faults = &segment->file->faults();
   segment->path = std::move(path);
   return segment;
 }
@@ -42,6 +43,13 @@ Result<void> SegmentFile::decompress(std::uint64_t position, std::uint64_t lengt
     if (const auto bound = open_segments.lock()) bound->shrink();
   }
   return {};
+}
+
+Result<void> SegmentFile::find_fault(std::uint64_t position, std::uint64_t length) const {
+  const auto byte = faults->first_in(position, length);
+  if (!byte) return {};
+  return fail(Errc::corruption, path + " at byte " + std::to_string(*byte) +
+                                    ": the disk cannot read it, or it has been cut off");
 }
 
 OpenSegments::OpenSegments(std::size_t segments_max, std::uint64_t memory_bytes_max)

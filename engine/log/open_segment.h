@@ -28,7 +28,7 @@ struct SegmentFile {
   std::string path;
   std::unique_ptr<io::File> file;  ///< nullptr when it is compressed
   std::unique_ptr<const CompressedSegment> compressed;
-  std::string_view bytes;                     ///< all of it; unused bytes are zero. See `need`
+  std::string_view bytes;  ///< all of it; unused bytes are zero. See `need` and `check_read`
   std::weak_ptr<OpenSegments> open_segments;  ///< bound what is decompressed; perhaps none
 
   [[nodiscard]] static Result<std::shared_ptr<SegmentFile>> open(io::FileSystem& files,
@@ -47,8 +47,20 @@ struct SegmentFile {
     return compressed == nullptr ? Result<void>() : decompress(position, length);
   }
 
+  /// After bytes of [position, position + length) were read, and before what they say is believed:
+  /// what the disk cannot read shows as zeros. What has been copied before is good.
+  /// @error corruption  a part of it could not be read; context has file and byte.
+  [[nodiscard]] Result<void> check_read(std::uint64_t position, std::uint64_t length) const {
+    // What is compressed has been checked when it was decompressed.
+    return faults == nullptr || !faults->any() ? Result<void>() : find_fault(position, length);
+  }
+  [[nodiscard]] Result<void> check_read() const { return check_read(0, bytes.size()); }
+
+  const io::ReadFaults* faults = nullptr;  ///< of `file`
+
  private:
   [[nodiscard]] Result<void> decompress(std::uint64_t position, std::uint64_t length) const;
+  [[nodiscard]] Result<void> find_fault(std::uint64_t position, std::uint64_t length) const;
 };
 
 /// Something opened for reading that `OpenSegments` can hold.

@@ -20,6 +20,7 @@ Result<StoredBatch> batch_at(const SegmentFile& file, std::uint64_t position, Ch
   const auto rest = file.bytes.substr(std::min<std::size_t>(position, file.bytes.size()));
   KEELSON_TRY(file.need(position, kBatchHeaderBytes));
   auto header = decode_batch_header(rest, seed);
+  KEELSON_TRY(file.check_read(position, kBatchHeaderBytes));
   if (!header) return std::unexpected(located(std::move(header).error(), file, position));
   if (header->padded_bytes() > rest.size()) {
     return std::unexpected(

@@ -58,7 +58,8 @@ template <class Lookup>
   return repaired ? lookup() : std::move(found);
 }
 
-/// The batch at `position` of a segment, its header checked and its body not.
+/// The batch at `position` of a segment, its header checked and its body not: who reads that asks
+/// `check_read` afterwards.
 /// @error corruption  context has file and byte.
 [[nodiscard]] Result<StoredBatch> batch_at(const SegmentFile& file, std::uint64_t position,
                                            ChecksumSeed seed);

@@ -263,6 +263,18 @@ Result<std::size_t> read_event(std::string_view body, std::size_t position, Even
   return frame.commit_position;
 }
 
+void copy_event(EventRecord& record, std::string& to) {
+  // As they were decoded they follow each other.
+  const std::size_t bytes =
+      record.stream.size() + record.type.size() + record.data.size() + record.metadata.size();
+  to.assign(record.stream.data(), bytes);
+  Fields fields(to);
+  record.stream = fields.take(record.stream.size());
+  record.type = fields.take(record.type.size());
+  record.data = fields.take(record.data.size());
+  record.metadata = fields.take(record.metadata.size());
+}
+
 Result<std::string_view> decode_command_id(std::string_view body, std::size_t position) {
   if (position > body.size() || body.size() - position < kCommitHeadBytes) {
     return malformed("commit head past the end", position);

@@ -124,6 +124,8 @@ struct DecodedEvent {
 /// @return the position of its commit.
 [[nodiscard]] Result<std::size_t> read_event(std::string_view body, std::size_t position,
                                              EventRecord& record);
+/// Copies what `record`, which was decoded, shows to `to`, and makes it show that.
+void copy_event(EventRecord& record, std::string& to);
 /// The id of the commit at `position`, and nothing else of it.
 [[nodiscard]] Result<std::string_view> decode_command_id(std::string_view body,
                                                          std::size_t position);

@@ -60,7 +60,8 @@ Result<SegmentId> SealedIndex::owner_of(std::string_view bytes) {
 }
 
 Result<std::unique_ptr<SealedIndex>> SealedIndex::open(std::string_view bytes,
-                                                       const SegmentId& segment) {
+                                                       const SegmentId& segment,
+                                                       const io::ReadFaults* faults) {
   KEELSON_TRY_ASSIGN(const SegmentId owner, owner_of(bytes));
   if (owner != segment) return unusable(segment.first_batch, "belongs to another segment");
   const std::string_view header = bytes.substr(0, index_header::kBytes);
@@ -83,12 +84,16 @@ Result<std::unique_ptr<SealedIndex>> SealedIndex::open(std::string_view bytes,
       get<std::uint64_t>(header, index_header::kTableChecksum)) {
     return unusable(segment.first_batch, "the checksum of the block checksums is wrong");
   }
-  return std::unique_ptr<SealedIndex>(new SealedIndex(bytes, segment, counts));
+  if (faults != nullptr && faults->any()) {
+    return unusable(segment.first_batch, "a part of it cannot be read");
+  }
+  return std::unique_ptr<SealedIndex>(new SealedIndex(bytes, segment, counts, faults));
 }
 
 SealedIndex::SealedIndex(std::string_view bytes, const SegmentId& segment,
-                         const IndexCounts& counts)
+                         const IndexCounts& counts, const io::ReadFaults* faults)
     : bytes_(bytes),
+      faults_(faults),
       first_batch_(segment.first_batch),
       seed_(checksum_seed(segment.partition)),
       counts_(counts),
@@ -122,8 +127,10 @@ Result<void> SealedIndex::check_block(std::uint64_t block) const {
 }
 
 Result<void> SealedIndex::check_all() const {
-  for (std::uint64_t block = 0; block < layout_.blocks; ++block) KEELSON_TRY(check_block(block));
-  return {};
+  return believed([&]() -> Result<void> {
+    for (std::uint64_t block = 0; block < layout_.blocks; ++block) KEELSON_TRY(check_block(block));
+    return {};
+  });
 }
 
 Result<std::string_view> SealedIndex::checked(std::uint64_t position, std::uint64_t length) const {
@@ -138,26 +145,30 @@ Result<std::string_view> SealedIndex::checked(std::uint64_t position, std::uint6
 // --- batches ---
 
 Result<BatchEntry> SealedIndex::batch(std::uint32_t i) const {
-  KEELSON_ASSERT(i < counts_.batches);
-  KEELSON_TRY_ASSIGN(
-      const std::string_view entry,
-      checked(layout_.batches + std::uint64_t{i} * kIndexBatchBytes, kIndexBatchBytes));
-  return BatchEntry{get<std::uint32_t>(entry, 0), get<std::uint32_t>(entry, 4),
-                    TimeUs(get<std::int64_t>(entry, 8))};
+  return believed([&]() -> Result<BatchEntry> {
+    KEELSON_ASSERT(i < counts_.batches);
+    KEELSON_TRY_ASSIGN(
+        const std::string_view entry,
+        checked(layout_.batches + std::uint64_t{i} * kIndexBatchBytes, kIndexBatchBytes));
+    return BatchEntry{get<std::uint32_t>(entry, 0), get<std::uint32_t>(entry, 4),
+                      TimeUs(get<std::int64_t>(entry, 8))};
+  });
 }
 
 Result<void> SealedIndex::find_batches(std::span<const Posting> postings,
                                        std::span<BatchExtent> extents) const {
-  for (std::size_t i = 0; i < postings.size(); ++i) {
-    const std::uint32_t batch = postings[i].batch;  // `copy_postings` has checked that it is one
-    const bool last = batch + 1 == counts_.batches;
-    KEELSON_TRY_ASSIGN(const std::string_view entries,
-                       checked(layout_.batches + std::uint64_t{batch} * kIndexBatchBytes,
-                               (last ? 1 : 2) * kIndexBatchBytes));
-    extents[i] = {get<std::uint32_t>(entries, 0),
-                  last ? 0 : get<std::uint32_t>(entries, kIndexBatchBytes)};
-  }
-  return {};
+  return believed([&]() -> Result<void> {
+    for (std::size_t i = 0; i < postings.size(); ++i) {
+      const std::uint32_t batch = postings[i].batch;  // `copy_postings` has checked that it is one
+      const bool last = batch + 1 == counts_.batches;
+      KEELSON_TRY_ASSIGN(const std::string_view entries,
+                         checked(layout_.batches + std::uint64_t{batch} * kIndexBatchBytes,
+                                 (last ? 1 : 2) * kIndexBatchBytes));
+      extents[i] = {get<std::uint32_t>(entries, 0),
+                    last ? 0 : get<std::uint32_t>(entries, kIndexBatchBytes)};
+    }
+    return {};
+  });
 }
 
 // --- keys ---
@@ -192,13 +203,17 @@ Result<std::uint64_t> SealedIndex::hash_at(const HashedSection& section, std::ui
 }
 
 Result<std::uint64_t> SealedIndex::stream_hash(std::uint32_t i) const {
-  KEELSON_ASSERT(i < counts_.streams);
-  return hash_at(stream_section(), i);
+  return believed([&]() -> Result<std::uint64_t> {
+    KEELSON_ASSERT(i < counts_.streams);
+    return hash_at(stream_section(), i);
+  });
 }
 
 Result<std::uint64_t> SealedIndex::commit_hash(std::uint32_t i) const {
-  KEELSON_ASSERT(i < counts_.commits);
-  return hash_at(command_section(), i);
+  return believed([&]() -> Result<std::uint64_t> {
+    KEELSON_ASSERT(i < counts_.commits);
+    return hash_at(command_section(), i);
+  });
 }
 
 Result<SealedIndex::EntryRange> SealedIndex::candidates(const HashedSection& section,
@@ -228,41 +243,45 @@ Result<SealedIndex::EntryRange> SealedIndex::candidates(const HashedSection& sec
 }
 
 Result<std::optional<StreamPostings>> SealedIndex::find_stream(const StreamKey& key) const {
-  KEELSON_TRY_ASSIGN(const EntryRange range, candidates(stream_section(), key.hash));
-  for (std::uint32_t i = range.first; i < range.end; ++i) {
-    KEELSON_TRY_ASSIGN(
-        const std::string_view entry,
-        checked(layout_.streams + std::uint64_t{i} * kIndexStreamBytes, kIndexStreamBytes));
-    if (get<std::uint64_t>(entry, 0) != key.hash) break;
-    const auto name_position = get<std::uint32_t>(entry, 24);
-    const auto name_bytes = get<std::uint32_t>(entry, 28);
-    if (name_position > counts_.name_bytes || name_bytes > counts_.name_bytes - name_position) {
-      return found_damaged("a stream's name lies outside the names");
+  return believed([&]() -> Result<std::optional<StreamPostings>> {
+    KEELSON_TRY_ASSIGN(const EntryRange range, candidates(stream_section(), key.hash));
+    for (std::uint32_t i = range.first; i < range.end; ++i) {
+      KEELSON_TRY_ASSIGN(
+          const std::string_view entry,
+          checked(layout_.streams + std::uint64_t{i} * kIndexStreamBytes, kIndexStreamBytes));
+      if (get<std::uint64_t>(entry, 0) != key.hash) break;
+      const auto name_position = get<std::uint32_t>(entry, 24);
+      const auto name_bytes = get<std::uint32_t>(entry, 28);
+      if (name_position > counts_.name_bytes || name_bytes > counts_.name_bytes - name_position) {
+        return found_damaged("a stream's name lies outside the names");
+      }
+      if (name_bytes != key.name.size()) continue;
+      KEELSON_TRY_ASSIGN(const std::string_view name,
+                         checked(layout_.names + name_position, name_bytes));
+      if (name != key.name) continue;
+      KEELSON_TRY_ASSIGN(const StreamPostings postings, postings_of(entry));
+      return postings;
     }
-    if (name_bytes != key.name.size()) continue;
-    KEELSON_TRY_ASSIGN(const std::string_view name,
-                       checked(layout_.names + name_position, name_bytes));
-    if (name != key.name) continue;
-    KEELSON_TRY_ASSIGN(const StreamPostings postings, postings_of(entry));
-    return postings;
-  }
-  return std::nullopt;
+    return std::nullopt;
+  });
 }
 
 Result<std::optional<CommitPlace>> SealedIndex::find_command(std::uint64_t hash,
                                                              const CommitMatch& matches) const {
-  KEELSON_TRY_ASSIGN(const EntryRange range, candidates(command_section(), hash));
-  for (std::uint32_t i = range.first; i < range.end; ++i) {
-    KEELSON_TRY_ASSIGN(
-        const std::string_view entry,
-        checked(layout_.commits + std::uint64_t{i} * kIndexCommitBytes, kIndexCommitBytes));
-    if (get<std::uint64_t>(entry, 0) != hash) break;
-    const CommitPlace place{get<std::uint32_t>(entry, 8), get<std::uint32_t>(entry, 12)};
-    if (place.batch >= counts_.batches) return found_damaged("a commit lies in no batch");
-    KEELSON_TRY_ASSIGN(const bool same, matches(place));
-    if (same) return place;
-  }
-  return std::nullopt;
+  return believed([&]() -> Result<std::optional<CommitPlace>> {
+    KEELSON_TRY_ASSIGN(const EntryRange range, candidates(command_section(), hash));
+    for (std::uint32_t i = range.first; i < range.end; ++i) {
+      KEELSON_TRY_ASSIGN(
+          const std::string_view entry,
+          checked(layout_.commits + std::uint64_t{i} * kIndexCommitBytes, kIndexCommitBytes));
+      if (get<std::uint64_t>(entry, 0) != hash) break;
+      const CommitPlace place{get<std::uint32_t>(entry, 8), get<std::uint32_t>(entry, 12)};
+      if (place.batch >= counts_.batches) return found_damaged("a commit lies in no batch");
+      KEELSON_TRY_ASSIGN(const bool same, matches(place));
+      if (same) return place;
+    }
+    return std::nullopt;
+  });
 }
 
 // --- postings ---
@@ -294,34 +313,38 @@ Result<Posting> SealedIndex::posting(std::uint64_t i) const {
 
 Result<void> SealedIndex::copy_postings(std::uint32_t handle, std::uint32_t /*count*/,
                                         std::uint32_t first, std::span<Posting> out) const {
-  const std::uint64_t from = std::uint64_t{handle} + first;
-  KEELSON_TRY_ASSIGN(
-      const std::string_view bytes,
-      checked(layout_.postings + from * kIndexPostingBytes, out.size() * kIndexPostingBytes));
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i] = decode_posting(bytes, i * kIndexPostingBytes);
-    if (out[i].batch >= counts_.batches || out[i].relative_offset >= counts_.events) {
-      return found_damaged("a posting points outside the segment");
+  return believed([&]() -> Result<void> {
+    const std::uint64_t from = std::uint64_t{handle} + first;
+    KEELSON_TRY_ASSIGN(
+        const std::string_view bytes,
+        checked(layout_.postings + from * kIndexPostingBytes, out.size() * kIndexPostingBytes));
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i] = decode_posting(bytes, i * kIndexPostingBytes);
+      if (out[i].batch >= counts_.batches || out[i].relative_offset >= counts_.events) {
+        return found_damaged("a posting points outside the segment");
+      }
     }
-  }
-  return {};
+    return {};
+  });
 }
 
 Result<std::uint32_t> SealedIndex::count_postings_before(std::uint32_t handle, std::uint32_t count,
                                                          std::uint64_t relative_offset) const {
-  if (relative_offset >= counts_.events) return count;
-  std::uint32_t first = 0;
-  std::uint32_t end = count;
-  while (first < end) {
-    const std::uint32_t middle = first + (end - first) / 2;
-    KEELSON_TRY_ASSIGN(const Posting at, posting(std::uint64_t{handle} + middle));
-    if (at.relative_offset < relative_offset) {
-      first = middle + 1;
-    } else {
-      end = middle;
+  return believed([&]() -> Result<std::uint32_t> {
+    if (relative_offset >= counts_.events) return count;
+    std::uint32_t first = 0;
+    std::uint32_t end = count;
+    while (first < end) {
+      const std::uint32_t middle = first + (end - first) / 2;
+      KEELSON_TRY_ASSIGN(const Posting at, posting(std::uint64_t{handle} + middle));
+      if (at.relative_offset < relative_offset) {
+        first = middle + 1;
+      } else {
+        end = middle;
+      }
     }
-  }
-  return first;
+    return first;
+  });
 }
 
 }  // namespace keelson::log

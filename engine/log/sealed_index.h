@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/io/read_faults.h"
 #include "engine/log/batch.h"
 #include "engine/log/sealed_index_format.h"
 #include "engine/log/segment_index.h"
@@ -38,13 +39,14 @@ struct SegmentId {
 /// A look-up for an absent key touches one cache line of the file, but for one in about 150.
 class SealedIndex final : public SegmentIndex {
  public:
-  /// @param bytes  the whole file; must outlive the index.
+  /// @param bytes   the whole file; must outlive the index.
+  /// @param faults  what of it cannot be read, if it is mapped; must outlive the index.
   /// @error corruption          too short, cut, damaged in the header or the checksums, or the
   /// index
   ///                            of another segment.
   /// @error unsupported_format  of a later version.
-  [[nodiscard]] static Result<std::unique_ptr<SealedIndex>> open(std::string_view bytes,
-                                                                 const SegmentId& segment);
+  [[nodiscard]] static Result<std::unique_ptr<SealedIndex>> open(
+      std::string_view bytes, const SegmentId& segment, const io::ReadFaults* faults = nullptr);
 
   /// The segment that the index in `bytes` says it belongs to: for one whose segment is gone.
   /// @error corruption, unsupported_format  as `open`, for the header alone.
@@ -73,7 +75,17 @@ class SealedIndex final : public SegmentIndex {
   [[nodiscard]] Result<void> check_all() const;
 
  private:
-  SealedIndex(std::string_view bytes, const SegmentId& segment, const IndexCounts& counts);
+  SealedIndex(std::string_view bytes, const SegmentId& segment, const IndexCounts& counts,
+              const io::ReadFaults* faults);
+
+  /// What a look-up makes of the bytes, once it has read them: an error when any of the file could
+  /// not be read, as zeros are shown then.
+  template <class Look>
+  [[nodiscard]] auto believed(const Look& look) const -> decltype(look()) {
+    auto found = look();
+    if (faults_ != nullptr && faults_->any()) return found_damaged("a part of it cannot be read");
+    return found;
+  }
 
   /// A section of entries sorted by hash, with the filter and the directory in front of it.
   struct HashedSection {
@@ -114,6 +126,7 @@ class SealedIndex final : public SegmentIndex {
       std::uint32_t handle, std::uint32_t count, std::uint64_t relative_offset) const override;
 
   const std::string_view bytes_;
+  const io::ReadFaults* const faults_;
   const BatchNo first_batch_;
   const ChecksumSeed seed_;
   const IndexCounts counts_;

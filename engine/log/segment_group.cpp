@@ -41,6 +41,7 @@ class SegmentGroup::Mapped final : public Opened {
     auto mapped = std::make_shared<Mapped>();
     KEELSON_TRY_ASSIGN(mapped->file_, context.files.open(path, io::OpenMode::read));
     KEELSON_TRY_ASSIGN(mapped->bytes_, mapped->file_->view());
+    mapped->faults_ = &mapped->file_->faults();
     mapped->seed_ = checksum_seed(context.identity);
     mapped->blocks_ = blocks;
     if (mapped->bytes_.size() != group_file_bytes(blocks)) {
@@ -51,6 +52,7 @@ class SegmentGroup::Mapped final : public Opened {
         get<std::uint64_t>(mapped->bytes_, group_header::kTableChecksum)) {
       return unusable(path, "the checksum of the block checksums is wrong");
     }
+    if (mapped->faults_->any()) return unusable(path, "a part of it cannot be read");
     mapped->checked_ = std::make_unique<std::atomic<std::uint64_t>[]>(blocks / kBlocksPerWord + 1);
     return mapped;
   }
@@ -63,7 +65,7 @@ class SegmentGroup::Mapped final : public Opened {
       return fail(Errc::corruption,
                   "a block of a group filter fails its checksum, at byte " + std::to_string(first));
     }
-    return {};
+    return check_read();
   }
 
   /// @error corruption  of the block the hash lies in.
@@ -80,16 +82,22 @@ class SegmentGroup::Mapped final : public Opened {
     for (unsigned i = 0; i < kGroupProbes; ++i) {
       columns &= get<GroupRow>(bytes_, first + group_row(hash, i) * sizeof(GroupRow));
     }
+    KEELSON_TRY(check_read());  // zeros would hide what is there
     return columns;
   }
 
  private:
+  [[nodiscard]] Result<void> check_read() const {
+    if (!faults_->any()) return {};
+    return fail(Errc::corruption, "a part of a group filter cannot be read");
+  }
   [[nodiscard]] std::uint64_t table() const {
     return group_header::kBytes + std::uint64_t{blocks_} * kGroupBlockBytes;
   }
 
   std::unique_ptr<io::File> file_;
   std::string_view bytes_;
+  const io::ReadFaults* faults_ = nullptr;  ///< of `file_`
   ChecksumSeed seed_ = 0;
   std::uint32_t blocks_ = 0;
   /// A bit per block that has been checked. Relaxed, as in `SealedIndex`.

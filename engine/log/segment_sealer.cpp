@@ -33,7 +33,7 @@ Result<std::shared_ptr<MappedIndex>> map_index(io::FileSystem& files, const std:
 Result<std::shared_ptr<const SealedIndex>> open_mapped(std::shared_ptr<MappedIndex> mapped,
                                                        const std::string& path,
                                                        const SegmentId& segment) {
-  auto opened = SealedIndex::open(mapped->bytes, segment);
+  auto opened = SealedIndex::open(mapped->bytes, segment, &mapped->file->faults());
   if (!opened) return fail(opened.error().code, path + ": " + opened.error().context);
   mapped->index = *std::move(opened);
   const SealedIndex* const index = mapped->index.get();

@@ -96,8 +96,12 @@ Result<void> StreamReader::decode(const Chunk& chunk, std::size_t i) {
     body = opened.bytes;
   }
   auto commit = read_event(body, posting.body_position, event_.record);
+  KEELSON_TRY(segment.check_read(chunk.batches[i]));
   if (!commit) return segment.failed(std::move(commit).error(), posting.batch);
   const Version version = chunk.first + i;
+  // What lies in a file may turn out unreadable at any time: what is given is a copy.
+  copy_event(event_.record, copy_);
+  KEELSON_TRY(segment.check_read(chunk.batches[i]));
   if (event_.record.version != version || event_.record.stream != stream_) {
     return segment.failed({Errc::corruption,
                            "the index says version " + std::to_string(version.value) + " of '" +
@@ -107,8 +111,10 @@ Result<void> StreamReader::decode(const Chunk& chunk, std::size_t i) {
   }
   if (command_ids_) {
     auto id = decode_command_id(body, *commit);
+    if (id) command_id_ = *id;
+    KEELSON_TRY(segment.check_read(chunk.batches[i]));
     if (!id) return segment.failed(std::move(id).error(), posting.batch);
-    event_.command_id = *id;
+    event_.command_id = command_id_;
   }
   event_.offset = segment.start().end + posting.relative_offset;
   return {};

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "engine/base/result.h"
@@ -78,7 +79,9 @@ class StreamReader {
   Chunk* asked_ = &chunks_[0];    ///< its events are on their way from memory
   Chunk* entered_ = &chunks_[1];  ///< its events are given
   std::size_t given_ = 0;         ///< of them
-  FoundEvent event_;
+  FoundEvent event_;              ///< shows the two that follow
+  std::string copy_;              ///< of its fields
+  std::string command_id_;
 };
 
 }  // namespace keelson::log

@@ -39,6 +39,7 @@ class ProcessDisk::OpenFile final : public io::File {
     return *over_ || !disk_.syncs(path_) ? Result<void>() : file_->sync();
   }
   Result<std::string_view> view() override { return file_->view(); }
+  const io::ReadFaults& faults() const override { return file_->faults(); }
 
  private:
   const std::shared_ptr<const bool> over_;  ///< it may outlive the disk

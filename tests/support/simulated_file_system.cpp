@@ -83,12 +83,36 @@ class SimulatedFileSystem::Inode {
 
   /// Makes `bytes` all there is, shown and durable.
   void assign(std::string_view bytes) {
+    mend();
     if (unsynced_.empty() && shown() == bytes) return;
     truncate(bytes.size());
     std::memcpy(shown_, bytes.data(), bytes.size());
     durable_ = bytes;
     unsynced_.clear();
   }
+
+  void make_unreadable(std::uint64_t position, std::uint64_t length) {
+    const std::uint64_t end = std::min(position + length, size_);
+    KEELSON_ASSERT(position < end);
+    unreadable_.emplace_back(position, end);
+    for (const auto& viewer : viewers_) {
+      if (const auto faults = viewer.lock()) faults->add(position, end);
+    }
+    std::memset(shown_ + position, 0, end - position);
+  }
+  [[nodiscard]] bool readable(std::uint64_t position, std::uint64_t length) const {
+    return std::ranges::none_of(unreadable_, [&](const auto& range) {
+      return range.first < position + length && position < range.second;
+    });
+  }
+  /// Tells `faults` what cannot be read, now and later.
+  void add_viewer(const std::shared_ptr<io::ReadFaults>& faults) {
+    for (const auto& [first, end] : unreadable_) faults->add(first, end);
+    std::erase_if(viewers_, [](const auto& viewer) { return viewer.expired(); });
+    viewers_.push_back(faults);
+  }
+  /// All of it can be read again.
+  void mend() { unreadable_.clear(); }
 
   void flip_bit(std::uint64_t bit) {
     KEELSON_ASSERT(bit / 8 < size_);
@@ -110,6 +134,8 @@ class SimulatedFileSystem::Inode {
   std::uint64_t size_ = 0;
   std::string durable_;
   std::set<std::uint64_t> unsynced_;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> unreadable_;  ///< each [first, end)
+  std::vector<std::weak_ptr<io::ReadFaults>> viewers_;
 };
 
 class SimulatedFileSystem::OpenFile final : public io::File {
@@ -127,12 +153,19 @@ class SimulatedFileSystem::OpenFile final : public io::File {
     const std::lock_guard lock(disk_.mutex_);
     KEELSON_TRY(alive());
     if (position + length > inode_->size()) return fail(Errc::io_error, path_ + ": past the end");
+    if (!inode_->readable(position, length)) {
+      return fail(Errc::io_error, path_ + ": cannot be read");
+    }
     return std::string(inode_->shown().substr(position, length));
   }
 
   Result<void> write_at(std::uint64_t position, std::string_view bytes) override {
     const std::lock_guard lock(disk_.mutex_);
     KEELSON_TRY(alive());
+    // The rest of a page that is written in part must be read.
+    if (!inode_->readable(position, bytes.size())) {
+      return fail(Errc::io_error, path_ + ": cannot be read");
+    }
     if (auto good = disk_.check(DiskCall::write, path_); !good) {
       // A failed write may have written nothing, a part or all.
       const std::size_t all = bytes.size();
@@ -182,9 +215,14 @@ class SimulatedFileSystem::OpenFile final : public io::File {
   Result<std::string_view> view() override {
     const std::lock_guard lock(disk_.mutex_);
     KEELSON_TRY(alive());
-    if (!view_) view_ = inode_->shown();
+    if (!view_) {
+      inode_->add_viewer(faults_);
+      view_ = inode_->shown();
+    }
     return *view_;
   }
+
+  const io::ReadFaults& faults() const override { return *faults_; }
 
  private:
   Result<void> alive() const {
@@ -206,6 +244,7 @@ class SimulatedFileSystem::OpenFile final : public io::File {
   std::string path_;
   std::uint64_t process_;
   std::optional<std::string_view> view_;
+  const std::shared_ptr<io::ReadFaults> faults_ = std::make_shared<io::ReadFaults>();
 };
 
 class SimulatedFileSystem::Lock final : public io::FolderLock {
@@ -293,6 +332,12 @@ std::uint64_t SimulatedFileSystem::room_at(const std::string&) const {
 void SimulatedFileSystem::flip_bit(const std::string& path, std::uint64_t bit) {
   const std::lock_guard lock(mutex_);
   shown_.at(path)->flip_bit(bit);
+}
+
+void SimulatedFileSystem::make_unreadable(const std::string& path, std::uint64_t position,
+                                          std::uint64_t length) {
+  const std::lock_guard lock(mutex_);
+  shown_.at(path)->make_unreadable(position, length);
 }
 
 std::uint64_t SimulatedFileSystem::calls() const {

@@ -51,6 +51,9 @@ class SimulatedFileSystem final : public io::FileSystem {
   void set_room(std::uint64_t bytes);
   /// Changes one bit of the file, shown and on disk.
   void flip_bit(const std::string& path, std::uint64_t bit);
+  /// [position, position + length) of the file cannot be read from now on, until the process ends:
+  /// who reads it gets an error, and who has it in memory sees zeros.
+  void make_unreadable(const std::string& path, std::uint64_t position, std::uint64_t length);
   /// Calls made so far that `set_fault` could fail.
   [[nodiscard]] std::uint64_t calls() const;
   /// All that is shown.
