@@ -74,6 +74,10 @@ void ClusterView::adopt(const NodeKey& key, const Record& record, Notices& notic
     return notices.push_back(
         bad_record(name, {Errc::corruption, "record of another node than its key says", {}}));
   }
+  // Of before a coordinator was put back: what it says, the address too, is over.
+  replication::Incarnation& latest = latest_[node->member];
+  if (node->incarnation < latest) return;
+  latest = node->incarnation;
   const auto last = last_members_.find(key.node);
   if (last != last_members_.end() && last->second != node->member) {
     notices.push_back([replaced = ReplacedData{last->second, node->member}](auto& listener) {
@@ -94,6 +98,8 @@ void ClusterView::adopt(const FolderKey& key, const Record& record, Notices& not
     return notices.push_back(
         bad_record(keys_.of(key), {Errc::corruption, "record of another folder than its key", {}}));
   }
+  replication::Incarnation& latest = latest_[folder->member];
+  latest = std::max(latest, folder->incarnation);
   notices.push_back(
       [folder = *folder](DirectoryListener& listener) { listener.on_folder(folder); });
 }

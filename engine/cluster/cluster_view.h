@@ -69,7 +69,8 @@ class DirectoryListener {
 /// Adopts records at increasing revisions only, for each key, also after it was gone. When the
 /// coordinator has gone back, records of topics and partitions that were made anew come after all
 /// of an earlier generation; those of nodes and folders, which nobody is elected by, after all of
-/// its earlier life. A pure state; not thread-safe.
+/// its earlier life, but for those of a member's earlier incarnations. A pure state; not
+/// thread-safe.
 class ClusterView {
  public:
   explicit ClusterView(ClusterKeys keys) : keys_(std::move(keys)) {}
@@ -114,6 +115,8 @@ class ClusterView {
   std::set<std::string> gone_;       ///< of topics and partitions: keys that are not there any more
   std::map<replication::NodeId, NodeRecord> nodes_;
   std::map<replication::NodeId, replication::Member> last_members_;  ///< also of those that left
+  /// Of all members that were seen, by either of their records.
+  std::map<replication::Member, replication::Incarnation> latest_;
   std::map<std::string, KnownTopic> topics_;
   std::map<Uuid, std::string> names_;
   std::map<PartitionKey, KnownPartition> orphans_;  ///< whose topic was not seen yet

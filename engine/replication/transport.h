@@ -39,7 +39,8 @@ class Transport {
   virtual void set_listener(Listener listener) = 0;
 
   /// The other nodes of the cluster, each as `host:port`. Replaces those of an earlier call: who is
-  /// not among them any more, or somewhere else, is disconnected. This node may be among them.
+  /// not among them any more is disconnected. Who is somewhere else now stays connected until the
+  /// connection breaks, or there is a newer one. This node may be among them.
   /// @error bad_request  an address is none; nothing has changed.
   [[nodiscard]] virtual Result<void> set_peers(std::map<NodeId, std::string> addresses) = 0;
 

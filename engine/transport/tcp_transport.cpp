@@ -290,27 +290,22 @@ void TcpTransport::Impl::stop() {
 
 // --- peers, on the transport's thread ---
 
+/// Where a peer is to be reached may be wrong: a connection that there is lasts until it breaks, or
+/// there is one with the new address.
 void TcpTransport::Impl::apply_peers(const std::map<NodeId, HostPort>& peers) {
   peers_ = peers;
-  const auto gone = [this](NodeId node, const HostPort* address) {
+  std::erase_if(dials_, [this](const auto& one) {
+    const auto& [node, dial] = one;
     const auto found = peers_.find(node);
-    return found == peers_.end() || (address != nullptr && found->second != *address);
-  };
-  std::vector<NodeId> dropped;
-  for (const auto& [node, dial] : dials_) {
-    if (gone(node, &dial->address)) dropped.push_back(node);
-  }
-  for (const NodeId node : dropped) {
-    dials_.at(node)->cancel();
-    dials_.erase(node);
-  }
+    if (found != peers_.end() && found->second == dial->address) return false;
+    dial->cancel();
+    return true;
+  });
+  std::vector<std::shared_ptr<Link>> dropped;
   for (const auto& [node, link] : links_) {
-    if (gone(node, nullptr)) dropped.push_back(node);
+    if (!peers_.contains(node)) dropped.push_back(link);
   }
-  for (const NodeId node : dropped) {
-    const auto found = links_.find(node);
-    if (found == links_.end()) continue;
-    const std::shared_ptr<Link> link = found->second;
+  for (const auto& link : dropped) {
     end(link, {Errc::closed, "its address has been taken away", std::nullopt});
   }
   for (const auto& [node, address] : peers_) {

@@ -293,6 +293,39 @@ def test_records_that_went_back_are_repaired(start_cluster, transactions):
     assert_all_there(cluster, load, some)
 
 
+def test_leaders_go_on_when_the_records_are_of_before_the_nodes_had_moved(start_cluster):
+    cluster = start_cluster()
+    client = cluster.client()
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
+    wait_well(cluster.nodes[1])
+    cluster.etcd.save("backup")
+    for node in cluster.nodes:  # one after the other, to other addresses
+        wait_well(cluster.nodes[node])
+        cluster.nodes[node].signal_stop()
+        assert cluster.nodes[node].wait() == 0
+        cluster.move_to_another_port(node)
+        cluster.nodes[node].restart()
+    wait_well(cluster.nodes[1])
+    time.sleep(7)  # until the preferred one has the lead again
+    before = wait_well(cluster.nodes[1])[0]
+    leader = cluster.leader()
+    cluster.etcd.restore("backup")
+    client = cluster.client()
+    until = time.monotonic() + 8  # the signs of life in the backup are gone by then
+    count = 0
+    while time.monotonic() < until:
+        deposit(client, 1, f"after-{count}")
+        count += 1
+    assert client.get_json("/v1/aggregates/account/a")["state"]["balance"] == count
+    seen = partitions_of(cluster.nodes[leader])[0]
+    assert (seen["led"], seen["leader"], seen["epoch"]) == (True, leader, before["epoch"]), seen
+    for server in cluster.nodes.values():
+        assert not any("halted" in replica for replica in replicas_of(server))
+    wait_seen(cluster)
+    rebuild(cluster, "--yes", "--repair", servers=[leader])
+    assert wait_well(cluster.nodes[1])[0]["epoch"] > 1000
+
+
 def replicas_of(server):
     cluster = json.loads(server.client().get("/v1/cluster").body)
     return [p["replica"] for t in cluster["topics"] for p in t["partitions"] if "replica" in p]

@@ -463,6 +463,9 @@ TEST_CASE(
   const auto start = [](std::uint64_t number) {
     return encode_folder_record({member(2), {number, {}}});
   };
+  NodeRecord of_that_start = node_record(2);
+  of_that_start.incarnation.number = 4;
+  const std::string there = encode_node_record(of_that_start);
   ClusterView view(kKeys);
   const auto adopt = [&](const std::string& what, const std::string& value, std::uint64_t revision,
                          std::uint64_t life) {
@@ -471,13 +474,13 @@ TEST_CASE(
   const PartitionRecord led{Epoch(3), member(1), placement.partitions[0], {}};
   REQUIRE(adopt(kKeys.of(TopicKey{"bank"}), encode_topic_placement(placement), 90, 0) == 1);
   REQUIRE(adopt(key, encode_partition_record(led), 95, 0) == 1);
-  REQUIRE(adopt(node, encode_node_record(node_record(2)), 7, 0) == 1);
+  REQUIRE(adopt(node, there, 7, 0) == 1);
   REQUIRE(adopt(folder, start(4), 6, 0) == 1);
   REQUIRE(view.adopt({node, std::nullopt, 1}).size() == 1);
   REQUIRE(view.adopt({key, std::nullopt, 1}).size() == 1);
   CHECK(view.any_lost());
   // Even at the revision that it had.
-  CHECK(adopt(node, encode_node_record(node_record(2)), 7, 1) == 1);
+  CHECK(adopt(node, there, 7, 1) == 1);
   CHECK(view.nodes().contains(NodeId(2)));
   CHECK(adopt(folder, start(5), 3, 1) == 1);
   PartitionRecord other = led;
@@ -486,7 +489,7 @@ TEST_CASE(
   CHECK(view.partition({placement.topic, PartitionId(0)})->record == led);
   // Nothing of the earlier life again.
   REQUIRE(view.adopt({node, std::nullopt, 1}).size() == 1);
-  CHECK(adopt(node, encode_node_record(node_record(2)), 800, 0) == 0);
+  CHECK(adopt(node, there, 800, 0) == 0);
   other.generation = 1;
   CHECK(adopt(key, encode_partition_record(other), 5, 1) == 1);
   CHECK_FALSE(view.any_lost());

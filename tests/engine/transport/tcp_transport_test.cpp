@@ -369,6 +369,24 @@ TEST_CASE("transport: peers may move, and who is no longer listed is disconnecte
   CHECK(moved.heard.wait("connected 1.0", 2));
 }
 
+TEST_CASE("transport: a connection lasts when its peer is said to be where nobody answers") {
+  TestNode one(kOne);
+  TestNode two(kTwo);
+  connect(one, two);
+  REQUIRE(one.transport().set_peers({{NodeId(2), "127.0.0.1:1"}}).has_value());
+  CHECK(one.troubles.wait_part("2 io_error: 127.0.0.1:1: connect"));  // it is tried
+  REQUIRE(one.transport().send(kTwo, "still").has_value());
+  CHECK(two.heard.wait("1.0: still"));
+  CHECK(one.heard.count("disconnected 2.0") == 0);
+  // When it breaks there is nobody, until the right address is known again.
+  two.transport().stop();
+  REQUIRE(one.heard.wait("disconnected 2.0"));
+  TestNode again(kTwo);
+  again.start({{NodeId(1), one.address()}});
+  REQUIRE(one.transport().set_peers({{NodeId(2), again.address()}}).has_value());
+  CHECK(one.heard.wait("connected 2.0", 2));
+}
+
 TEST_CASE("transport: what a peer does not read is bounded, and nothing of it is lost") {
   auto options = make_options(kTwo);
   options.send_buffer_bytes_max = 1 << 20;
