@@ -140,6 +140,7 @@ Json json_of(const cluster::PartitionTestimony& said, PartitionId id) {
       said.last ? Json(replication::encode_partition_record(said.last->record)) : Json();
   json["revision"] = said.last ? said.last->revision.value : 0;
   if (said.damage) json["damage"] = said.damage->message();
+  if (said.without_record) json["without_record"] = true;
   return json;
 }
 

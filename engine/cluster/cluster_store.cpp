@@ -407,6 +407,7 @@ PartitionTestimony ClusterStore::testimony(Topic& topic, PartitionId partition) 
   const ReplicaStatus status = found->status();
   said.promise = status.promised;
   said.end = {status.last_epoch, status.appended};
+  said.without_record = status.without_record;
   if (status.record) said.last = LastRecord{*status.record, status.revision};
   return said;
 }

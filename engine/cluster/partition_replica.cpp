@@ -153,6 +153,10 @@ void PartitionReplica::on_addresses_changed() {
 /// What others may want to know, after each input.
 void PartitionReplica::input_done() {
   if (!replica_) return;
+  if (record_gone_told_ && !replica_->record_gone()) {
+    record_gone_told_ = false;
+    ports_.report("the coordinator has the record again");
+  }
   if (replica_->readable()) partition_->set_readable();
   const auto leader = known_leader();
   if (leader != leader_told_) {
@@ -176,6 +180,7 @@ void PartitionReplica::input_done() {
   status_.readable = replica_->readable();
   status_.halted = halted_ ? halted_ : promise_failure_;
   status_.pledged = replica_->pledged();
+  status_.without_record = replica_->without_record();
   status_.no_room = no_room_;
   if (status_.role == Replica::Role::following) failed_move_.reset();
   status_.move = move_ ? MoveStatus{move_->target, move_->begun, {}} : failed_move_;

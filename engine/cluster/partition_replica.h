@@ -52,6 +52,7 @@ struct ReplicaStatus {
   bool readable = false;
   std::optional<Error> halted;        ///< or cannot store its promise, and takes no part meanwhile
   std::optional<Epoch> pledged;       ///< obeys nobody before: see `Replica::pledged`
+  bool without_record = false;        ///< see `Replica::without_record`
   bool no_room = false;               ///< the disk was full, and has not the room to lead yet
   std::map<Member, BatchNo> durable;  ///< of the others, new ones too; at the leader only
   std::optional<MoveStatus> move;

@@ -154,8 +154,8 @@ void PartitionReplica::on_record_gone(std::uint64_t number) {
   replica_->on_record_gone(number);
   if (!replica_->record_gone() || std::exchange(record_gone_told_, true)) return;
   ports_.report(
-      "the coordinator has lost the record: nobody can be elected before it is made "
-      "anew");
+      "the coordinator has lost the record: nobody can be elected before it is there again, or "
+      "made anew");
 }
 
 void PartitionReplica::append(replication::LogOperation operation, std::string batches) {
@@ -208,7 +208,8 @@ void PartitionReplica::halt(Error reason) {
 }
 
 void PartitionReplica::resume() {
-  ports_.report("the replica takes part again: the records have been made anew");
+  ports_.report(
+      "the replica takes part again: the coordinator has its record, as it was or made anew");
   partition_->resume();
   halted_.reset();
 }

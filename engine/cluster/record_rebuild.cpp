@@ -89,7 +89,10 @@ Result<RebuiltRecord> rebuild_record(const std::map<Member, PartitionTestimony>&
         ", and the last record known is of epoch " + std::to_string(known_epoch.value) +
         ": since then the members may have changed");
   }
-  const bool stays = there && rebuilt.known->record == there->record && highest == known_epoch;
+  const bool waited_for =
+      std::ranges::any_of(said, [](const auto& one) { return one.second.without_record; });
+  const bool stays =
+      there && rebuilt.known->record == there->record && highest == known_epoch && !waited_for;
   if (stays && rebuilt.doubts.empty()) return rebuilt;
   if (!rebuilt.known) {
     if (began.empty()) return fail(Errc::not_found, "nobody knows a record of it");

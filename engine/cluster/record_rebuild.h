@@ -24,6 +24,9 @@ struct PartitionTestimony {
   replication::LogEnd end;         ///< of the log
   /// The log or the promise is damaged: what is said here counts for nothing.
   std::optional<Error> damage;
+  /// It has found no record, or has halted since that had gone back: whatever the coordinator has
+  /// by now, it takes part by a record that is made anew.
+  bool without_record = false;
 };
 
 struct TopicTestimony {

@@ -173,9 +173,41 @@ void Replica::on_record_read(std::uint64_t number, const PartitionRecord& record
     const bool older = record.generation == reading_->generation
                            ? revision < reading_->revision
                            : record.generation < reading_->generation;
-    if (record.epoch < reading_->promise || older) return halt_on(record, revision);
+    if (record.epoch < reading_->promise || older) {
+      if (!halted_) gone_back_before_ = reading_->promise;
+      return halt_on(record, revision);
+    }
+    if (without_record() && follows_from_known(record, revision)) {
+      record_gone_ = false;
+      if (gone_back_) take_part_again(now);
+    }
   }
   on_record(record, revision, now);
+}
+
+/// Rule 15: whether it is the record that is known here, or what elections alone have made of it:
+/// with the same lists promises tell the leaders of an epoch apart, whatever the coordinator does.
+bool Replica::follows_from_known(const PartitionRecord& record, Revision revision) const {
+  if (!record_ || record.generation != record_->generation) return false;
+  if (revision == revision_) return record == *record_;
+  return revision > revision_ && record.epoch > record_->epoch &&
+         record.replicas == record_->replicas && record.old_replicas == record_->old_replicas;
+}
+
+/// The wrong coordinator may have been there for a while, and the right one again.
+void Replica::look_again(Moment now) {
+  if (!without_record() || now < look_again_at_ || (!halted_ && hears_leader(now))) return;
+  look_again_at_ = now + options_.times.look_again;
+  read_record(gone_back_ ? gone_back_before_ : Epoch(0));
+}
+
+void Replica::take_part_again(Moment now) {
+  gone_back_ = halted_ = false;
+  gone_back_before_ = Epoch(0);
+  Following following;
+  following.suspect_at = now + options_.times.suspicion;
+  state_ = std::move(following);
+  ports_.resume();
 }
 
 /// Rule 15: epochs and revisions only grow, so the coordinator has been put back to an earlier
@@ -206,13 +238,7 @@ void Replica::on_record(const PartitionRecord& record, Revision revision, Moment
   record_gone_ = false;
   record_ = record;
   revision_ = revision;
-  if (std::exchange(gone_back_, false)) {
-    halted_ = false;
-    Following following;
-    following.suspect_at = now + options_.times.suspicion;
-    state_ = std::move(following);
-    ports_.resume();
-  }
+  if (gone_back_) take_part_again(now);
   if (anew) {
     // What is under way was asked of a coordinator that has forgotten, and finds nothing there.
     swap_.reset();
@@ -280,7 +306,7 @@ void Replica::on_record_missing(Moment now) {
   read_record();
 }
 
-/// Who leads goes on; nobody stands before the records have been made anew.
+/// Who leads goes on; nobody stands before the records have been made anew, or are there again.
 void Replica::on_record_gone(std::uint64_t number) {
   if (!reading_ || reading_->number != number) return;
   record_gone_ = true;
@@ -464,6 +490,7 @@ void Replica::on_disconnected(const Member& peer, Moment now) {
 }
 
 void Replica::on_tick(Moment now) {
+  look_again(now);
   if (halted_) return;
   if (const auto damage = std::exchange(damage_, std::nullopt)) {
     return halt(damage->code, damage->context);

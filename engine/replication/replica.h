@@ -42,6 +42,8 @@ struct ReplicaTimes {
   Moment abandon_change = std::chrono::seconds(10);
   /// Between two tries of the same compare-and-set whose answer was lost.
   Moment swap_retry = std::chrono::milliseconds(200);
+  /// Between two looks whether the record that was gone, or had gone back, is there again.
+  Moment look_again = std::chrono::seconds(1);
 };
 
 struct ReplicaOptions {
@@ -105,7 +107,7 @@ class ReplicaPorts {
   /// This replica's log contradicts the cluster's, or the coordinator has forgotten: it takes part
   /// no more until an operator has looked.
   virtual void halt(Error reason) = 0;
-  /// It does again: the coordinator's records have been made anew.
+  /// It does again: the coordinator's records have been made anew, or are as they were.
   virtual void resume() = 0;
 };
 
@@ -221,6 +223,8 @@ class Replica {
   [[nodiscard]] std::optional<Epoch> pledged() const;
   /// Whether the coordinator has lost the record.
   [[nodiscard]] bool record_gone() const { return record_gone_; }
+  /// Whether it has, or had gone back so that this replica has halted (rule 15).
+  [[nodiscard]] bool without_record() const { return record_gone_ || gone_back_; }
 
  private:
   // replica.cpp: what all roles share.
@@ -239,6 +243,9 @@ class Replica {
   void on_unreadable(const Error& error, Moment now);
   void on_not_read(const Error& error);
   void halt_on(const PartitionRecord& record, Revision revision);
+  void look_again(Moment now);
+  [[nodiscard]] bool follows_from_known(const PartitionRecord& record, Revision revision) const;
+  void take_part_again(Moment now);
   void ask_log_to_cut(BatchNo to);
   void ask_log_to_append(BatchNo end, std::string batches);
   void ask_log_to_take(log::RemovedPiece piece);
@@ -324,6 +331,8 @@ class Replica {
   bool remembered_ = false;   ///< it is of an earlier life, and has not been seen in this one
   bool record_gone_ = false;  ///< the coordinator has lost it
   bool gone_back_ = false;    ///< halted since the coordinator has gone back (rule 15)
+  Epoch gone_back_before_;    ///< that epoch, which somebody has obeyed
+  Moment look_again_at_{};    ///< for the record, when it is gone or has gone back
   std::optional<PendingSwap> swap_;
   std::optional<RecordReading> reading_;  ///< the last one
   std::set<Member> connected_;

@@ -37,6 +37,7 @@ Result<PartitionTestimony> partition_from(const json& value) {
   if (value.contains("damage")) {
     said.damage = Error{Errc::corruption, value.at("damage").get<std::string>(), {}};
   }
+  said.without_record = value.value("without_record", false);
   said.promise = promise_from(value);
   said.end = {Epoch(value.at("last_epoch").get<std::uint64_t>()),
               BatchNo(value.at("end").get<std::uint64_t>())};

@@ -171,6 +171,155 @@ TEST_CASE("replication rule 15: one that has halted takes part when the records 
   CHECK(node.swapped->epoch == Epoch(101));
 }
 
+TEST_CASE("replication rule 15: a record that is there again as it was is stood by again") {
+  const PartitionRecord known{Epoch(1), kThird, {kSelf, kSecond, kThird}, {}};
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.see(Epoch(1), kThird, 9);
+  node.stand();
+  REQUIRE(node.swapped);
+  node.swapped.reset();
+  node.replica->on_record_missing(node.now);
+  node.replica->on_record_gone(node.reading);
+  REQUIRE(node.replica->without_record());
+  // Looked for once a second; a watch proves nothing.
+  const std::uint64_t before = node.readings;
+  for (int i = 0; i < 300; ++i) {
+    node.now += 10ms;
+    node.replica->on_tick(node.now);
+  }
+  CHECK(node.readings - before >= 3);
+  CHECK(node.readings - before <= 4);
+  node.replica->on_record(known, Revision(9), node.now);
+  CHECK(node.replica->record_gone());
+  SUBCASE("an answer to an earlier look does not count") {
+    const std::uint64_t earlier = node.reading;
+    node.now += 1s;
+    node.replica->on_tick(node.now);
+    node.replica->on_record_read(earlier, known, Revision(9), node.now);
+    CHECK(node.replica->record_gone());
+  }
+  SUBCASE("as it was") {
+    node.replica->on_record_read(node.reading, known, Revision(9), node.now);
+    CHECK_FALSE(node.replica->record_gone());
+    const std::uint64_t looked = node.readings;
+    node.stand();
+    CHECK(node.swapped);
+    CHECK(node.readings == looked);
+  }
+  SUBCASE("another at that revision is none") {
+    PartitionRecord other = known;
+    other.leader = kSecond;
+    node.replica->on_record_read(node.reading, other, Revision(9), node.now);
+    CHECK(node.replica->record_gone());
+  }
+  SUBCASE("an earlier one is one that has gone back") {
+    node.may_halt = true;
+    node.replica->on_record_read(node.reading, known, Revision(8), node.now);
+    CHECK(node.replica->halted());
+    CHECK(node.replica->without_record());
+  }
+}
+
+TEST_CASE("replication rule 15: who hears a leader has no need to look for a lost record") {
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.see(Epoch(1), kThird, 9);
+  node.stand();
+  node.replica->on_record_missing(node.now);
+  node.replica->on_record_gone(node.reading);
+  REQUIRE(node.replica->record_gone());
+  node.follow(Epoch(1));
+  const std::uint64_t before = node.readings;
+  node.now += 500ms;
+  node.replica->on_tick(node.now);
+  CHECK(node.readings == before);
+  node.now += 1s;
+  node.replica->on_tick(node.now);
+  CHECK(node.readings == before + 1);
+}
+
+TEST_CASE("replication rule 15: who has halted takes part when the coordinator is the right one") {
+  const PartitionRecord known{Epoch(2), kThird, {kSelf, kSecond, kThird}, {}};
+  PartitionRecord next = known;
+  next.epoch = Epoch(3);
+  next.leader = kSecond;
+  Scripted node({{Epoch(1), 0}}, Promise(Epoch(2), kThird));
+  node.replica->on_record(known, Revision(9), node.now);
+  node.stand();
+  REQUIRE(node.swapped);
+  const auto next_by_itself = node.swapped;
+  node.may_halt = true;
+  const PartitionRecord old{Epoch(1), kSecond, {kSelf, kSecond, kThird}, {}};
+  node.replica->on_not_swapped(old, Revision(5), node.now);
+  REQUIRE(node.reading != 0);
+  node.replica->on_record_read(node.reading, old, Revision(5), node.now);
+  REQUIRE(node.replica->halted());
+  const auto look = [&](const PartitionRecord& record, std::uint64_t revision) {
+    const std::uint64_t before = node.readings;
+    node.now += 1s;
+    node.replica->on_tick(node.now);
+    REQUIRE(node.readings == before + 1);
+    node.replica->on_record_read(node.reading, record, Revision(revision), node.now);
+    return !node.replica->halted();
+  };
+  CHECK_FALSE(look(old, 5));
+  // Never by what is told: it may be late.
+  node.replica->on_record(known, Revision(9), node.now);
+  node.replica->on_record(next, Revision(10), node.now);
+  REQUIRE(node.replica->halted());
+  SUBCASE("with the record that is known") {
+    REQUIRE(look(known, 9));
+    CHECK(node.resumed);
+    CHECK_FALSE(node.replica->without_record());
+    // What it had asked for has no outcome yet, and is asked for again.
+    node.swapped.reset();
+    node.replica->on_tick(node.now);
+    CHECK(node.swapped == next_by_itself);
+  }
+  SUBCASE("with what elections have made of it") {
+    REQUIRE(look(next, 10));
+    CHECK(node.replica->record() == next);
+  }
+  SUBCASE("not with other lists, which another history may have") {
+    next.replicas = {kSelf, kSecond, kFourth};
+    CHECK_FALSE(look(next, 10));
+    next = known;
+    next.epoch = Epoch(3);
+    next.old_replicas = {kSelf, kSecond, kFourth};
+    CHECK_FALSE(look(next, 10));
+  }
+  SUBCASE("nor with another of the same epoch or revision") {
+    PartitionRecord other = known;
+    other.leader = kSecond;
+    CHECK_FALSE(look(other, 9));
+    CHECK_FALSE(look(other, 10));
+  }
+}
+
+TEST_CASE("replication rule 15: who has halted for what others have obeyed waits for that") {
+  const PartitionRecord known{Epoch(1), kThird, {kSelf, kSecond, kThird}, {}};
+  Scripted node({{Epoch(1), 0}}, Epoch(1));
+  node.replica->on_record(known, Revision(9), node.now);
+  node.now += 10s;
+  node.replica->on_tick(node.now);
+  const std::uint64_t round = node.last<Probe>(kSecond)->round;
+  node.receive(kSecond, ProbeAnswer{round, {Epoch(2), BatchNo(4)}, false});
+  node.receive(kThird, ProbeAnswer{round, {}, false});
+  node.replica->on_tick(node.now);
+  node.may_halt = true;
+  node.replica->on_record_read(node.reading, known, Revision(9), node.now);
+  REQUIRE(node.replica->halted());
+  node.now += 2s;
+  node.replica->on_tick(node.now);
+  node.replica->on_record_read(node.reading, known, Revision(9), node.now);
+  CHECK(node.replica->halted());
+  PartitionRecord next = known;
+  next.epoch = Epoch(2);
+  node.now += 2s;
+  node.replica->on_tick(node.now);
+  node.replica->on_record_read(node.reading, next, Revision(10), node.now);
+  CHECK_FALSE(node.replica->halted());
+}
+
 TEST_CASE("replication rule 15: one of before in the place of a record made anew is noticed") {
   Scripted node({{Epoch(1), 0}}, Epoch(1));
   PartitionRecord anew{Epoch(100), std::nullopt, {kSelf, kSecond, kThird}, {}, 1};

@@ -288,6 +288,11 @@ void ReplicaCluster::lose_coordinator() {
   log("the coordinator loses its record");
   lost_ = true;
   ++incarnation_;
+  if (chance(0.3)) {
+    // It was the wrong one that was empty, and the right one is back.
+    after(delay(300'000, 6'000'000),
+          [this, revision = revision_, loss = incarnation_] { come_back(revision, loss); });
+  }
   if (!chance(0.2)) revision_ = Revision(1 + random(40));
   // One operator at a time.
   if (!std::exchange(rebuilding_, true)) {
@@ -295,8 +300,26 @@ void ReplicaCluster::lose_coordinator() {
   }
 }
 
+/// As it was, unless it has been made anew.
+void ReplicaCluster::come_back(Revision revision, std::uint64_t loss) {
+  if (!lost_ || loss != incarnation_) return;
+  lost_ = false;
+  ++incarnation_;
+  revision_ = revision;
+  log("the coordinator has its record again");
+  announce();
+}
+
+/// Somebody obeys nobody before an epoch that the record has not reached: a rebuild was begun.
+bool ReplicaCluster::anyone_pledged() const {
+  return std::ranges::any_of(nodes_, [&](const auto& node) {
+    return record_.has(node->self) && node->promised.led < node->promised.epoch &&
+           node->promised.epoch > record_.epoch;
+  });
+}
+
 void ReplicaCluster::rebuild() {
-  rebuilding_ = lost_ || record_.generation != generation_;
+  rebuilding_ = lost_ || record_.generation != generation_ || anyone_pledged();
   if (!rebuilding_) return;
   after(delay(300'000, 800'000), [this] { rebuild(); });
   std::map<Member, keelson::cluster::PartitionTestimony> said;
@@ -333,10 +356,13 @@ void ReplicaCluster::rebuild() {
     on_node(node.number, node.life, [this, &node, epoch, pledged] {
       const replication::Promise before = node.replica->promised();
       if (!node.replica->pledge(epoch, now_)) return;
+      // So late, after a pause, that nobody may be at it any more.
+      if (!std::exchange(rebuilding_, true)) after(300ms, [this] { rebuild(); });
       await_pledge(node.number, node.life, epoch, before, pledged);
     });
   }
-  after(delay(5'000, 250'000), [this, made = *made, pledged] { finish_rebuild(made, *pledged); });
+  after(delay(5'000, 250'000),
+        [this, made = *made, there, pledged] { finish_rebuild(made, there, *pledged); });
 }
 
 void ReplicaCluster::await_pledge(std::size_t n, std::uint64_t life, Epoch epoch,
@@ -352,9 +378,10 @@ void ReplicaCluster::await_pledge(std::size_t n, std::uint64_t life, Epoch epoch
 }
 
 void ReplicaCluster::finish_rebuild(const keelson::cluster::RebuiltRecord& made,
+                                    const std::optional<keelson::cluster::LastRecord>& there,
                                     const Pledges& pledged) {
-  const bool as_it_was =
-      lost_ ? made.record->generation == generation_ + 1 : record_.generation != generation_;
+  const bool as_it_was = lost_ ? !there && made.record->generation == generation_ + 1
+                               : there && there->record == record_ && there->revision == revision_;
   if (!as_it_was) return;
   if (const auto fenced = keelson::cluster::check_fenced(made, pledged); !fenced) {
     return log("not fenced: " + fenced.error().context);
@@ -564,13 +591,15 @@ void ReplicaCluster::end_faults() {
     }
   }
   step_until(now_ + 6s);  // what was asked of the coordinator lands
-  for (int i = 0; i < 60 && lost_ && failure_.empty(); ++i) step_until(now_ + 500ms);
+  for (int i = 0; i < 60 && (lost_ || anyone_pledged()) && failure_.empty(); ++i) {
+    step_until(now_ + 500ms);
+  }
 }
 
 void ReplicaCluster::settle() {
   if (!failure_.empty()) return;
   end_faults();
-  if (lost_) return log("an operator would have to use force: " + doubt_);
+  if (lost_ || anyone_pledged()) return log("an operator would have to use force: " + doubt_);
   // First a majority of each list, then all.
   const auto keep = [this](const MemberList& list, std::set<std::size_t>& up) {
     std::vector<std::size_t> members;

@@ -108,10 +108,14 @@ class ReplicaCluster {
   void read_record(std::size_t node, std::uint64_t read);
   void announce();
   void lose_coordinator();
+  void come_back(Revision revision, std::uint64_t loss);
   /// What an operator does then, again and again until it is done.
   void rebuild();
   using Pledges = std::map<Member, replication::Promise>;
-  void finish_rebuild(const keelson::cluster::RebuiltRecord& made, const Pledges& pledged);
+  void finish_rebuild(const keelson::cluster::RebuiltRecord& made,
+                      const std::optional<keelson::cluster::LastRecord>& there,
+                      const Pledges& pledged);
+  [[nodiscard]] bool anyone_pledged() const;
   void await_pledge(std::size_t node, std::uint64_t life, Epoch epoch,
                     const replication::Promise& before, const std::shared_ptr<Pledges>& pledged);
   /// @param read  number of a reading; 0: as watched.

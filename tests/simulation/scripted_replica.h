@@ -115,7 +115,10 @@ class Scripted final : public ReplicaPorts {
   void compare_and_set(const PartitionRecord&, Revision, const PartitionRecord& record) override {
     swapped = record;
   }
-  void read_record(std::uint64_t number) override { reading = number; }
+  void read_record(std::uint64_t number) override {
+    reading = number;
+    ++readings;
+  }
   void append(LogOperation operation, std::string bytes) override {
     disk_.push_back([this, operation, bytes = std::move(bytes)] {
       for (const ModelBatch& batch : ModelLog::decode(bytes)) log.batches.push_back(batch);
@@ -168,6 +171,7 @@ class Scripted final : public ReplicaPorts {
   std::vector<std::pair<Member, Message>> sent;
   std::optional<PartitionRecord> swapped;
   std::uint64_t reading = 0;
+  std::uint64_t readings = 0;  ///< so many have been asked for
   std::uint64_t answered = 0;  ///< the last read
   bool may_halt = false;
   bool congested = false;

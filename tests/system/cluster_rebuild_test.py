@@ -326,6 +326,68 @@ def test_leaders_go_on_when_the_records_are_of_before_the_nodes_had_moved(start_
     assert wait_well(cluster.nodes[1])[0]["epoch"] > 1000
 
 
+# --- the right one again ---
+
+def wait_logged(cluster, nodes, words):
+    """By one of them: when it has halted, another asks nobody any more."""
+    deadline = time.monotonic() + 30
+    while not any(words in cluster.nodes[node].log() for node in nodes):
+        assert time.monotonic() < deadline, words
+        time.sleep(0.1)
+
+
+def assert_well_without_a_rebuild(cluster, died, count):
+    cluster.nodes[died].restart()
+    assert wait_well(cluster.nodes[1])[0]["epoch"] < 1000
+    for server in cluster.nodes.values():
+        assert not any("halted" in replica for replica in replicas_of(server))
+    client = cluster.client()
+    assert client.get_json("/v1/aggregates/account/a")["state"]["balance"] == count
+
+
+def test_an_empty_etcd_for_a_while_is_got_over(start_cluster):
+    cluster = start_cluster()
+    client = cluster.client()
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
+    wait_well(cluster.nodes[1])
+    time.sleep(6)  # until the preferred one has the lead
+    wait_well(cluster.nodes[1])
+    cluster.etcd.save("right")
+    cluster.etcd.wipe()
+    wait_seen(cluster)
+    leader = cluster.leader()
+    cluster.nodes[leader].kill()
+    others = [node for node in cluster.nodes if node != leader]
+    wait_logged(cluster, others, "the coordinator has lost the record")
+    cluster.etcd.restore("right")
+    deposit(client, 5, "after")
+    assert_well_without_a_rebuild(cluster, leader, 5)
+
+
+def test_an_old_etcd_for_a_while_is_got_over(start_cluster):
+    cluster = start_cluster()
+    client = cluster.client()
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
+    wait_well(cluster.nodes[1])
+    cluster.etcd.save("old")
+    first = cluster.leader()
+    cluster.nodes[first].kill()
+    deposit(client, 1, "before")
+    cluster.nodes[first].restart()
+    wait_well(cluster.nodes[1])
+    time.sleep(7)  # until the preferred one has the lead again
+    wait_well(cluster.nodes[1])
+    cluster.etcd.save("right")
+    cluster.etcd.restore("old")
+    leader = cluster.leader()
+    cluster.nodes[leader].kill()
+    others = [node for node in cluster.nodes if node != leader]
+    wait_logged(cluster, others, "the replica halts")
+    cluster.etcd.restore("right")
+    deposit(client, 4, "after")
+    assert_well_without_a_rebuild(cluster, leader, 5)
+
+
 def replicas_of(server):
     cluster = json.loads(server.client().get("/v1/cluster").body)
     return [p["replica"] for t in cluster["topics"] for p in t["partitions"] if "replica" in p]

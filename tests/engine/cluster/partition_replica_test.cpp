@@ -392,6 +392,22 @@ TEST_CASE("partition replica: takes part again when the records have been made a
   CHECK(accepted(node.execute(write_to("a-1", {"2"}))));
 }
 
+TEST_CASE("partition replica: takes part again when the right coordinator is back") {
+  Node node;
+  node.advance(3s);
+  REQUIRE(accepted(node.execute(write_to("a-1", {"1"}))));
+  // What a wrong one says; the right one has what it had.
+  node.replica->on_record({Epoch(0), std::nullopt, {kSelf}, {}}, Revision(99));
+  node.scheduler.run();
+  REQUIRE(node.replica->status().halted);
+  CHECK(node.replica->status().without_record);
+  node.advance(6s);
+  CHECK_FALSE(node.replica->status().halted);
+  CHECK_FALSE(node.replica->status().without_record);
+  CHECK(node.partition->health());
+  CHECK(accepted(node.execute(write_to("a-1", {"2"}))));
+}
+
 TEST_CASE("partition replica: what is pledged is durable before it is answered") {
   Node node;
   node.advance(3s);

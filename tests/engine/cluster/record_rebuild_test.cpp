@@ -143,6 +143,19 @@ TEST_CASE("rebuilt record: what the coordinator has stays when it is the last on
   CHECK(later.doubts.empty());
 }
 
+TEST_CASE("rebuilt record: is made for one that has found none, or has halted, whatever is there") {
+  const auto known = record(7, kThree);
+  Said said{{kOne, obeys(known, 50)}, {kTwo, obeys(known, 50)}};
+  const LastRecord there{known, Revision(50)};
+  REQUIRE_FALSE(rebuilt(said, there).record);
+  said.at(kTwo).without_record = true;
+  const auto made = rebuilt(said, there);
+  REQUIRE(made.record);
+  CHECK(made.record->epoch > known.epoch);
+  CHECK(made.record->generation == 1);
+  CHECK(made.doubts.empty());
+}
+
 TEST_CASE("rebuilt record: a coordinator that went on after it had gone back is noticed") {
   const auto known = record(7, kThree);
   const Said said{{kOne, obeys(known, 50)}, {kTwo, obeys(known, 50)}};
