@@ -265,34 +265,43 @@ std::size_t ClusterRebuild::wanted() const {
 
 // --- writing ---
 
-/// Who leads comes last: until a majority is fenced it goes on, also when this is cut short.
+/// Who leads comes last, and only if a majority is fenced with it: until then it goes on, also when
+/// this is cut short.
 Result<void> ClusterRebuild::fence(const WantedRecord& wanted) {
   std::map<Member, Promise> pledged;
-  std::optional<Error> failed;
+  bool failed = false;
+  const auto check = [&](const std::map<Member, Promise>& fenced) -> Result<void> {
+    auto good = cluster::check_fenced(wanted.rebuilt, fenced);
+    // An operator has answered for those that are missing from the beginning.
+    const bool forced = !wanted.rebuilt.doubts.empty() && !failed && !good &&
+                        good.error().code == Errc::not_enough_replicas;
+    if (good || forced) return {};
+    return fail(good.error().code, wanted.name() + ": " + good.error().context);
+  };
+  const auto& leader = wanted.rebuilt.known->record.leader;
   replication::MemberList members = wanted.rebuilt.record->members();
-  std::ranges::stable_partition(
-      members, [&](const Member& member) { return member != wanted.rebuilt.known->record.leader; });
+  std::ranges::stable_partition(members, [&](const Member& member) { return member != leader; });
   for (const Member& member : members) {
     const auto witness = witnesses_.find(member);
     const auto& said = topics_.at(wanted.topic).partitions.at(wanted.partition);
     const auto own = said.find(member);
     if (witness == witnesses_.end() || own == said.end() || own->second.damage) continue;
+    if (member == leader) {
+      auto with_it = pledged;
+      with_it.emplace(member, Promise{});
+      KEELSON_TRY(check(with_it));
+    }
     auto before = witness->second->pledge(wanted.topic, wanted.id, wanted.partition,
                                           wanted.rebuilt.record->epoch);
     if (before) {
       pledged.emplace(member, *before);
     } else {
-      failed = before.error();
+      failed = true;
       std::printf("%s: node %u was not fenced: %s\n", wanted.name().c_str(), member.node.value,
                   before.error().context.c_str());
     }
   }
-  auto fenced = cluster::check_fenced(wanted.rebuilt, pledged);
-  // An operator has answered for those that are missing from the beginning.
-  const bool forced = !wanted.rebuilt.doubts.empty() && !failed && !fenced &&
-                      fenced.error().code == Errc::not_enough_replicas;
-  if (fenced || forced) return {};
-  return fail(fenced.error().code, wanted.name() + ": " + fenced.error().context);
+  return check(pledged);
 }
 
 /// Partitions first: a node that sees a topic without one makes it as it began.

@@ -149,10 +149,10 @@ def test_an_etcd_that_the_nodes_do_not_use_gets_no_records(start_cluster, tmp_pa
 # --- cut short ---
 
 class HeldPledges:
-    """A node's interface, at another address, where one kind of request is never answered: pledges
-    of `partition`."""
+    """A node's interface, at another address, where one kind of request is never answered, or is
+    refused: pledges of `partition`."""
 
-    def __init__(self, server, partition=0):
+    def __init__(self, server, partition=0, refuse=False):
         asked = self.asked = threading.Event()
         self._ended = ended = threading.Event()
 
@@ -164,17 +164,22 @@ class HeldPledges:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.path.endswith(f"/partitions/{partition}/pledge"):
                     asked.set()
+                    if refuse:
+                        return self.answer(503, "application/json", b'{"detail": "not now"}')
                     ended.wait(60)
                     return
                 self.pass_on(json.loads(body))
 
             def pass_on(self, body):
-                answer = server.client().request(self.command, self.path, body)
-                self.send_response(answer.status)
-                self.send_header("Content-Type", answer.headers["content-type"])
-                self.send_header("Content-Length", str(len(answer.body)))
+                got = server.client().request(self.command, self.path, body)
+                self.answer(got.status, got.headers["content-type"], got.body)
+
+            def answer(self, status, content, body):
+                self.send_response(status)
+                self.send_header("Content-Type", content)
+                self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(answer.body)
+                self.wfile.write(body)
 
             def log_message(self, *_):
                 pass
@@ -232,6 +237,29 @@ def test_a_rebuild_that_was_cut_short_holds_nobody_up_and_is_run_again(start_clu
     cluster.nodes[cluster.leader()].kill()
     deposit(client, 5, "after")
     assert client.get_json("/v1/aggregates/account/a")["state"]["balance"] == 25
+
+
+def test_a_rebuild_that_can_fence_too_few_leaves_the_leader_alone(start_cluster):
+    cluster = start_cluster()
+    client = cluster.client()
+    command_until_done(client, "account", "a", "open", OPEN, "open-a")
+    wait_well(cluster.nodes[1])
+    leader = cluster.leader()
+    cluster.etcd.wipe()
+    wait_seen(cluster)
+    with contextlib.ExitStack() as ending:
+        held = [ending.enter_context(contextlib.closing(HeldPledges(server, refuse=True)))
+                for node, server in cluster.nodes.items() if node != leader]
+        done = rebuild(cluster, "--yes", *[a for h in held for a in ("--server", h.url)],
+                       servers=[leader], status=1)
+        assert all(h.asked.is_set() for h in held)
+    assert done.stdout.count("was not fenced: ") == 2
+    assert "no majority could be fenced" in done.stderr
+    deposit(client, 5, "after")
+    seen = partitions_of(cluster.nodes[leader])[0]
+    assert seen["led"] and seen["epoch"] < 1000, seen
+    rebuild(cluster, "--yes", servers=[leader])
+    assert wait_well(cluster.nodes[1])[0]["epoch"] > 1000
 
 
 def test_a_rebuild_that_was_cut_short_between_partitions_is_gone_on_with(start_cluster):
