@@ -38,18 +38,9 @@ class Watcher {
  public:
   Watcher(const WatchOptions& options, const std::function<void()>& on_ready,
           const std::function<void(std::string_view)>& on_event)
-      : options_(options),
-        on_ready_(on_ready),
-        on_event_(on_event),
-        socket_(context_),
-        signals_(context_, SIGINT, SIGTERM) {}
+      : options_(options), on_ready_(on_ready), on_event_(on_event), socket_(context_) {}
 
   Result<void> run() {
-    signals_.async_wait([this](const boost::system::error_code& error, int) {
-      if (error) return;
-      interrupted_ = true;
-      beast::get_lowest_layer(socket_).cancel();
-    });
     asio::co_spawn(context_, follow(), [this](const std::exception_ptr& thrown) {
       context_.stop();  // or the timer of an idle connection would be waited for
       if (thrown) std::rethrow_exception(thrown);
@@ -60,6 +51,17 @@ class Watcher {
   }
 
  private:
+  /// From here on a signal ends it as if it were done. Until the server's name has been looked up
+  /// it ends the process: nothing else interrupts that.
+  void await_signal() {
+    signals_.emplace(context_, SIGINT, SIGTERM);
+    signals_->async_wait([this](const boost::system::error_code& error, int) {
+      if (error) return;
+      interrupted_ = true;
+      context_.stop();  // whatever is under way: events may flow without a pause
+    });
+  }
+
   asio::awaitable<void> follow() {
     error_ = co_await connect();
     if (error_) co_return;
@@ -76,6 +78,7 @@ class Watcher {
     auto [resolve_error, endpoints] =
         co_await resolver.async_resolve(options_.url.host, options_.url.port, kAwait);
     if (resolve_error) co_return failure("looking up ", resolve_error.message());
+    await_signal();
     beast::tcp_stream& tcp = beast::get_lowest_layer(socket_);
     tcp.expires_after(kHandshakeTimeout);
     const auto [connect_error, endpoint] = co_await tcp.async_connect(endpoints, kAwait);
@@ -160,7 +163,7 @@ class Watcher {
   asio::io_context context_{1};
   websocket::stream<beast::tcp_stream> socket_;
   beast::flat_buffer buffer_;
-  asio::signal_set signals_;
+  std::optional<asio::signal_set> signals_;
   std::uint64_t seen_ = 0;
   bool done_ = false;
   bool interrupted_ = false;

@@ -3,6 +3,8 @@ it is told to."""
 
 import signal
 import subprocess
+import threading
+import time
 
 import pytest
 from bank_server import BINARY, KEELSON
@@ -84,3 +86,28 @@ def test_a_watch_ends_at_a_signal(start_bank, number):
     process.send_signal(number)
     assert process.wait(PATIENCE) == 0
     assert process.communicate() == ("", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_watch_ends_at_a_signal_while_it_prints(start_bank, number):
+    server = start_bank()
+    client = server.client()
+    client.request("PUT", "/v1/topics/long", {})
+    for _ in range(30):
+        events = [{"type": "x", "data": {"n": i}} for i in range(1000)]
+        assert client.request("POST", "/v1/topics/long/streams/s-1", events).status == 200
+    for i in range(15):
+        process = subprocess.Popen(
+            [BINARY, "watch", "--url", f"http://127.0.0.1:{server.port}", "--topic", "long",
+             "--from", "start", "--json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert process.stdout.readline()
+        rest = threading.Thread(target=process.stdout.read)
+        rest.start()
+        time.sleep(0.002 * i)
+        process.send_signal(number)
+        try:
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+            rest.join()
+            process.stdout.close()
