@@ -35,6 +35,7 @@ std::vector<ClusterView::Notice> ClusterView::adopt(const Coordinator::Change& c
   if (change.record) {
     Age& seen = seen_[change.key];
     const Age age = age_of(*key, change);
+    if (age == seen) gone_.erase(change.key);  // as it was: the right coordinator is there again
     if (age <= seen) return notices;
     seen = age;
     gone_.erase(change.key);
@@ -45,7 +46,12 @@ std::vector<ClusterView::Notice> ClusterView::adopt(const Coordinator::Change& c
           [record = left.mapped()](auto& listener) { listener.on_node_left(record); });
     }
   } else {
-    if (!std::holds_alternative<FolderKey>(*key)) gone_.insert(change.key);
+    const auto* const partition = std::get_if<PartitionKey>(&*key);
+    if (partition != nullptr && orphans_.erase(*partition) != 0) {
+      seen_.erase(change.key);  // of a topic that was none: no loss
+    } else if (!std::holds_alternative<FolderKey>(*key)) {
+      gone_.insert(change.key);
+    }
     notices.push_back(bad_record(change.key, {Errc::not_found, "the record is gone", {}}));
   }
   return notices;

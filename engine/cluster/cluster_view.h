@@ -87,7 +87,8 @@ class ClusterView {
   [[nodiscard]] const KnownPartition* partition(const PartitionKey& partition) const;
   /// Nodes that are alive, with what lies on them.
   [[nodiscard]] std::vector<NodeLoad> loads() const;
-  /// Whether the coordinator has lost records that are never taken away.
+  /// Whether the coordinator has lost records that are never taken away, and has them neither as
+  /// they were nor anew.
   [[nodiscard]] bool any_lost() const { return !gone_.empty(); }
   /// Members of partitions whose nodes are alive with other data folders.
   [[nodiscard]] std::vector<ReplacedData> replaced_data() const;

@@ -371,6 +371,11 @@ def assert_well_without_a_rebuild(cluster, died, count):
         assert not any("halted" in replica for replica in replicas_of(server))
     client = cluster.client()
     assert client.get_json("/v1/aggregates/account/a")["state"]["balance"] == count
+    for node, server in cluster.nodes.items():
+        deadline = time.monotonic() + 20
+        while (made := server.client().request("PUT", f"/v1/topics/of-{node}", {})).status == 503:
+            assert time.monotonic() < deadline, made.body
+        assert made.status in (200, 201), made.body
 
 
 def test_an_empty_etcd_for_a_while_is_got_over(start_cluster):

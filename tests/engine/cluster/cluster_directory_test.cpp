@@ -508,6 +508,41 @@ TEST_CASE("cluster directory: no topic is made while the coordinator lacks recor
   CHECK_FALSE(cluster.read(kKeys.of(TopicKey{"other"})));
 }
 
+TEST_CASE("cluster directory: topics are made again when the coordinator has what it had lost") {
+  Cluster cluster;
+  const auto placement = cluster.node.create(bank(1))->value().placement;
+  const std::string topic = kKeys.of(TopicKey{"bank"});
+  const std::string key = kKeys.of(PartitionKey{placement.topic, PartitionId(0)});
+  TopicRequest other = bank(1);
+  other.name = "other";
+  for (const std::string& one : {topic, key}) {
+    const auto record = cluster.read(one);
+    cluster.coordinator.tell({one, std::nullopt});
+    cluster.node.create(other);
+    REQUIRE(cluster.node.failed() == Errc::not_enough_replicas);
+    // An earlier one is still a loss.
+    cluster.coordinator.tell({one, Record{record->value, Revision(1)}, 1});
+    cluster.node.create(other);
+    REQUIRE(cluster.node.failed() == Errc::not_enough_replicas);
+    cluster.coordinator.tell({one, record, 2});
+    cluster.node.scheduler.run();
+    CHECK_FALSE(cluster.node.directory->view().any_lost());
+  }
+  CHECK(cluster.node.create(other)->has_value());
+}
+
+// A topic that was made a second time while the records were lost, and taken away.
+TEST_CASE("cluster directory: partitions of a topic that there is not are no loss") {
+  Cluster cluster;
+  const std::string key = kKeys.of(PartitionKey{member(9).data, PartitionId(0)});
+  const Record record{encode_partition_record({Epoch(0), {}, {member(1)}, {}}), Revision(1000)};
+  cluster.coordinator.tell({key, record});
+  cluster.coordinator.tell({key, std::nullopt});
+  cluster.node.scheduler.run();
+  CHECK_FALSE(cluster.node.directory->view().any_lost());
+  CHECK(cluster.node.create(bank(1))->has_value());
+}
+
 TEST_CASE("cluster directory: records that were made anew are adopted at any revision") {
   Cluster cluster;
   const auto placement = cluster.node.create(bank(1))->value().placement;
