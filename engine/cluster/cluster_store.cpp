@@ -311,10 +311,12 @@ Result<void> ClusterStore::adopted(const std::string& name) {
 }
 
 Result<Topic*> ClusterStore::create_topic(const std::string& name, const TopicOptions& options) {
-  if (store_->find_topic(name) != nullptr && !directory_->topic(name)) {
-    // It must not be made a second time.
+  // It must not be made a second time; nor is anything to be written where records are missing.
+  for (Topic* const mine : store_->topics()) {
+    const auto known = directory_->topic(mine->name());
+    if (known && known->placement.topic == mine->id()) continue;
     return fail(Errc::not_enough_replicas,
-                "the topic '" + name +
+                "the topic '" + std::string(mine->name()) +
                     "' is here, and the coordinator does not have it: it has not been reached "
                     "yet, or has lost its records");
   }

@@ -115,7 +115,8 @@ class ClusterStore final : public Store, private DirectoryListener {
   [[nodiscard]] std::vector<Damage> damage() override;
   /// Makes the topic in the cluster, and waits until it is open here and each of its partitions has
   /// a leader. Not from a callback.
-  /// @error not_enough_replicas  fewer nodes than a partition is to have replicas.
+  /// @error not_enough_replicas  fewer nodes than a partition is to have replicas, or the
+  ///                             coordinator does not have all topics that are here.
   /// @error timeout              it is made, or will be, but not all of it is there yet.
   [[nodiscard]] Result<Topic*> create_topic(const std::string& name,
                                             const TopicOptions& options) override;

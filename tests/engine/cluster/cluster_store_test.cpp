@@ -127,7 +127,7 @@ class Fixture {
     return ClusterStore::open(
         {given.files, given.clock, given.random,
          scheduler != nullptr ? *scheduler : given.scheduler, given.end_process},
-        in_data(), options, coordinator,
+        in_data(), options, another != nullptr ? *another : coordinator,
         [this](const Member&, const auto&) -> Result<ClusterStore::Transporting> {
           return ClusterStore::Transporting{std::make_unique<NoTransport>(peers, outdated, heard),
                                             "node-1:70"};
@@ -147,6 +147,7 @@ class Fixture {
   SimulatedEnvironment environment{1};
   Scheduler* scheduler = nullptr;  ///< in the place of the environment's
   replication::LocalCoordinator coordinator;
+  replication::Coordinator* another = nullptr;  ///< in its place
   NoTransport::Peers peers;
   Outdated outdated;
   Heard heard;
@@ -248,6 +249,31 @@ TEST_CASE("cluster store: a promise that waits for its disk holds up none of ano
   scheduler.let_go();
   for (int i = 0; i < 100 && led() < 8; ++i) fixture.environment.scheduler.elapse();
   CHECK(led() == 8);
+}
+
+TEST_CASE("cluster store: where the coordinator lacks a topic that is here none is made") {
+  Fixture fixture;
+  {
+    auto store = fixture.open_in_cluster();
+    REQUIRE(store);
+    fixture.make_topic(**store, "t");
+  }
+  replication::LocalCoordinator empty;
+  fixture.another = &empty;
+  {
+    auto store = fixture.open_in_cluster();
+    REQUIRE(store);
+    for (const char* const name : {"t", "other"}) {
+      const auto made = (*store)->create_topic(name, fixture.topic);
+      REQUIRE_FALSE(made);
+      CHECK(made.error().code == Errc::not_enough_replicas);
+      CHECK(made.error().context.find("the topic 't' is here") != std::string::npos);
+      CHECK_FALSE((*store)->directory().topic(name));
+    }
+    // Another one of that name is not it.
+    fixture.make_topic(**store, "t");
+    CHECK_FALSE((*store)->create_topic("other", fixture.topic));
+  }
 }
 
 TEST_CASE("cluster store: a store that has closed opens no topic") {
