@@ -50,6 +50,10 @@ void add_cluster_metrics(Metrics& metrics, ClusterStore& cluster) {
       [](const ReplicaStatus& status) { return lag(status.committed, status.appended); });
   add("keelson_replica_halted", "1 where an operator is needed; GET /v1/cluster says why",
       [](const ReplicaStatus& status) { return status.halted ? 1.0 : 0.0; });
+  add("keelson_replica_pledged",
+      "1 where the replica obeys nobody before an epoch that there is not: rebuild-records was cut "
+      "short, and is to be run again",
+      [](const ReplicaStatus& status) { return status.pledged ? 1.0 : 0.0; });
   metrics.add(Metrics::Kind::gauge, "keelson_replica_lag_batches",
               "Batches that are not known to be durable at another node, by those that lead here",
               [&cluster] {

@@ -189,11 +189,12 @@ void PartitionReplica::input_done() {
   for (const Member& member : fed()) status_.durable[member] = replica_->durable_at(member);
 }
 
-/// Who is no replica hears no leader: it goes by the record.
+/// Who is no replica hears no leader, nor does who has pledged itself: they go by the record.
 std::optional<Member> PartitionReplica::known_leader() const {
   const auto& record = replica_->record();
-  if (record && !record->has(options_.self)) return record->leader;
-  return replica_->leader();
+  const bool hears_nobody = record && (!record->has(options_.self) || replica_->pledged());
+  if (!hears_nobody) return replica_->leader();
+  return record->leader == options_.self ? std::nullopt : record->leader;
 }
 
 ReplicaStatus PartitionReplica::status() const {

@@ -274,6 +274,30 @@ TEST_CASE("partition replica: who has no replica sends commands to the leader of
   CHECK(node.partition->leader() == "node-3");
 }
 
+TEST_CASE("partition replica: who has pledged itself sends commands to the leader of the record") {
+  Node node({member(2), kSelf, member(3)});
+  node.elect(member(2), Epoch(1));
+  node.say(member(2), replication::Append{Epoch(1), 1, {}, true, {}, {}, {}});
+  REQUIRE(node.partition->leader() == "node-2");
+  node.replica->pledge(Epoch(5000), [](const auto&) {});
+  node.advance(100ms);
+  REQUIRE(node.replica->status().pledged);
+  CHECK(node.replica->status().leader == member(2));
+  CHECK(node.partition->leader() == "node-2");
+  const Answer answer = node.execute(write_to("a-1", {"1"}));
+  REQUIRE(answer->has_value());
+  CHECK((*answer)->error().code == Errc::not_leader);
+  SUBCASE("and if that was itself there is none") {
+    PartitionRecord own = node.record();
+    own.epoch = Epoch(2);
+    own.leader = kSelf;
+    node.replica->on_record(own, Revision(99));
+    node.advance(100ms);
+    CHECK_FALSE(node.replica->status().leader);
+    CHECK_FALSE(node.partition->leader());
+  }
+}
+
 TEST_CASE("partition replica: one that halts shows nothing more, and says why") {
   Node node;
   node.advance(3s);
