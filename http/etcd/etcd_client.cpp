@@ -42,16 +42,6 @@ json name_and_password(const std::string& user, const std::string& password) {
   return {{"name", user}, {"password", password}};
 }
 
-/// When each of the files that TLS is made of was changed last.
-std::vector<std::filesystem::file_time_type> changes_of(const EtcdOptions& options) {
-  std::vector<std::filesystem::file_time_type> times;
-  for (const auto& file : {options.authority_file, options.certificate_file, options.key_file}) {
-    std::error_code ignored;
-    times.push_back(std::filesystem::last_write_time(file, ignored));
-  }
-  return times;
-}
-
 /// What etcd says of an error, without its own name before.
 std::string words_of(const std::string& answer) {
   const json parsed = json::parse(answer, nullptr, false);
@@ -211,47 +201,71 @@ class EtcdConnection {
 
 Result<std::unique_ptr<EtcdClient>> EtcdClient::open(EtcdOptions options, EtcdTimes times) {
   KEELSON_TRY_ASSIGN(auto endpoints, parse_etcd_endpoints(options.endpoints));
-  std::unique_ptr<asio::ssl::context> tls;
+  Tls tls;
   if (endpoints.front().tls) {
-    KEELSON_TRY_ASSIGN(tls, make_tls_context(options));
+    // Before they are read: what is written meanwhile is a change.
+    tls.files = states_of(options);
+    KEELSON_TRY_ASSIGN(tls.context, make_tls_context(options));
   }
   return std::unique_ptr<EtcdClient>(
       new EtcdClient(std::move(options), std::move(endpoints), times, std::move(tls)));
 }
 
 EtcdClient::EtcdClient(EtcdOptions options, std::vector<EtcdEndpoint> endpoints, EtcdTimes times,
-                       std::unique_ptr<asio::ssl::context> tls)
+                       Tls tls)
     : options_(std::move(options)),
       endpoints_(std::move(endpoints)),
       times_(times),
       tls_(std::move(tls)),
-      tls_changed_(changes_of(options_)) {}
+      password_(options_.password) {}
 
 EtcdClient::~EtcdClient() = default;
 
+std::vector<EtcdClient::FileState> EtcdClient::states_of(const EtcdOptions& options) {
+  std::vector<FileState> states;
+  for (const auto& file : {options.authority_file, options.certificate_file, options.key_file}) {
+    std::error_code ignored;
+    states.push_back({std::filesystem::last_write_time(file, ignored),
+                      std::filesystem::file_size(file, ignored)});
+  }
+  return states;
+}
+
 /// Connections that there are keep what they began with.
 void EtcdClient::renew_tls() {
-  if (!tls_ || tls_changed_ == changes_of(options_)) return;
-  tls_changed_ = changes_of(options_);
+  if (!tls_.context) return;
+  auto states = states_of(options_);
+  if (states == tls_.files) return;
+  tls_.files = std::move(states);
   auto renewed = make_tls_context(options_);
   if (renewed) {
-    tls_ = *std::move(renewed);
+    tls_.context = *std::move(renewed);
+    say_over(said_of_tls_, "etcd: what is in the files of its certificates is used again");
   } else {  // one of two files has been changed, say
-    say("etcd: " + renewed.error().context + "; goes on with what it was before");
+    say(said_of_tls_, "etcd: " + renewed.error().context + "; goes on with what it was before");
   }
 }
 
 std::string EtcdClient::password() {
-  if (options_.password_file.empty()) return options_.password;
+  if (options_.password_file.empty()) return password_;
   auto now = read_etcd_password(options_.password_file);
-  if (now) return *std::move(now);
-  say("etcd: " + now.error().context + "; goes on with what it was at the start");
-  return options_.password;
+  if (now) {
+    password_ = *std::move(now);
+    say_over(said_of_password_, "etcd: what is in --etcd-password-file is used again");
+  } else {
+    say(said_of_password_, "etcd: " + now.error().context + "; goes on with what it was before");
+  }
+  return password_;
 }
 
 /// Once, until there is something else to be said.
-void EtcdClient::say(const std::string& what) {
-  if (std::exchange(said_, what) != what) options_.report(what);
+void EtcdClient::say(std::string& said, const std::string& what) {
+  if (std::exchange(said, what) != what) options_.report(what);
+}
+
+/// If something was.
+void EtcdClient::say_over(std::string& said, const std::string& what) {
+  if (!std::exchange(said, {}).empty()) options_.report(what);
 }
 
 void EtcdClient::avoid(const EtcdEndpoint& endpoint) {
@@ -301,7 +315,7 @@ asio::awaitable<Result<std::unique_ptr<EtcdConnection>>> EtcdClient::connect(
       endpoint.address.host, port, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return std::unexpected(unreached(endpoint, "resolve", error));
   renew_tls();
-  auto connection = std::make_unique<EtcdConnection>(executor, tls_.get());
+  auto connection = std::make_unique<EtcdConnection>(executor, tls_.context.get());
   connection->tcp().expires_after(times_.connect);
   co_await connection->tcp().async_connect(found, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return std::unexpected(unreached(endpoint, "connect", error));

@@ -80,8 +80,21 @@ class EtcdClient {
     bool token_refused = false;
   };
 
-  EtcdClient(EtcdOptions options, std::vector<EtcdEndpoint> endpoints, EtcdTimes times,
-             std::unique_ptr<boost::asio::ssl::context> tls);
+  /// Of a file: another than before when it was written since.
+  struct FileState {
+    std::filesystem::file_time_type changed;
+    std::uintmax_t bytes = 0;
+    bool operator==(const FileState&) const = default;
+  };
+  /// What TLS is made of.
+  struct Tls {
+    std::unique_ptr<boost::asio::ssl::context> context;  ///< nothing: plain HTTP
+    std::vector<FileState> files;                        ///< as they were before it was made
+  };
+
+  EtcdClient(EtcdOptions options, std::vector<EtcdEndpoint> endpoints, EtcdTimes times, Tls tls);
+
+  [[nodiscard]] static std::vector<FileState> states_of(const EtcdOptions& options);
 
   [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<EtcdConnection>>> connect(
       EtcdEndpoint endpoint);
@@ -97,7 +110,8 @@ class EtcdClient {
   [[nodiscard]] Error refused(const EtcdEndpoint& endpoint, const std::string& words);
   void renew_tls();
   [[nodiscard]] std::string password();
-  void say(const std::string& what);
+  void say(std::string& said, const std::string& what);
+  void say_over(std::string& said, const std::string& what);
   void avoid(const EtcdEndpoint& endpoint);
   void on_trouble(const std::string& what);
   void on_answer();
@@ -105,15 +119,16 @@ class EtcdClient {
   const EtcdOptions options_;
   const std::vector<EtcdEndpoint> endpoints_;
   const EtcdTimes times_;
-  std::unique_ptr<boost::asio::ssl::context> tls_;            ///< nothing: plain HTTP
-  std::vector<std::filesystem::file_time_type> tls_changed_;  ///< the files that it was made of
-  std::size_t preferred_ = 0;                                 ///< the one that answered last
-  std::string token_;                                         ///< empty: to be asked for
+  Tls tls_;
+  std::size_t preferred_ = 0;  ///< the one that answered last
+  std::string token_;          ///< empty: to be asked for
+  std::string password_;       ///< as it was last read
   /// Wakes who waits for the token; there while it is asked for.
   std::unique_ptr<boost::asio::steady_timer> authenticating_;
   std::optional<Error> not_authenticated_;  ///< why, when that was over
   std::string refusal_;
-  std::string said_;  ///< of files that cannot be used, last
+  std::string said_of_tls_;       ///< of files that cannot be used; empty: they can
+  std::string said_of_password_;  ///< as above
   bool muted_ = false;
   enum class Trouble { none, away, refused };
   Trouble reported_ = Trouble::none;

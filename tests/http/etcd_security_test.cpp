@@ -265,6 +265,53 @@ TEST_CASE("etcd by TLS: certificates are read again when their files have change
   await_etcd(*coordinator);
 }
 
+TEST_CASE("etcd by TLS: a file that cannot be used is told each time, and that it can be again") {
+  test::Authority authority;
+  test::Etcd etcd("https", serving(authority.sign("server", kThisMachine)));
+  test::TemporaryFolder folder;
+  std::vector<std::string> told;
+  EtcdOptions options{.endpoints = etcd.url(), .authority_file = folder.path() + "/ca.pem"};
+  options.report = [&](const std::string& what) {
+    if (what.find("etcd: ") == 0) told.push_back(what);  // of files
+  };
+  const auto put = [&](const std::string& file) {
+    std::filesystem::copy_file(file, options.authority_file,
+                               std::filesystem::copy_options::overwrite_existing);
+  };
+  put(authority.file());
+  await_etcd(*EtcdCoordinator::open(options).value());
+  told.clear();
+  boost::asio::io_context io{1};
+  const auto client = EtcdClient::open(options).value();
+  const auto ask = [&] {
+    auto answer = boost::asio::co_spawn(
+        io, client->call("/v3/kv/range", {{"key", to_base64("any")}}, EtcdClient::Repeat::harmless),
+        boost::asio::use_future);
+    io.restart();
+    io.run();
+    CHECK(answer.get());
+  };
+  for (int i = 0; i < 2; ++i) {
+    std::ofstream(options.authority_file) << "half of one";
+    ask();
+    ask();
+    REQUIRE(told.size() == 1);
+    contains(told.front(), "goes on with what it was before");
+    put(authority.file());
+    ask();
+    ask();
+    REQUIRE(told.size() == 2);
+    contains(told.back(), "is used again");
+    told.clear();
+  }
+  // Of the same moment as the last one, to the clock of the disk.
+  const auto moment = std::filesystem::last_write_time(options.authority_file);
+  std::ofstream(options.authority_file) << "half of one";
+  std::filesystem::last_write_time(options.authority_file, moment);
+  ask();
+  CHECK(told.size() == 1);
+}
+
 TEST_CASE("etcd with passwords: who is not let in is told why") {
   test::Etcd etcd;
   const EtcdOptions nobody{.endpoints = etcd.url()};
@@ -299,6 +346,50 @@ TEST_CASE("etcd with passwords: one that is changed in its file and in etcd is u
   const auto second = swap(*coordinator, "k/1", first->current, "b");
   REQUIRE_MESSAGE(second, (second ? "" : second.error().context));
   CHECK(second->swapped);
+}
+
+TEST_CASE("etcd with passwords: while the file cannot be read the last that was in it is used") {
+  test::Etcd etcd;
+  const EtcdOptions nobody{.endpoints = etcd.url()};
+  await_etcd(*EtcdCoordinator::open(nobody).value());
+  ask_for_passwords(nobody);
+  test::TemporaryFolder folder;
+  std::vector<std::string> told;
+  EtcdOptions bank = as(nobody, "bank", "knab");
+  bank.password_file = folder.path() + "/password";
+  bank.report = [&](const std::string& what) { told.push_back(what); };
+  boost::asio::io_context io{1};
+  const auto client = EtcdClient::open(bank).value();
+  const auto ask = [&] {
+    auto answer = boost::asio::co_spawn(
+        io, client->call("/v3/kv/range", {{"key", to_base64("k/1")}}, EtcdClient::Repeat::harmless),
+        boost::asio::use_future);
+    io.restart();
+    io.run();
+    const auto got = answer.get();
+    CHECK_MESSAGE(got, (got ? "" : got.error().context));
+  };
+  const auto change = [&](const std::string& password) {  // tokens end with it
+    REQUIRE(call(as(nobody, "root", "toor"), "/v3/auth/user/changepw",
+                 {{"name", "bank"}, {"password", password}}));
+  };
+  std::ofstream(bank.password_file) << "another\n";
+  change("another");
+  ask();
+  CHECK(told.empty());
+  for (int i = 0; i < 2; ++i) {
+    std::filesystem::remove(bank.password_file);
+    change("another");
+    ask();
+    REQUIRE(told.size() == 1);
+    contains(told.front(), "goes on with what it was before");
+    std::ofstream(bank.password_file) << "another\n";
+    change("another");
+    ask();
+    REQUIRE(told.size() == 2);
+    contains(told.back(), "is used again");
+    told.clear();
+  }
 }
 
 TEST_CASE("etcd with passwords: a token that has run out, was lost or is stale is renewed") {
