@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "http/api_documents.h"
+#include "http/command_line_checks.h"
 #include "http/logging.h"
 #include "http/service.h"
 
@@ -36,18 +37,6 @@ int complain(const std::string& program, std::string why, int status) {
 /// For people, who do not know the codes.
 std::string why_of(const Error& error) {
   return error.context.empty() ? error.message() : error.context;
-}
-
-/// What is wrong with the first word of the command line; nothing when it is a subcommand or none.
-std::optional<std::string> unknown_subcommand(const CLI::App& parser, int argc, char** argv) {
-  const std::string word = argc > 1 ? argv[1] : "";
-  if (word.empty() || word.starts_with('-')) return std::nullopt;
-  std::string known;
-  for (const CLI::App* const subcommand : parser.get_subcommands({})) {
-    if (subcommand->get_name() == word) return std::nullopt;
-    known += (known.empty() ? "" : ", ") + subcommand->get_name();
-  }
-  return "there is no subcommand '" + word + "'; there are " + known;
 }
 
 /// Signals that end the process are taken by `wait` alone: blocked in every thread from before the
@@ -168,7 +157,7 @@ int App::run(int argc, char** argv) {
     subcommand->prefix_command();
     added.emplace_back(subcommand, &command);
   }
-  if (const auto wrong = unknown_subcommand(parser, argc, argv)) {
+  if (const auto wrong = unknown_subcommand(parser, argc > 1 ? argv[1] : "")) {
     return complain(program, *wrong, kWrongCommandLine);
   }
   try {

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "engine/cluster/cluster_keys.h"
+#include "http/command_line_checks.h"
 #include "http/socket_address.h"
 
 namespace keelson::http {
@@ -60,11 +61,13 @@ void describe(CLI::App& command, ClusterOptions& options) {
   command
       .add_option("--retention-waits", options.retention_waits,
                   "How many seconds retention waits for a replica that is away")
+      ->check(whole_number())
       ->type_name("SECONDS")
       ->capture_default_str();
   command
       .add_option("--retention-waits-bytes", options.retention_waits_bytes,
                   "How many bytes of a partition it keeps for one that is behind")
+      ->check(whole_number())
       ->type_name("BYTES")
       ->capture_default_str();
   command

@@ -49,7 +49,7 @@ Kind kind_of(Errc code) {
       return {503,
               "not-enough-replicas",
               "Not enough replicas",
-              "Nothing was written: a majority of the replicas is not reachable. Repeat later.",
+              "Nothing was written. Repeat later.",
               true,
               true};
     case Errc::outcome_unknown:

@@ -21,6 +21,11 @@ constexpr std::uint64_t kRoomToLead = 16u << 20;
 /// Before a topic that could not be opened is tried again.
 constexpr std::chrono::seconds kAdoptRetry{1};
 
+/// Before a node that ends asks again who is to lead, and how often the same before the next: for
+/// longer than it takes to be elected.
+constexpr std::chrono::milliseconds kAskAgain{50};
+constexpr std::size_t kAsksOfOne = 6;
+
 constexpr std::size_t kPromiseWorkers = 8;
 
 std::vector<std::shared_ptr<Strand>> make_promise_workers(Scheduler& scheduler) {
@@ -438,6 +443,7 @@ NodeTestimony ClusterStore::testify() {
 void ClusterStore::give_away_leads() {
   using Role = replication::Replica::Role;
   const auto until = environment_.clock.monotonic() + options_.give_away_time;
+  std::map<std::shared_ptr<PartitionReplica>, std::size_t> asked_before;
   bool asked = true;
   while (asked && environment_.clock.monotonic() < until) {
     asked = false;
@@ -445,18 +451,20 @@ void ClusterStore::give_away_leads() {
       const ReplicaStatus status = replica->status();
       if (status.role != Role::leading) continue;
       const MemberList there = connected();
+      MemberList able;
       for (const auto& [member, durable] : status.durable) {
-        const bool able = durable >= status.appended && status.record->has(member) &&
-                          std::ranges::find(there, member) != there.end();
-        if (!able) continue;
-        replica->hand_over(member, [](const Result<void>&) {});
-        asked = true;
-        break;
+        if (durable < status.appended || !status.record->has(member)) continue;
+        if (replication::contains(there, member)) able.push_back(member);
       }
+      if (able.empty()) continue;
+      // One that does not take it, since its disk is full say, leaves it to the next.
+      const std::size_t turn = asked_before[replica]++ / kAsksOfOne;
+      replica->hand_over(able[turn % able.size()], [](const Result<void>&) {});
+      asked = true;
     }
     if (asked) {
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, std::chrono::milliseconds(50));
+      changed_.wait_for(lock, kAskAgain);
     }
   }
 }

@@ -134,6 +134,7 @@ void TopicCreation::on_record_gone() {
 
 void TopicCreation::make() {
   if (ports_.view().any_lost()) {
+    if (in_doubt_) return end_in_doubt();
     return end(fail(Errc::not_enough_replicas,
                     "the coordinator has lost records: no topic is made before they are anew"));
   }
@@ -201,9 +202,13 @@ void TopicCreation::complete(TopicPlacement placement) {
 void TopicCreation::on_deadline() {
   if (over()) return;
   const std::string what = "topic " + request_.name;
-  if (in_doubt_) return end(fail(Errc::outcome_unknown, what + " may have been made or changed"));
+  if (in_doubt_) return end_in_doubt();
   end(fail(Errc::timeout, completion_ ? what + " is made, but not all of its partitions are yet"
                                       : what + ": the coordinator did not answer"));
+}
+
+void TopicCreation::end_in_doubt() {
+  end(fail(Errc::outcome_unknown, "topic " + request_.name + " may have been made or changed"));
 }
 
 void TopicCreation::end(Result<KnownTopic> result) {

@@ -99,6 +99,7 @@ class TopicCreation : public std::enable_shared_from_this<TopicCreation> {
   void write(std::optional<replication::Record> expected, TopicPlacement placement);
   void complete(TopicPlacement placement);
   void on_deadline();
+  void end_in_doubt();
   void end(Result<KnownTopic> result);
   [[nodiscard]] std::string key() const { return ports_.view().keys().of(TopicKey{request_.name}); }
 

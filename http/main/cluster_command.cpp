@@ -12,6 +12,7 @@
 
 #include "engine/base/random.h"
 #include "engine/cluster/placement.h"
+#include "http/command_line_checks.h"
 #include "http/main/cluster_client.h"
 #include "http/main/cluster_tables.h"
 #include "http/main/command_line.h"
@@ -386,6 +387,9 @@ int run_cluster(const std::vector<std::string>& arguments) {
   CLI::App* const rebuilding = parser.add_subcommand(
       "rebuild-records", "Make the records of a cluster anew in an etcd that has lost them");
   describe(*rebuilding, rebuild);
+  if (const auto wrong = http::unknown_subcommand(parser, arguments.empty() ? "" : arguments[0])) {
+    return complain(*wrong, kUsage);
+  }
   if (const auto ended = parse(parser, arguments)) return *ended;
   if (rebuilding->parsed()) return rebuild_records(std::move(rebuild));
   auto access = access_of(command);

@@ -11,6 +11,7 @@
 #include "engine/io/posix_file_system.h"
 #include "engine/store/names.h"
 #include "engine/store/store_inspector.h"
+#include "http/command_line_checks.h"
 #include "http/etcd/etcd_client.h"
 #include "http/json_text.h"
 #include "http/main/command_line.h"
@@ -322,8 +323,6 @@ int inspect(const InspectOptions& options) {
 
 int run_inspect(const std::vector<std::string>& arguments) {
   constexpr std::size_t kBatchesMax = 100'000;
-  // CLI11 reads -1 as the largest number otherwise.
-  const CLI::Range kWholeNumber(std::uint64_t{0}, std::uint64_t{INT64_MAX});
   CLI::App parser("Shows what a data folder holds, of a server that runs or not",
                   "keelson inspect");
   InspectOptions options;
@@ -332,7 +331,7 @@ int run_inspect(const std::vector<std::string>& arguments) {
       parser.add_option("--topic", options.topic, "Its segments, instead of the topics");
   parser.add_option("--partition", options.partition, "Of the topic; 0 by default")
       ->needs(topic)
-      ->check(kWholeNumber);
+      ->check(http::whole_number());
   CLI::Option* const cuts =
       parser.add_flag("--cuts", options.cuts, "What was cut from the log, and is kept")
           ->needs(topic);
@@ -342,13 +341,13 @@ int run_inspect(const std::vector<std::string>& arguments) {
   CLI::Option* const batches =
       parser.add_option("--batches", options.batches_from, "Batches from this number on")
           ->needs(topic)
-          ->check(kWholeNumber);
+          ->check(http::whole_number());
   parser.add_option("--limit", options.limit, "How many batches; 100 by default")
       ->needs(batches)
       ->check(CLI::Range(std::size_t{1}, kBatchesMax));
   parser.add_option("--event", options.event, "The event at this offset")
       ->needs(topic)
-      ->check(kWholeNumber)
+      ->check(http::whole_number())
       ->excludes(batches);
   parser.add_flag("--json", options.json, "One JSON object, for programs");
   parser.footer(

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "http/command_line_checks.h"
 #include "samples/bank/byte_source.h"
 #include "samples/bank/generator.h"
 #include "samples/bank/importer.h"
@@ -28,9 +29,6 @@ constexpr int kGood = 0;
 constexpr int kBad = 1;
 constexpr int kUsage = 2;
 constexpr int kInterrupted = 130;
-
-/// CLI11 reads -1 as the largest number otherwise.
-const CLI::Range kWholeNumber(std::uint64_t{0}, std::uint64_t{INT64_MAX});
 
 int complain(const std::string& what, int exit_code = kBad) {
   std::fprintf(stderr, "bank: %s\n", what.c_str());
@@ -142,10 +140,10 @@ int run_generate(const std::vector<std::string>& arguments) {
       ->check(CLI::Range(1u, 10'000'000u))
       ->capture_default_str();
   command.add_option("--rows", options.rows, "How many transactions")
-      ->check(kWholeNumber)
+      ->check(keelson::http::whole_number())
       ->capture_default_str();
   command.add_option("--seed", options.seed, "The same seed gives the same file")
-      ->check(kWholeNumber)
+      ->check(keelson::http::whole_number())
       ->capture_default_str();
   command.add_option("--out", out, "File to write, - for standard output")->capture_default_str();
   if (const auto exit_code = parse(command, arguments)) return *exit_code;
@@ -194,7 +192,7 @@ int run_watch(const std::vector<std::string>& arguments) {
   command.add_option("--from", options.from, "start, end, or a position")->capture_default_str();
   command.add_option("--stream-prefix", options.stream_prefix, "Only streams beginning so");
   command.add_option("--count", options.count, "Stop after so many events; 0: never")
-      ->check(kWholeNumber)
+      ->check(keelson::http::whole_number())
       ->capture_default_str();
   command.add_flag("--json", json, "Each event as one JSON object");
   if (const auto exit_code = parse(command, arguments)) return *exit_code;

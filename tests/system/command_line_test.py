@@ -42,11 +42,27 @@ def test_a_wrong_command_line_is_named_in_one_line(arguments, named):
     assert named in done.stderr
 
 
+@pytest.mark.parametrize("number",
+                         ["-1", "-18446744073709551615", "99999999999999999999", "1x", ""])
 @pytest.mark.parametrize("option", ["--event", "--batches", "--partition"])
-def test_a_negative_number_is_not_the_largest_one(tmp_path, option):
-    done = run(KEELSON, "inspect", "--data", str(tmp_path), "--topic", "bank", option, "-1")
+def test_a_number_out_of_range_is_no_other_one(tmp_path, option, number):
+    done = run(KEELSON, "inspect", "--data", str(tmp_path), "--topic", "bank", option, number)
     assert done.returncode == 2
     assert done.stderr.startswith("keelson: " + option) and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--retention-waits", "--retention-waits-bytes"])
+@pytest.mark.parametrize("number", ["-1", "-18446744073709551615"])
+def test_how_long_retention_waits_is_not_negative(tmp_path, option, number):
+    done = run(KEELSON, "serve", "--data", str(tmp_path), option, number)
+    assert done.returncode == 2
+    assert option in done.stderr and number in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_an_unknown_command_of_a_cluster_is_named():
+    done = run(KEELSON, "cluster", "nope")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "'nope'; there are status, move, lead" in done.stderr
 
 
 @pytest.mark.parametrize("program", [BINARY, KEELSON])

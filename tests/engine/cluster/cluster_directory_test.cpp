@@ -531,6 +531,22 @@ TEST_CASE("cluster directory: topics are made again when the coordinator has wha
   CHECK(cluster.node.create(other)->has_value());
 }
 
+TEST_CASE("cluster directory: a topic that may be made yet is not said to be none when others go") {
+  Cluster cluster;
+  const auto placement = cluster.node.create(bank(1))->value().placement;
+  TopicRequest other = bank(1);
+  other.name = "other";
+  int calls = 0;  // the first reads that there is none
+  cluster.coordinator.fate = [&](const std::string& key) {
+    return key.ends_with("topics/other") && ++calls == 2 ? Fate::request_lost : Fate::good;
+  };
+  CHECK_FALSE(cluster.node.create(other));
+  REQUIRE(calls == 2);
+  cluster.coordinator.tell({kKeys.of(PartitionKey{placement.topic, PartitionId(0)}), std::nullopt});
+  cluster.node.scheduler.advance(1s);
+  CHECK(cluster.node.failed() == Errc::outcome_unknown);
+}
+
 // A topic that was made a second time while the records were lost, and taken away.
 TEST_CASE("cluster directory: partitions of a topic that there is not are no loss") {
   Cluster cluster;
