@@ -223,6 +223,12 @@ def test_a_rebuild_that_was_cut_short_holds_nobody_up_and_is_run_again(start_clu
     assert seen["led"] and seen["leader"] == leader
     assert [p for p in seen["problems"] if f"node {first} obeys nobody before epoch" in p
             and "rebuild-records --repair" in p], seen["problems"]
+    fenced = cluster.nodes[first].client()
+    sent = fenced.request("POST", "/v1/aggregates/account/a/deposit", {"amount": 1},
+                          {"Idempotency-Key": "with-one-fenced-0"})
+    assert sent.status == 307 and f":{cluster.nodes[leader].port}/" in sent.headers["location"]
+    assert (b'keelson_replica_pledged{topic="bank",partition="0"} 1\n'
+            in fenced.request("GET", "/metrics").body)
 
     # Two are, and nobody can be elected.
     cut_short(cluster, leader)
