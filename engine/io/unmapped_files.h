@@ -10,8 +10,8 @@
 namespace keelson::io {
 
 /// The files of another file system, for reading: a `view` is read into memory, so that a disk that
-/// fails is an error (`io_error`), where touching what is mapped would end the process. It shows
-/// the file as it was at the first call, and takes as much memory as the file is long.
+/// fails is an error (`io_error`), where what is mapped would show zeros (see `ReadFaults`). It
+/// shows the file as it was at the first call, and takes as much memory as the file is long.
 class UnmappedFiles final : public FileSystem {
  public:
   /// @param files  must outlive this.
