@@ -112,7 +112,8 @@ Result<std::unique_ptr<LogCursor>> DiskLog::read(Offset from) const {
 
 Result<void> DiskLog::read_stream(const StreamSlice& slice, const Visitor& visit) const {
   StreamSlice left = slice;  // what has been visited is not visited again
-  return repairing(log_, [&] { return log::read_stream(log_, left, visit); });
+  Result<void> seen;         // nor is it right by being read again when it was not
+  return repairing(log_, [&] { return seen ? log::read_stream(log_, left, visit, seen) : seen; });
 }
 
 Result<Version> DiskLog::stream_version(std::string_view stream, Offset before) const {

@@ -79,14 +79,15 @@ class PartFinder {
 
 /// Newest first, as the parts are found: what is not wanted is not looked for.
 Result<void> read_backward(const PublishedLog& log, StreamSlice& left,
-                           const PartitionLog::Visitor& visit) {
+                           const PartitionLog::Visitor& visit, Result<void>& seen) {
   PartFinder finder(log, left);
   StreamReader reader(left);
   while (true) {
     KEELSON_TRY_ASSIGN(const FoundEvent* const event, reader.next());
     if (event != nullptr) {
       left.end = event->record.version;
-      if (!visit(*event)) return {};
+      const bool more = visit(*event);
+      if (seen = reader.check_given(); !seen || !more) return seen;
       continue;
     }
     KEELSON_TRY_ASSIGN(auto part, finder.next());
@@ -96,7 +97,7 @@ Result<void> read_backward(const PublishedLog& log, StreamSlice& left,
 }
 
 Result<void> read_forward(const PublishedLog& log, StreamSlice& left,
-                          const PartitionLog::Visitor& visit) {
+                          const PartitionLog::Visitor& visit, Result<void>& seen) {
   PartFinder finder(log, left);
   std::vector<StreamPart> parts;  // newest first
   while (true) {
@@ -120,7 +121,8 @@ Result<void> read_forward(const PublishedLog& log, StreamSlice& left,
     KEELSON_TRY_ASSIGN(const FoundEvent* const event, reader.next());
     if (event == nullptr) return {};
     left.first = event->record.version + 1;
-    if (!visit(*event)) return {};
+    const bool more = visit(*event);
+    if (seen = reader.check_given(); !seen || !more) return seen;
   }
 }
 
@@ -178,8 +180,9 @@ Result<FoundCommit> read_commit(const IndexedSegment& segment, const CommitPlace
 }  // namespace
 
 Result<void> read_stream(const PublishedLog& log, StreamSlice& left,
-                         const PartitionLog::Visitor& visit) {
-  return left.backward ? read_backward(log, left, visit) : read_forward(log, left, visit);
+                         const PartitionLog::Visitor& visit, Result<void>& seen) {
+  return left.backward ? read_backward(log, left, visit, seen)
+                       : read_forward(log, left, visit, seen);
 }
 
 Result<Version> stream_version(const PublishedLog& log, std::string_view stream, Offset before) {

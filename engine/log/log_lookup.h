@@ -12,8 +12,9 @@
 namespace keelson::log {
 
 /// Takes off `left` what it has visited, so that a read that has failed can be taken up again.
+/// @param seen  an error when what was visited last is not what is stored: that read is over.
 [[nodiscard]] Result<void> read_stream(const PublishedLog& log, StreamSlice& left,
-                                       const PartitionLog::Visitor& visit);
+                                       const PartitionLog::Visitor& visit, Result<void>& seen);
 [[nodiscard]] Result<Version> stream_version(const PublishedLog& log, std::string_view stream,
                                              Offset before);
 [[nodiscard]] Result<std::optional<FoundCommit>> find_command(const PublishedLog& log,

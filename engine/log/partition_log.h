@@ -263,7 +263,8 @@ class PartitionLog {
   [[nodiscard]] virtual Epoch last_epoch() const = 0;
 
   [[nodiscard]] virtual Result<std::unique_ptr<LogCursor>> read(Offset from) const = 0;
-  /// Visits the events of the slice until `visit` returns false.
+  /// Visits the events of the slice until `visit` returns false. What was visited counts only if no
+  /// error comes back: what the disk cannot read may have shown as zeros.
   [[nodiscard]] virtual Result<void> read_stream(const StreamSlice& slice,
                                                  const Visitor& visit) const = 0;
   /// Version of `stream` as of offsets < before; 0 when there is none.

@@ -33,10 +33,13 @@ Result<const FoundEvent*> StreamReader::next() {
     if (asked_->count == 0) return nullptr;
     KEELSON_TRY(next_chunk());
   }
-  const std::size_t i = backward_ ? entered_->count - 1 - given_ : given_;
-  KEELSON_TRY(decode(*entered_, i));
   ++given_;
+  KEELSON_TRY(decode(*entered_, last_given()));
   return &event_;
+}
+
+Result<void> StreamReader::check_given() const {
+  return entered_->part->open->check_read(entered_->batches[last_given()]);
 }
 
 Result<void> StreamReader::next_chunk() {
@@ -99,9 +102,6 @@ Result<void> StreamReader::decode(const Chunk& chunk, std::size_t i) {
   KEELSON_TRY(segment.check_read(chunk.batches[i]));
   if (!commit) return segment.failed(std::move(commit).error(), posting.batch);
   const Version version = chunk.first + i;
-  // What lies in a file may turn out unreadable at any time: what is given is a copy.
-  copy_event(event_.record, copy_);
-  KEELSON_TRY(segment.check_read(chunk.batches[i]));
   if (event_.record.version != version || event_.record.stream != stream_) {
     return segment.failed({Errc::corruption,
                            "the index says version " + std::to_string(version.value) + " of '" +
@@ -111,10 +111,9 @@ Result<void> StreamReader::decode(const Chunk& chunk, std::size_t i) {
   }
   if (command_ids_) {
     auto id = decode_command_id(body, *commit);
-    if (id) command_id_ = *id;
     KEELSON_TRY(segment.check_read(chunk.batches[i]));
     if (!id) return segment.failed(std::move(id).error(), posting.batch);
-    event_.command_id = command_id_;
+    event_.command_id = *id;
   }
   event_.offset = segment.start().end + posting.relative_offset;
   return {};

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "engine/base/result.h"
@@ -50,6 +49,10 @@ class StreamReader {
   /// The next event; nullptr after the last one of all parts so far. Valid until the next call.
   /// @error corruption  context has file and byte.
   [[nodiscard]] Result<const FoundEvent*> next();
+  /// After the event that `next` gave was used: it lies in the file, where what the disk cannot
+  /// read shows as zeros.
+  /// @error corruption  what was seen of it is nothing.
+  [[nodiscard]] Result<void> check_given() const;
 
  private:
   /// More than memory answers at once, and few enough that what was asked for is still in the cache
@@ -66,6 +69,10 @@ class StreamReader {
     std::array<std::string_view, kChunkEvents> bodies;  ///< of the batches; empty where compressed
   };
 
+  /// Where in `entered_` the event is that was given last.
+  [[nodiscard]] std::size_t last_given() const {
+    return backward_ ? entered_->count - given_ : given_ - 1;
+  }
   [[nodiscard]] Result<void> next_chunk();
   [[nodiscard]] Result<void> ask(Chunk& chunk);
   [[nodiscard]] Result<void> enter(Chunk& chunk) const;
@@ -78,10 +85,8 @@ class StreamReader {
   std::array<Chunk, 2> chunks_;
   Chunk* asked_ = &chunks_[0];    ///< its events are on their way from memory
   Chunk* entered_ = &chunks_[1];  ///< its events are given
-  std::size_t given_ = 0;         ///< of them
-  FoundEvent event_;              ///< shows the two that follow
-  std::string copy_;              ///< of its fields
-  std::string command_id_;
+  std::size_t given_ = 0;         ///< of them, the last one included
+  FoundEvent event_;
 };
 
 }  // namespace keelson::log

@@ -147,7 +147,9 @@ class Partition {
   /// @error beyond_end  `from` > end(). @error below_start  `from` < start().
   [[nodiscard]] virtual Result<std::unique_ptr<Cursor>> read(Offset from) const = 0;
 
-  /// Reads committed events of one stream by its index. A stream that does not exist has none.
+  /// Reads committed events of one stream by its index. A stream that does not exist has none. What
+  /// `visit` was shown counts only if no error comes back: a part that the disk cannot read may
+  /// have shown as zeros.
   [[nodiscard]] virtual Result<void> read_stream(std::string_view stream, const StreamRange& range,
                                                  const EventVisitor& visit) const = 0;
 
