@@ -1,4 +1,5 @@
-"""A part of an old segment that cannot be read, under readers that have it mapped: the server lives."""
+"""A part of an old segment that cannot be read, under readers that have it mapped: the server
+lives."""
 
 MIB = 1 << 20
 EVENT = {"type": "noted", "data": {"text": "x" * 100_000}}
