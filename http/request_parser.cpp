@@ -1,6 +1,7 @@
 #include "http/request_parser.h"
 
 #include <boost/beast/websocket/rfc6455.hpp>
+#include <utility>
 
 namespace keelson::http {
 
@@ -56,6 +57,7 @@ RequestParser::Status RequestParser::parse_head(beast::flat_buffer& buffer) {
   }
   if (!complete) return Status::need_more;
   if (auto problem = check_head()) return fail(*std::move(problem));
+  if (parser_.chunked()) head_ = parser_.get().base();
   method_ = *parse_method(text(parser_.get().method_string()));
   return Status::done;
 }
@@ -113,6 +115,8 @@ RequestParser::Status RequestParser::parse_body(beast::flat_buffer& buffer) {
     }
     if (error) return fail(error);
   }
+  // Beast adds a trailer's fields to the head's, on which everything has been decided by now.
+  if (head_) parser_.get().base() = *std::exchange(head_, std::nullopt);
   return Status::done;
 }
 

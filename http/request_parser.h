@@ -25,7 +25,8 @@ class RequestParser {
 
   /// Consumes from `buffer` what belongs to the head.
   [[nodiscard]] Status parse_head(boost::beast::flat_buffer& buffer);
-  /// Consumes from `buffer` what belongs to the body. After `set_body_limit`.
+  /// Consumes from `buffer` what belongs to the body. After `set_body_limit`. Fields that follow a
+  /// chunked body are dropped: what proxies and this server decide on is the head.
   [[nodiscard]] Status parse_body(boost::beast::flat_buffer& buffer);
   /// What was wrong, after `failed`.
   [[nodiscard]] const Problem& problem() const { return *problem_; }
@@ -61,6 +62,7 @@ class RequestParser {
   std::uint64_t head_bytes_ = 0;  ///< consumed so far
   std::uint64_t body_bytes_max_ = 0;
   Parser parser_;
+  std::optional<Parser::value_type::header_type> head_;  ///< of a chunked request: see parse_body
   Method method_ = Method::get;
   std::optional<Problem> problem_;
 };

@@ -138,3 +138,17 @@ TEST_CASE("request parser: where a request ends, and for whom it is, is said onc
   CHECK_FALSE(parsed("Host: t\r\nHost: t\r\nContent-Length: 1\r\n"));
   CHECK_FALSE(parsed("Content-Length: 1\r\n"));
 }
+
+TEST_CASE("request parser: what follows a chunked body does not become of the head") {
+  for (std::size_t split = 0; split < 40; ++split) {
+    CAPTURE(split);
+    const Request request = parse_in_two(
+        "POST /echo HTTP/1.1\r\nHost: t\r\nIf-Match: \"1\"\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "5\r\nhello\r\n0\r\nHost: u\r\nIdempotency-Key: k\r\nIf-Match: \"2\"\r\n\r\n",
+        80 + split);
+    CHECK(request.body == "hello");
+    CHECK(request.headers.find("Host") == "t");
+    CHECK(request.headers.find("If-Match") == "\"1\"");
+    CHECK_FALSE(request.headers.find("Idempotency-Key"));
+  }
+}
