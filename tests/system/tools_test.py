@@ -59,15 +59,22 @@ def test_verify_finds_nothing_in_a_folder_that_is_written(start_bank):
         assert one["tree_root"][:16] in table.stdout
 
 
-def test_verify_names_the_file_and_the_byte_of_damage(start_bank):
+@pytest.fixture
+def stopped(start_bank):
+    """A bank's folder at rest, after a clean end."""
     server = start_bank()
     client = server.client()
     stop = threading.Event()
     stop.set()
     deposit(server.port, "ada", stop)
-    for _ in range(50):
+    for _ in range(30):
         assert client.command("account", "ada", "deposit", {"amount": 7}).status == 200
     assert server.stop() == 0
+    return server
+
+
+def test_verify_names_the_file_and_the_byte_of_damage(stopped):
+    server = stopped
     segment, = (server.folder / "data").glob("log/topics/bank/0/*.seg")
     content = segment.read_bytes()
     place = content.index(b'"amount":7')
@@ -111,20 +118,6 @@ def refused(*arguments):
     assert done.stderr == f"keelson: {error['message']}\n" == told.stderr
     assert error["code"] and not error["message"].startswith(error["code"])
     return error
-
-
-@pytest.fixture
-def stopped(start_bank):
-    """A bank's folder at rest, after a clean end."""
-    server = start_bank()
-    client = server.client()
-    stop = threading.Event()
-    stop.set()
-    deposit(server.port, "ada", stop)
-    for _ in range(30):
-        assert client.command("account", "ada", "deposit", {"amount": 7}).status == 200
-    assert server.stop() == 0
-    return server
 
 
 def partition_of(server):

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -19,6 +20,18 @@ using log::PartitionLog;
 namespace {
 
 const Uuid kIdentity{{std::byte{7}}};
+
+/// A log of as many published batches in one segment.
+std::unique_ptr<PartitionLog> log_of_batches(SimulatedFileSystem& disk, int count) {
+  LogModel model(6);
+  auto log = PartitionLog::open(disk, "log", kIdentity, {.segment_bytes = 64u << 10}).value();
+  for (int i = 0; i < count; ++i) {
+    ModelBatch batch = model.make_batch();
+    log->publish(log->append(batch.draft()).value());
+    model.take(std::move(batch));
+  }
+  return log;
+}
 
 }  // namespace
 
@@ -75,13 +88,7 @@ TEST_CASE("inspect: segments, batches and events are shown as they were written"
 
 TEST_CASE("inspect: a damaged batch is refused, with its file and byte") {
   SimulatedFileSystem disk(6);
-  LogModel model(6);
-  const auto log = PartitionLog::open(disk, "log", kIdentity, {.segment_bytes = 64u << 10}).value();
-  for (int i = 0; i < 5; ++i) {
-    ModelBatch batch = model.make_batch();
-    log->publish(log->append(batch.draft()).value());
-    model.take(std::move(batch));
-  }
+  const auto log = log_of_batches(disk, 5);
   const LogInspector inspector(disk, "log", kIdentity);
   const auto batches = inspector.batches(BatchNo(0), 10).value();
   REQUIRE(batches.size() == 5);
@@ -97,13 +104,7 @@ TEST_CASE("inspect: a damaged batch is refused, with its file and byte") {
 
 TEST_CASE("inspect: what follows a damaged batch is shown, and the gap is named") {
   SimulatedFileSystem disk(6);
-  LogModel model(6);
-  const auto log = PartitionLog::open(disk, "log", kIdentity, {.segment_bytes = 64u << 10}).value();
-  for (int i = 0; i < 6; ++i) {
-    ModelBatch batch = model.make_batch();
-    log->publish(log->append(batch.draft()).value());
-    model.take(std::move(batch));
-  }
+  const auto log = log_of_batches(disk, 6);
   const LogInspector inspector(disk, "log", kIdentity);
   const auto batches = inspector.batches(BatchNo(0), 10).value();
   REQUIRE(batches.size() == 6);
