@@ -35,6 +35,7 @@ bool StagingArea::gathering() const {
 TimeUs StagingArea::next_time(TimeUs now) {
   const std::lock_guard lock(mutex_);
   if (gathering()) return batches_.back()->time;
+  drop_unused_time();  // of the command before in the same run, which was refused
   time_begun_ = true;
   return times_.begin(now, batches_.empty() ? last_time_ : batches_.back()->time);
 }

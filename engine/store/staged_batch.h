@@ -70,7 +70,7 @@ class StagingArea {
         last_time_(options.last_time),
         times_(times) {}
 
-  /// The time that a commit decided now carries.
+  /// The time that a commit decided now carries. Takes back one that nothing was staged with.
   [[nodiscard]] TimeUs next_time(TimeUs now);
   /// Takes the time back when nothing was staged since: nobody is to wait for it.
   void drop_unused_time();

@@ -1,6 +1,8 @@
 """State as of a past offset: three ways to ask, one answer, and it never changes."""
 
+import datetime
 import threading
+import time
 
 import pytest
 from load import Load, run_load
@@ -110,6 +112,23 @@ def test_one_aggregate_as_of_an_offset_a_version_and_a_time(start_bank, transact
     assert client.get(path, at_version=len(events) + 1).status in (400, 404)
     before_all = client.get(path, at_time="2001-01-01T00:00:00Z")
     assert before_all.status == 404 and before_all.json()["code"] == "not-found"
+
+
+def test_refused_commands_hold_up_no_question_about_a_time(start_bank):
+    server = start_bank()
+    client = server.client(timeout=20)
+    opened = client.command("account", "a", "open",
+                            {"owner": "A", "currency": "EUR", "overdraft_limit": None})
+    assert opened.status == 200, opened.body
+    answers = client.request("POST", "/v1/commands", [
+        {"type": "account", "id": "a", "command": "deposit", "data": {"amount": 1}, "key": f"k{i}",
+         "expected_version": 99} for i in range(20)]).json()
+    assert [answer["status"] for answer in answers] == [412] * 20, answers
+    asked = datetime.datetime.now(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
+    time.sleep(0.01)
+    state = client.get_json("/v1/aggregates/account/a", at_time=asked)
+    assert state["version"] == 1, state
+    server.stop()
 
 
 def test_a_position_past_the_end_is_refused(start_bank, transactions):

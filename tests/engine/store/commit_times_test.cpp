@@ -110,3 +110,34 @@ TEST_CASE("commit times: nobody waits for a batch in which nothing was staged, o
   test.clock.time += 1;
   CHECK(test.partition->end_at(TimeUs(test.clock.time - 1)) == Offset(1));
 }
+
+TEST_CASE("commit times: nobody waits for what a run of commands did not stage") {
+  for (const bool last_is_accepted : {false, true}) {
+    CAPTURE(last_is_accepted);
+    Timed test;
+    REQUIRE(commit(*test.partition, write_to("a-1", {"1"})));
+    constexpr int kCommands = 3;
+    std::promise<void> done;
+    std::vector<Partition::Execution> run;
+    for (int i = 1; i <= kCommands; ++i) {
+      const bool last = i == kCommands;
+      const auto decide = [accepted = last && last_is_accepted](const Staging&) -> Result<Commit> {
+        if (accepted) return write_to("a-1", {"2"});
+        return fail(Errc::bad_request, "no");
+      };
+      run.push_back({std::nullopt, decide, [&done, last](const Result<CommitOutcome>&) {
+                       if (last) done.set_value();
+                     }});
+    }
+    test.partition->execute_all(std::move(run));
+    done.get_future().wait();
+    test.clock.time += 1;
+    const TimeUs asked(test.clock.time - 1);
+    auto answer =
+        std::async(std::launch::async, [&] { return test.partition->end_at(asked); });
+    CHECK(answer.wait_for(std::chrono::seconds(10)) == std::future_status::ready);
+    // Whoever waits in vain goes on with later batches: the test ends, whatever it has found.
+    for (int i = 0; i < kCommands; ++i) REQUIRE(commit(*test.partition, write_to("b-1", {"1"})));
+    CHECK(answer.get() == Offset(last_is_accepted ? 2 : 1));
+  }
+}
