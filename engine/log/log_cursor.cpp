@@ -115,7 +115,7 @@ Result<void> DiskCursor::next_segment() {
                    "no segment follows with batch " + std::to_string(point_.next_batch.value),
                    {}});
   }
-  KEELSON_TRY_ASSIGN(auto open, segment->open());
+  KEELSON_TRY_ASSIGN(auto open, repairing(log_, [&] { return segment->open(); }));
   if (open->removed()) return removed(log_, "offset " + std::to_string(next_.value));
   open_ = std::move(open);
   segment_ = std::move(segment);

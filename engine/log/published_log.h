@@ -47,13 +47,13 @@ struct PublishedLog {
 /// `what` was in a segment that retention has removed.
 [[nodiscard]] std::unexpected<Error> removed(const PublishedLog& log, const std::string& what);
 
-/// Runs a look-up. An index is derived: when one turns out damaged it is made again from its
-/// segment, and the look-up is run once more.
+/// Runs a look-up. An index is derived: when one turns out damaged, gone or of another format it
+/// is made again from its segment, and the look-up is run once more.
 template <class Lookup>
 [[nodiscard]] auto repairing(const PublishedLog& log, const Lookup& lookup) -> decltype(lookup()) {
   const std::uint64_t before = log.index_repairs.load(std::memory_order_acquire);
   auto found = lookup();
-  if (found || found.error().code != Errc::corruption) return found;
+  if (found || !is_damage(found.error().code)) return found;
   KEELSON_TRY_ASSIGN(const bool repaired, log.repair_indexes(before));
   return repaired ? lookup() : std::move(found);
 }

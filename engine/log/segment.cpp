@@ -8,6 +8,18 @@
 #include "engine/log/segment_sealer.h"
 
 namespace keelson::log {
+namespace {
+
+/// Of a file that belongs to the log: that it is gone is damage like any other.
+std::unexpected<Error> damage_if_gone(Error error) {
+  if (error.code == Errc::not_found) {
+    error.code = Errc::corruption;
+    error.context += ": the file is gone";
+  }
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace
 
 Segment::Segment(const SegmentContext& context, LogPoint start,
                  std::shared_ptr<const SegmentFile> file)
@@ -39,7 +51,9 @@ Result<std::shared_ptr<const OpenSegment>> Segment::open() const {
   const bool whole = form_ != SegmentForm::removed;
   std::shared_ptr<const SegmentFile> file;
   if (whole) {
-    KEELSON_TRY_ASSIGN(file, SegmentFile::open_form(context_.files, path_, form_, context_.open));
+    auto opened = SegmentFile::open_form(context_.files, path_, form_, context_.open);
+    if (!opened) return damage_if_gone(std::move(opened).error());
+    file = *std::move(opened);
     if (file->bytes.size() < used_end()) {
       return fail(Errc::corruption, file->path + " ends at byte " +
                                         std::to_string(file->bytes.size()) + ", its batches at " +
@@ -49,8 +63,9 @@ Result<std::shared_ptr<const OpenSegment>> Segment::open() const {
   const std::string index_file = whole ? index_path(path_) : past_path(path_);
   auto loaded = load_index(context_.files, index_file, id());
   if (!loaded) {
-    index_damaged_ = loaded.error().code == Errc::corruption;
-    return std::unexpected(std::move(loaded).error());
+    auto error = damage_if_gone(std::move(loaded).error());
+    index_damaged_ = is_damage(error.error().code);
+    return error;
   }
   auto index = *std::move(loaded);
   const std::uint32_t batches = index->batch_count();

@@ -40,7 +40,8 @@ class Segment {
   static constexpr std::uint64_t kStillWritten = UINT64_MAX;
 
   /// Its bytes and its index, opened if need be; of a removed segment the index alone.
-  /// @error corruption  the file is shorter than its batches, or its index damaged.
+  /// @error corruption  a file is gone, or shorter than its batches, or the index damaged.
+  /// @error unsupported_format  the file or its index is of another format.
   [[nodiscard]] Result<std::shared_ptr<const OpenSegment>> open() const;
 
   [[nodiscard]] bool sealed() const { return tail_index() == nullptr; }

@@ -505,6 +505,30 @@ TEST_CASE("recovery: a damaged block of an index is made again by the look-up th
   CHECK(met > 10);  // the others were found when it was opened
 }
 
+TEST_CASE("recovery: an index that is removed beside the running log is made again") {
+  DamagedChain log;
+  const std::string path = log.segments()[1];
+  const std::string index = path.substr(0, path.size() - 4) + ".idx";
+  const std::string whole = io::read_file(log.disk, index, 1u << 30).value();
+  const auto opened = log.open();
+  REQUIRE(opened);
+  REQUIRE(log.disk.remove(index));
+  log.model.check_equal(**opened);
+  CHECK(io::read_file(log.disk, index, 1u << 30).value() == whole);
+}
+
+TEST_CASE("recovery: a segment that is removed beside the running log is damage, and named") {
+  DamagedChain log;
+  const std::string path = log.segments()[1];
+  const auto opened = log.open();
+  REQUIRE(opened);
+  REQUIRE(log.disk.remove(path));
+  const auto version = (*opened)->stream_version("no-such-stream", Offset(UINT64_MAX));
+  REQUIRE_FALSE(version.has_value());
+  CHECK(version.error().code == Errc::corruption);
+  CHECK(version.error().context.find(path) != std::string::npos);
+}
+
 TEST_CASE("recovery: who reads a stream when a damaged block is met sees each event once") {
   DamagedChain log(100);  // an index of several blocks
   const std::string path = log.segments()[1];
