@@ -86,12 +86,16 @@ TEST_CASE("reactions over nodes: only the leader of the causes' partition reacts
   open_wallet(nodes, to);
   must(nodes.execute(request(id_in(nodes, "move", 0), from, to, 1)));
   eventually([&] { return nodes.settled(); });
-  CHECK(nodes.wire.carried == 0);  // the other one has nothing to ask for
-  for (int node = 0; node < 2; ++node) {
-    for (const ReactionStatus& status : nodes[node].reactions()) {
-      CHECK(status.standing_by == (status.partition != PartitionId(static_cast<unsigned>(node))));
+  eventually([&] {
+    for (int node = 0; node < 2; ++node) {
+      const PartitionId led(static_cast<unsigned>(node));
+      for (const ReactionStatus& status : nodes[node].reactions()) {
+        if (status.standing_by != (status.partition != led)) return false;
+      }
     }
-  }
+    return true;
+  });
+  CHECK(nodes.wire.carried == 0);  // the other one has nothing to ask for
   // Who stands by sees in the log how far the other has come.
   eventually([&] {
     for (const ReactionStatus& status : nodes[1].reactions()) {

@@ -37,11 +37,18 @@ void fill(TestService& service) {
   service.command("a", "put", R"({"amount":2,"note":"y"})");
 }
 
+/// The same, and waits until it is applied: which is done behind, and on a busy machine some time
+/// later than a request waits for it.
+void fill_and_apply(TestService& service) {
+  fill(service);
+  body(service.get(kRows + "?min=7&wait_ms=60000"));
+}
+
 }  // namespace
 
 TEST_CASE("rows: all of them by key, filtered, ordered, limited") {
   TestService service;
-  fill(service);
+  fill_and_apply(service);
   const auto response = service.get(kRows + "?min=7");
   CHECK(body(response) == json::parse(R"({"rows":[{"id":"a","balance":7,"note":"y"},
       {"id":"b","balance":20,"note":null},{"id":"c","balance":1,"note":null}],"at":"7"})"));
@@ -56,14 +63,14 @@ TEST_CASE("rows: all of them by key, filtered, ordered, limited") {
 
 TEST_CASE("rows: as of an offset the same for ever") {
   TestService service;
-  fill(service);
+  fill_and_apply(service);
   const std::string as_of = kRows + "?at=4&id=a";
   const auto before = service.get(as_of);
   CHECK(body(before)["rows"][0]["balance"] == 10);
   CHECK(body(before)["at"] == "4");
   CHECK(before.field("Keelson-Position") == "4");
   service.command("a", "put", R"({"amount":100})");
-  CHECK(rows(service, "min=8&id=a")[0]["balance"] == 107);
+  CHECK(rows(service, "min=8&wait_ms=60000&id=a")[0]["balance"] == 107);
   CHECK(service.get(as_of).body == before.body);
   CHECK(rows(service, "at=-").empty());
   CHECK(rows(service, "at_time=1999-01-01T00:00:00Z").empty());
@@ -72,7 +79,7 @@ TEST_CASE("rows: as of an offset the same for ever") {
 
 TEST_CASE("rows: 304 for who has the answer, by code version and point") {
   TestService service;
-  fill(service);
+  fill_and_apply(service);
   const std::string tag = service.get(kRows + "?at=4").field("ETag");
   CHECK(tag.starts_with("\"v3-"));
   CHECK(tag.ends_with("@4\""));
@@ -89,7 +96,7 @@ TEST_CASE("rows: 304 for who has the answer, by code version and point") {
 
 TEST_CASE("history: every version of a row with the events behind it") {
   TestService service;
-  fill(service);
+  fill_and_apply(service);
   const json versions = body(service.get(kRows + "/history?id=a&min=7"))["rows"];
   REQUIRE(versions.size() == 4);
   CHECK(versions[0] ==
@@ -102,7 +109,7 @@ TEST_CASE("history: every version of a row with the events behind it") {
 
 TEST_CASE("query: any SELECT, now and as of an offset") {
   TestService service;
-  fill(service);
+  fill_and_apply(service);
   const auto response = service.post(
       kQuery, R"({"sql":"SELECT sum(balance) AS total, count(*) AS n FROM wallets","min":"7"})");
   CHECK(body(response) == json::parse(R"({"columns":["total","n"],"rows":[[28,3]],"at":"7"})"));
@@ -124,7 +131,7 @@ TEST_CASE("query: any SELECT, now and as of an offset") {
 
 TEST_CASE("query: 304 for who has the answer to this question as of this point") {
   TestService service;
-  fill(service);
+  fill_and_apply(service);
   const std::string sql = R"({"sql":"SELECT id FROM wallets WHERE balance > ?","params":[6])";
   const auto answer = service.post(kQuery, sql + R"(,"at":"7"})");
   CHECK(body(answer)["rows"].dump() == R"([["a"],["b"]])");
@@ -155,7 +162,8 @@ TEST_CASE("query: over several partitions a tag is one tag") {
   TestService service({.partitions = 3});
   for (int i = 0; i < 12; ++i) service.command(std::to_string(i), "open");
   const json query = {{"sql", "SELECT count(*) FROM wallets"},
-                      {"at", service.store.topic().end().to_string()}};
+                      {"at", service.store.topic().end().to_string()},
+                      {"wait_ms", 60000}};
   const auto answer = service.post(kQuery, query.dump());
   CHECK(body(answer)["rows"].dump() == "[[12]]");
   CHECK(answer.field("ETag").find(',') == std::string::npos);
@@ -207,8 +215,7 @@ TEST_CASE("min: behind an event that the projection halted at is 503 at once") {
 
 TEST_CASE("projections: listed with their tables and how far they are") {
   TestService service;
-  fill(service);
-  body(service.get(kRows + "?min=7"));
+  fill_and_apply(service);
   const json all = body(service.get("/v1/projections"));
   REQUIRE(all["projections"].size() == 1);
   const auto response = service.get("/v1/projections/wallets");
@@ -233,7 +240,7 @@ TEST_CASE("projections: a list of them reflects what every one of them has seen"
   service.command("a", "open");
   service.command("a", "put", R"({"amount":1,"note":"halt"})");
   const std::string openings = "/v1/projections/openings";
-  body(service.get(openings + "/tables/openings?min=1"));
+  body(service.get(openings + "/tables/openings?min=1&wait_ms=60000"));
   while (body(service.get("/v1/projections/wallets"))["state"] != "halted") continue;
   CHECK(service.get(openings).field("Keelson-Position") == "1");
   const auto list = service.get("/v1/projections");
@@ -243,7 +250,7 @@ TEST_CASE("projections: a list of them reflects what every one of them has seen"
 
 TEST_CASE("projections: what is not there is 404, what is malformed 400") {
   TestService service;
-  fill(service);
+  fill_and_apply(service);
   problem(service.get("/v1/projections/nothing"), 404, "not-found");
   problem(service.get("/v1/projections/nothing/tables/wallets"), 404, "not-found");
   problem(service.get("/v1/projections/wallets/tables/nothing"), 404, "not-found");
@@ -267,7 +274,7 @@ TEST_CASE("projections: what is not there is 404, what is malformed 400") {
 
 TEST_CASE("query: what is malformed or not allowed is refused") {
   TestService service;
-  fill(service);
+  fill_and_apply(service);
   for (const auto* bad : {"",
                           "{",
                           "[]",
@@ -298,7 +305,7 @@ TEST_CASE("query: what is malformed or not allowed is refused") {
 
 TEST_CASE("query: over its limits of rows and time it is refused, not endless") {
   TestService service;
-  fill(service);
+  fill_and_apply(service);
   const std::string endless =
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT ";
   problem(service.post(kQuery, R"({"sql":")" + endless + R"(i FROM n"})"), 413, "too-large");
@@ -326,7 +333,7 @@ TEST_CASE("read models of several partitions: positions name each") {
   TestService service({.partitions = 3});
   for (int i = 0; i < 12; ++i) service.command(std::to_string(i), "open");
   const std::string end = service.store.topic().end().to_string();
-  const auto response = service.get(kRows + "?min=" + end);
+  const auto response = service.get(kRows + "?wait_ms=60000&min=" + end);
   CHECK(body(response)["rows"].size() == 12);
   CHECK(body(response)["at"] == end);
   CHECK(response.field("ETag").find(',') == std::string::npos);
@@ -342,7 +349,7 @@ TEST_CASE("rows and queries: of some partitions") {
   std::set<std::string> ids;
   std::string at;
   for (const char* part : {"0", "1,2"}) {
-    const auto response = service.get(kRows + "?partitions=" + part + "&min=" + end);
+    const auto response = service.get(kRows + "?wait_ms=60000&partitions=" + part + "&min=" + end);
     const json answer = body(response);
     for (const json& row : answer["rows"]) CHECK(ids.insert(row["id"]).second);
     at += (at.empty() ? "" : ",") + response.field("Keelson-Position");

@@ -4,11 +4,13 @@
 #include <doctest/doctest.h>
 #include <openssl/ssl.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <thread>
 
 #include "tests/aggregates/wallet.h"
 #include "tests/http/store_server.h"
@@ -277,7 +279,9 @@ TEST_CASE(
   CHECK(metric("keelson_maintenance_failures_total", "retention") == "1");
   CHECK(metric("keelson_maintenance_failing", "segments") == "0");
   CHECK(metric("keelson_maintenance_failing", "compression") == "0");
-  CHECK(log.count("topic t partition 0: removing old segments fails and is tried again") == 1);
+  const std::string line = "topic t partition 0: removing old segments fails and is tried again";
+  while (!log.has(line)) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  CHECK(log.count(line) == 1);
   CHECK(json_of(client.get("/readyz")) == json::parse(R"({"status":"ready"})"));
 }
 
@@ -319,7 +323,7 @@ TEST_CASE("service: a damaged partition stops alone, and everything an operator 
       whole += "1";
       ++in_damaged;
     }
-    REQUIRE(client.get(rows + "?min=" + seen()).status == 200);
+    REQUIRE(client.get(rows + "?wait_ms=60000&min=" + seen()).status == 200);
   }
   const std::string segment =
       options.folder + "/log/topics/test/" + std::to_string(damaged) + "/00000000000000000000.seg";
@@ -389,7 +393,7 @@ TEST_CASE(
     const auto service = start(options, wallets());
     RawClient client(service->port());
     REQUIRE(open(client, "0"));
-    REQUIRE(client.get(rows + "?min=0").status == 200);
+    REQUIRE(client.get(rows + "?min=0&wait_ms=60000").status == 200);
   }
   std::optional<FailingWrites> full(FailingWrites::Fault{"p0.db-shm"});
   const auto service = start(options, wallets());

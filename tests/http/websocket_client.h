@@ -26,7 +26,7 @@ class WebsocketClient {
     }
     tcp.connect({boost::asio::ip::make_address("127.0.0.1"), port});
     // A test that waits longer than this has failed.
-    const timeval patience{20, 0};
+    const timeval patience{90, 0};
     ::setsockopt(tcp.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (subprotocol) {
       socket_.set_option(boost::beast::websocket::stream_base::decorator(
