@@ -11,12 +11,12 @@ namespace keelson::log {
 namespace {
 
 /// Of a file that belongs to the log: that it is gone is damage like any other.
-std::unexpected<Error> damage_if_gone(Error error) {
+Error damage_if_gone(Error error) {
   if (error.code == Errc::not_found) {
     error.code = Errc::corruption;
     error.context += ": the file is gone";
   }
-  return std::unexpected(std::move(error));
+  return error;
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ Result<std::shared_ptr<const OpenSegment>> Segment::open() const {
   std::shared_ptr<const SegmentFile> file;
   if (whole) {
     auto opened = SegmentFile::open_form(context_.files, path_, form_, context_.open);
-    if (!opened) return damage_if_gone(std::move(opened).error());
+    if (!opened) return std::unexpected(damage_if_gone(std::move(opened).error()));
     file = *std::move(opened);
     if (file->bytes.size() < used_end()) {
       return fail(Errc::corruption, file->path + " ends at byte " +
@@ -63,9 +63,9 @@ Result<std::shared_ptr<const OpenSegment>> Segment::open() const {
   const std::string index_file = whole ? index_path(path_) : past_path(path_);
   auto loaded = load_index(context_.files, index_file, id());
   if (!loaded) {
-    auto error = damage_if_gone(std::move(loaded).error());
-    index_damaged_ = is_damage(error.error().code);
-    return error;
+    Error error = damage_if_gone(std::move(loaded).error());
+    index_damaged_ = is_damage(error.code);
+    return std::unexpected(std::move(error));
   }
   auto index = *std::move(loaded);
   const std::uint32_t batches = index->batch_count();

@@ -151,7 +151,7 @@ TEST_CASE("query gate: work is bounded in time") {
   CHECK(says(fixture.refusal("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
                              "WHERE i < 1000000) SELECT count(*) FROM n a, n b"),
              "timeout: "));
-  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(60));
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(5));
   fixture.options.limits.time_max = std::chrono::minutes(1);
   CHECK(fixture.query("SELECT count(*) FROM t") == "[[3]]");
 }

@@ -133,8 +133,7 @@ TEST_CASE("commit times: nobody waits for what a run of commands did not stage")
     done.get_future().wait();
     test.clock.time += 1;
     const TimeUs asked(test.clock.time - 1);
-    auto answer =
-        std::async(std::launch::async, [&] { return test.partition->end_at(asked); });
+    auto answer = std::async(std::launch::async, [&] { return test.partition->end_at(asked); });
     CHECK(answer.wait_for(std::chrono::seconds(10)) == std::future_status::ready);
     // Whoever waits in vain goes on with later batches: the test ends, whatever it has found.
     for (int i = 0; i < kCommands; ++i) REQUIRE(commit(*test.partition, write_to("b-1", {"1"})));
