@@ -343,7 +343,10 @@ void PartitionReplica::prefer_leader(Moment now) {
 }
 
 void PartitionReplica::on_write_failed(const Error& error) {
-  if (error.code != Errc::disk_full) return;
+  const bool has_room = environment_.files.room_at(options_.folder) >= options_.room_to_lead;
+  // A write that may have left something behind does not say why it failed.
+  const bool unclear = error.code == Errc::outcome_unknown;
+  if (error.code != Errc::disk_full && !(unclear && !has_room)) return;
   refused_at_ = now();
   if (std::exchange(no_room_, true)) return;
   ports_.report("the disk is full: " + error.message());

@@ -98,8 +98,7 @@ Result<void> LogWriter::write(std::string_view batches, std::size_t first, std::
   dirty_end_ = fill_.position + batches.size();
   // At once, so that a crash does not find a batch whole after its writer was told otherwise.
   if (auto cleaned = clean_rest(); !cleaned) {
-    return fail(Errc::outcome_unknown,
-                written.error().context + "; what it left there stays: " + cleaned.error().context);
+    return fail(cleaned.error().code, written.error().context + "; " + cleaned.error().context);
   }
   return written;
 }
@@ -156,9 +155,15 @@ Result<void> LogWriter::make_room(std::uint64_t bytes, std::uint64_t entries) {
 
 /// Turns what a failed write may have left back into zeros, durably: it must never be taken for a
 /// batch, neither by the next start nor behind a later batch.
+/// @error outcome_unknown  it stays, and may be a batch whole: perhaps of the very command that is
+///                         to be written now, asked again.
 Result<void> LogWriter::clean_rest() {
-  KEELSON_TRY(file_->file->write_zeros(fill_.position, dirty_end_ - fill_.position));
-  KEELSON_TRY(sync());
+  Result<void> cleaned = file_->file->write_zeros(fill_.position, dirty_end_ - fill_.position);
+  if (cleaned) cleaned = sync();
+  if (!cleaned) {
+    return fail(Errc::outcome_unknown,
+                "what a failed write left stays: " + cleaned.error().context);
+  }
   dirty_end_ = 0;
   return {};
 }

@@ -140,8 +140,9 @@ class PartitionLog {
   /// the next segment first when it does not fit.
   /// @error disk_full, io_error  nothing changed; a later append may succeed, unless it was a sync
   ///                             that failed: then `sync` fails as well, and the process must end.
-  /// @error outcome_unknown      the same, but if the process ends before the next append, the
-  ///                             batch may be found in the log.
+  /// @error outcome_unknown      the same, but until an append succeeds, what a failed one left
+  ///                             stays: if the process ends, that batch, this one or one before
+  ///                             it, may be found in the log.
   [[nodiscard]] virtual Result<BatchNo> append(const BatchDraft& draft) = 0;
   /// Makes all appended batches durable (fdatasync). A failure must end the process; it is
   /// remembered, and every later call fails with it.

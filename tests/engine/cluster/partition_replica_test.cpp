@@ -203,6 +203,24 @@ TEST_CASE("partition replica: a disk without room is seen, and that it has some 
   CHECK(accepted(node.execute(write_to("a-1", {much}))));
 }
 
+TEST_CASE("partition replica: a write that may have left something is refused for want of room") {
+  for (const bool full : {true, false}) {
+    CAPTURE(full);
+    Node node;
+    node.advance(3s);
+    REQUIRE(accepted(node.execute(write_to("a-1", {"1"}))));
+    if (full) node.disk.set_room(0);
+    node.disk.set_fault([](DiskCall call, const std::string&) {
+      return call == DiskCall::write ? std::optional(Errc::disk_full) : std::nullopt;
+    });
+    const Answer answer = node.execute(write_to("a-1", {"2"}));
+    REQUIRE(answer->has_value());
+    CHECK((*answer)->error().code == Errc::outcome_unknown);
+    CHECK(node.replica->status().no_room == full);
+    node.disk.set_fault({});
+  }
+}
+
 TEST_CASE("partition replica: who has no room does not stand when it is asked to lead") {
   for (const bool room : {true, false}) {
     CAPTURE(room);

@@ -235,3 +235,28 @@ TEST_CASE("crash: bytes of a failed append are never taken for a batch") {
     CHECK(life.survived == 6);
   }
 }
+
+TEST_CASE("crash: while a failed append may be found, none is told that nothing is there") {
+  Life life(1);
+  REQUIRE(life.open());
+  REQUIRE(life.append());
+  REQUIRE(life.sync());
+  // The first, and three times what would clean up after it.
+  int writes = 0;
+  life.disk.set_fault([&](DiskCall call, const std::string&) -> std::optional<Errc> {
+    if (call != DiskCall::write || ++writes > 4) return std::nullopt;
+    return Errc::disk_full;
+  });
+  for (int asked = 0; asked < 3; ++asked) {
+    const auto appended = life.append();
+    REQUIRE_FALSE(appended);
+    CHECK(appended.error().code == Errc::outcome_unknown);
+  }
+  REQUIRE(life.append());
+  REQUIRE(life.sync());
+  life.publish();
+  life.disk.kill();
+  life.restart();
+  CHECK_FALSE(life.log().torn_tail());
+  CHECK(life.survived == 2);
+}
