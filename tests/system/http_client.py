@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import select
 import time
 import urllib.parse
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ class Answer:
 
 
 class Client:
-    """Not thread-safe. Connects when needed; after an error the next request connects again."""
+    """Not thread-safe. Connects when needed: after an error the next request connects again, and
+    when the server has closed the connection for being idle."""
 
     def __init__(self, port, timeout=30, host="127.0.0.1"):
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
@@ -40,6 +42,8 @@ class Client:
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             headers.setdefault("Content-Type", "application/json")
+        if self._closed_while_idle():
+            self._connection.close()
         try:
             self._connection.request(method, path, body, headers)
             response = self._connection.getresponse()
@@ -49,6 +53,15 @@ class Client:
             self._connection.close()
             raise
         return answer
+
+    def _closed_while_idle(self):
+        """All that was asked is answered, so what can be read now is the connection's end."""
+        socket = self._connection.sock
+        if socket is None:
+            return False
+        readable = select.poll()
+        readable.register(socket, select.POLLIN)
+        return bool(readable.poll(0))
 
     def get(self, path, headers=None, **query):
         if query:
