@@ -50,8 +50,8 @@ class File {
   /// the `sync` that must follow has less left to do. A hint; nothing is durable by it.
   virtual void begin_sync(std::uint64_t position, std::uint64_t length) = 0;
 
-  /// fdatasync: on return everything written before is durable. A failure is never retried: the
-  /// caller must end the process (the kernel may have dropped the dirty pages).
+  /// fdatasync: on return everything written before is durable. A failure is never retried, as the
+  /// kernel may have dropped the dirty pages: the file is thrown away, or the process must end.
   [[nodiscard]] virtual Result<void> sync() = 0;
 
   /// The whole file as memory, for reading; stays valid as long as this object, and shows later

@@ -1,5 +1,7 @@
 // Opening: finding the segments, scanning the last one, repairing what a crash left.
 #include <algorithm>
+#include <deque>
+#include <string>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -21,6 +23,36 @@ namespace {
 Error in_file(Error error, const std::string& path) {
   error.context = path + ": " + error.context;
   return error;
+}
+
+/// The batches of a segment that none after them knew to be durable.
+class UnwitnessedBatches {
+ public:
+  void take(const StoredBatch& batch) {
+    batches_.emplace_back(batch.header.batch_no, batch.position);
+    while (!batches_.empty() && batches_.front().first < batch.header.durable_batches) {
+      batches_.pop_front();
+    }
+  }
+  /// Where they begin, in a segment whose batches end at `end`.
+  [[nodiscard]] std::uint64_t position(std::uint64_t end) const {
+    return batches_.empty() ? end : batches_.front().second;
+  }
+
+ private:
+  std::deque<std::pair<BatchNo, std::uint64_t>> batches_;
+};
+
+/// Writes [position, end) once more. A process whose sync has failed leaves pages in the kernel's
+/// cache that the disk has not got and that no sync writes any more, unless they are written to.
+Result<void> write_again(const SegmentFile& file, std::uint64_t position, std::uint64_t end) {
+  constexpr std::uint64_t kPieceBytes = 1u << 20;
+  for (; position < end; position += kPieceBytes) {
+    const std::string piece(file.bytes.substr(position, std::min(kPieceBytes, end - position)));
+    KEELSON_TRY(file.check_read(position, piece.size()));
+    KEELSON_TRY(file.file->write_at(position, piece));
+  }
+  return {};
 }
 
 }  // namespace
@@ -259,7 +291,9 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
   const auto index = segment->tail_index();
   const bool published = options_.found_tail == FoundTail::published;
   std::uint64_t entries = 0;
+  UnwitnessedBatches unwitnessed;
   const auto take = [&](const StoredBatch& batch) {
+    unwitnessed.take(batch);
     entries += std::uint64_t{batch.header.event_count} + batch.header.commit_count;
     return published ? add_to_index(*index, log_.hasher, start, batch) : Result<void>();
   };
@@ -273,6 +307,8 @@ Result<DiskLog::Opened> DiskLog::open_last(const std::string& name, const Segmen
     KEELSON_TRY(file->file->write_zeros(torn->position, torn->bytes));
   }
   // A killed process may have left all of this in the kernel's cache only: it counts when durable.
+  const std::uint64_t end = scanned->position;
+  KEELSON_TRY(write_again(*file, unwitnessed.position(end), end));
   KEELSON_TRY(file->file->sync());
   if (published) {
     index->publish(static_cast<std::uint32_t>(opened.state.point.next_batch - start.next_batch));

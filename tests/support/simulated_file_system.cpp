@@ -61,6 +61,15 @@ class SimulatedFileSystem::Inode {
     unsynced_.clear();
   }
 
+  /// A sync that fails: what has not reached the disk is still shown, and no later one writes it.
+  void drop_dirty(std::mt19937_64& random) {
+    std::erase_if(unsynced_, [&](std::uint64_t sector) {
+      const auto dice = random() % 3;
+      if (dice == 0) keep(sector, kSectorBytes);
+      return dice != 2;
+    });
+  }
+
   /// Decides what of the unsynced bytes reached the disk.
   void cut_power(std::mt19937_64& random) {
     // A size is metadata of its own: the old or the new one, and the bytes of lost sectors are
@@ -207,7 +216,10 @@ class SimulatedFileSystem::OpenFile final : public io::File {
   Result<void> sync() override {
     const std::lock_guard lock(disk_.mutex_);
     KEELSON_TRY(alive());
-    KEELSON_TRY(disk_.check(DiskCall::sync, path_));
+    if (auto good = disk_.check(DiskCall::sync, path_); !good) {
+      if (!disk_.halted_) inode_->drop_dirty(disk_.random_);
+      return good;
+    }
     inode_->sync();
     return {};
   }

@@ -29,8 +29,10 @@ enum class DiskCall { open, write, allocate, truncate, sync, rename, remove, syn
 /// nothing but errors, as they belong to a process that is gone.
 ///
 /// Faults: `set_fault` sees each call before it happens and may fail it; `set_room` bounds the
-/// bytes that can be allocated. `halt` ends the process in the middle of what it does: nothing has
-/// an effect or an answer any more until `kill` or `cut_power` says what came with it.
+/// bytes that can be allocated. A `sync` that fails leaves some of what it should have written
+/// unwritten, and no later one writes that, as with Linux. `halt` ends the process in the middle of
+/// what it does: nothing has an effect or an answer any more until `kill` or `cut_power` says what
+/// came with it.
 /// Thread-safe, but one seed means one outcome only with one thread.
 class SimulatedFileSystem final : public io::FileSystem {
  public:

@@ -2,6 +2,7 @@
 // What clients know must be what the store says: see StoreHistory.
 #include <doctest/doctest.h>
 
+#include <map>
 #include <string>
 
 #include "tests/engine/store/store_history.h"
@@ -90,6 +91,7 @@ TEST_CASE("crash sweep: a disk that is full at any allocation loses and doubles 
 
 TEST_CASE("crash sweep: random histories with random crashes lose and double nothing") {
   std::size_t torn = 0, sealed = 0, grouped = 0, compressed = 0, removed = 0;
+  std::map<Trouble::Kind, std::size_t> came;
   for_each_seed(long_run() ? 1'000'000 : 6000, [&](std::uint64_t seed) {
     HistoryOptions options;
     if (seed % 4 == 0) options.durability = Durability::os;
@@ -102,7 +104,8 @@ TEST_CASE("crash sweep: random histories with random crashes lose and double not
     StoreHistory history(seed, options);
     for (auto lives = 1 + history.random(4); lives > 0; --lives) {
       const auto steps = 5 + history.random(50) * (long_log ? 4 : 1);
-      history.live(static_cast<int>(steps), some_trouble(history));
+      const Trouble trouble = some_trouble(history);
+      if (history.live(static_cast<int>(steps), trouble)) ++came[trouble.kind];
       constexpr Ending kEndings[] = {Ending::shutdown, Ending::kill, Ending::power_cut,
                                      Ending::power_cut};
       history.restart(kEndings[history.random(4)], true);
@@ -117,10 +120,15 @@ TEST_CASE("crash sweep: random histories with random crashes lose and double not
   // The sweep is worth nothing if the disk never tears, or if the logs stay short.
   MESSAGE(torn << " torn tails; " << sealed << " logs with sealed segments, " << grouped
                << " with a group of them, " << compressed << " with compressed ones, " << removed
-               << " with removed ones");
+               << " with removed ones; " << came[Trouble::Kind::halt] << " halts, "
+               << came[Trouble::Kind::fail] << " failures, " << came[Trouble::Kind::no_room]
+               << " full disks");
   CHECK(torn > 500);
   CHECK(sealed > 500);
   CHECK(grouped > 10);
   CHECK(compressed > 20);
   CHECK(removed > 20);
+  CHECK(came[Trouble::Kind::halt] > 500);
+  CHECK(came[Trouble::Kind::fail] > 500);
+  CHECK(came[Trouble::Kind::no_room] > 200);
 }
