@@ -31,7 +31,7 @@ struct FreeCompressor {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
 };
 
-/// Where the frames of a segment of `bytes` bytes end.
+/// Where the frame that starts at `start` ends, of a segment of `bytes` bytes.
 std::uint64_t frame_end(std::uint64_t start, std::uint64_t bytes) {
   return std::min(bytes, start == 0 ? kFirstFrameBytes : start + kFrameBytes);
 }
@@ -48,6 +48,29 @@ std::string seek_table(const std::vector<std::pair<std::uint32_t, std::uint32_t>
   append(table, std::uint8_t{0});  // no checksums here: each frame has its own
   append(table, kSeekTableMagic);
   return table;
+}
+
+/// Reads back what was written of `file`: soon it is all there is of it.
+Result<void> check_copy(const io::File& file, std::uint64_t bytes, const io::File& copy,
+                        const std::vector<std::pair<std::uint32_t, std::uint32_t>>& frames) {
+  std::string part(kFrameBytes, '\0');
+  std::uint64_t start = 0;
+  std::uint64_t position = 0;
+  for (const auto& [stored, length] : frames) {
+    KEELSON_TRY_ASSIGN(const std::string frame, copy.read_at(position, stored));
+    KEELSON_TRY_ASSIGN(const std::string original, file.read_at(start, length));
+    const std::size_t size =
+        ZSTD_decompress(part.data(), part.size(), frame.data(), frame.size());
+    if (ZSTD_isError(size) != 0 || std::string_view(part).substr(0, size) != original) {
+      return fail(Errc::io_error, "the compressed copy differs at byte " +
+                                      std::to_string(position) + ", where byte " +
+                                      std::to_string(start) + " of the segment should be");
+    }
+    start += length;
+    position += stored;
+  }
+  KEELSON_ASSERT(start == bytes);
+  return {};
 }
 
 }  // namespace
@@ -72,7 +95,8 @@ Result<void> compress_segment(const io::File& file, std::uint64_t bytes, io::Fil
     frames.emplace_back(static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(length));
   }
   KEELSON_TRY(to.write_at(written, seek_table(frames)));
-  return to.sync();
+  KEELSON_TRY(to.sync());
+  return check_copy(file, bytes, to, frames);
 }
 
 Result<std::unique_ptr<CompressedSegment>> CompressedSegment::open(std::unique_ptr<io::File> file) {

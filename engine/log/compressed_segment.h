@@ -62,8 +62,9 @@ class CompressedSegment {
 };
 
 /// Writes the first `bytes` bytes of the segment in `file`, compressed, to `to`, a new file.
-/// Durable on return. Takes about 3 ms of one processor for each MiB, and two MiB of memory.
-/// @error disk_full, io_error  a part of `to` may be there.
+/// Durable on return, and read back. Takes about 4 ms of one processor for each MiB, and three MiB
+/// of memory.
+/// @error disk_full, io_error  a part of `to` may be there, or it is not what `file` is.
 [[nodiscard]] Result<void> compress_segment(const io::File& file, std::uint64_t bytes,
                                             io::File& to);
 

@@ -52,6 +52,33 @@ class CompressedLog : public ModelledLog {
   }
 };
 
+/// In memory; of what the `worn`-th write writes a byte is another.
+class WornFile final : public io::File {
+ public:
+  explicit WornFile(std::size_t worn) : worn_(worn) {}
+  Result<std::uint64_t> size() const override { return bytes_.size(); }
+  Result<std::string> read_at(std::uint64_t position, std::size_t length) const override {
+    return bytes_.substr(position, length);
+  }
+  Result<void> write_at(std::uint64_t position, std::string_view bytes) override {
+    bytes_.resize(std::max(bytes_.size(), position + bytes.size()));
+    bytes_.replace(position, bytes.size(), bytes);
+    if (++writes_ == worn_) bytes_[position + bytes.size() / 2] ^= 1;
+    return {};
+  }
+  Result<void> write_zeros(std::uint64_t, std::uint64_t) override { return {}; }
+  Result<void> allocate(std::uint64_t) override { return {}; }
+  Result<void> truncate(std::uint64_t) override { return {}; }
+  void begin_sync(std::uint64_t, std::uint64_t) override {}
+  Result<void> sync() override { return {}; }
+  Result<std::string_view> view() override { return bytes_; }
+
+ private:
+  const std::size_t worn_;
+  std::size_t writes_ = 0;
+  std::string bytes_;
+};
+
 }  // namespace
 
 TEST_CASE("compression: the log is the same, before and after a start, and takes less room") {
@@ -120,6 +147,23 @@ TEST_CASE("compression: a part of a segment is decompressed when it is needed, a
   REQUIRE(segment->need(bytes.size(), 1));  // nothing is there: nothing is needed
   REQUIRE(segment->need(0, UINT64_MAX));
   CHECK(segment->bytes() == bytes);
+}
+
+TEST_CASE("compression: a copy that is not the segment is not taken for it") {
+  WornFile plain(0);
+  std::string bytes;
+  for (std::uint64_t i = 0; bytes.size() < (3u << 20); ++i) bytes += std::to_string(i * i);
+  REQUIRE(plain.write_at(0, bytes));
+  // Four frames, then the table, which says by itself whether it is whole.
+  for (std::size_t worn = 1; worn <= 4; ++worn) {
+    CAPTURE(worn);
+    WornFile copy(worn);
+    const auto done = log::compress_segment(plain, bytes.size(), copy);
+    REQUIRE_FALSE(done);
+    CHECK(done.error().code == Errc::io_error);
+  }
+  WornFile copy(0);
+  CHECK(log::compress_segment(plain, bytes.size(), copy));
 }
 
 TEST_CASE("compression: whichever call of the disk fails or is the last, the log is whole") {
