@@ -1,11 +1,15 @@
 // Applying events with history beside the same upserts in bare SQLite; queries as of the past
-// beside live ones. Every figure is of a bank: 4,500 accounts, balances and statements.
+// beside live ones. Every figure is of a bank: 4,500 accounts, balances and statements. The one
+// that is queried has owners besides, and an account with a quarter of all events.
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -27,6 +31,9 @@ using projections::ProjectionHost;
 namespace {
 
 constexpr int kAccounts = 4'500;
+
+/// Its owner is not the one whose accounts are asked about.
+constexpr int kHotAccount = 77;
 
 constexpr const char* kSchema = R"sql(
   CREATE TABLE balances (
@@ -50,30 +57,54 @@ constexpr const char* kDeposit = R"sql(
     FROM balances WHERE account_id = @stream_id;
 )sql";
 
+/// For joins: a row changes with each event of any account of the owner.
+constexpr const char* kOwnersSchema = R"sql(
+  CREATE TABLE owners (
+    owner TEXT PRIMARY KEY, deposits INTEGER NOT NULL, total INTEGER NOT NULL
+  ) STRICT;
+)sql";
+
+constexpr const char* kOwnersDeposit = R"sql(
+  INSERT INTO owners VALUES ('owner ' || substr(@stream_id, 1, 2), 1, :amount)
+    ON CONFLICT DO UPDATE SET deposits = deposits + 1, total = total + excluded.total;
+)sql";
+
 [[noreturn]] void give_up(const std::string& why) {
   std::fprintf(stderr, "%s\n", why.c_str());
   std::exit(1);
 }
 
-std::unique_ptr<test::MemoryTopic> make_topic(int events) {
+enum class Accounts {
+  alike,    ///< any account at random
+  one_hot,  ///< the same, and after each third event one of `kHotAccount`
+};
+
+/// @param events  besides those of the hot account.
+std::unique_ptr<test::MemoryTopic> make_topic(int events, Accounts accounts) {
   auto topic = std::make_unique<test::MemoryTopic>();
   std::mt19937 random(7);
-  for (int i = 0; i < events; ++i) {
-    const int account = i < kAccounts ? i : static_cast<int>(random() % kAccounts);
+  const auto deposit = [&](int account) {
     const std::string amount = std::to_string(random() % 100'000);
     topic->append("account-" + std::to_string(account), "deposited",
                   R"({"amount":)" + amount + R"(,"reference":"standing order"})");
+  };
+  for (int i = 0; i < events; ++i) {
+    deposit(i < kAccounts ? i : static_cast<int>(random() % kAccounts));
+    if (accounts == Accounts::one_hot && i % 3 == 2) deposit(kHotAccount);
   }
   return topic;
 }
 
+enum class Tables { balances_and_statements, owners_too };
+
 /// A host that has applied everything.
 class Bank {
  public:
-  explicit Bank(test::MemoryTopic& topic) {
+  Bank(test::MemoryTopic& topic, Tables tables) {
+    const bool owners = tables == Tables::owners_too;
     Projection bank("bank", 1);
-    bank.schema(kSchema);
-    bank.on("account", "deposited", kDeposit);
+    bank.schema(std::string(kSchema) + (owners ? kOwnersSchema : ""));
+    bank.on("account", "deposited", std::string(kDeposit) + (owners ? kOwnersDeposit : ""));
     auto registry = std::make_shared<projections::ProjectionRegistry>();
     registry->add(std::move(bank));
     projections::HostOptions options;
@@ -86,11 +117,22 @@ class Bank {
     scheduler_.run();
   }
 
-  void query(const std::string& sql, const nlohmann::json& params,
-             const std::optional<Position>& at) {
-    const auto result = host_->query("bank", sql, params, at, {});
+  /// The rows, as JSON; there is one at least.
+  std::string query(const std::string& sql, const nlohmann::json& params,
+                    const std::optional<Position>& at) {
+    auto result = host_->query("bank", sql, params, at, {});
     if (!result) give_up(result.error().message());
     if (result->row_count == 0) give_up("no rows: " + sql);
+    return std::move(result->rows_json);
+  }
+
+  /// Of the read model's files.
+  [[nodiscard]] std::uintmax_t bytes() const {
+    std::uintmax_t bytes = 0;
+    for (const auto& file : std::filesystem::recursive_directory_iterator(folder_.path())) {
+      if (file.is_regular_file()) bytes += file.file_size();
+    }
+    return bytes;
   }
 
  private:
@@ -153,11 +195,11 @@ double apply_bare(test::MemoryTopic& topic) {
 }
 
 double apply_with_history(test::MemoryTopic& topic) {
-  return seconds([&] { const Bank bank(topic); });
+  return seconds([&] { const Bank bank(topic, Tables::balances_and_statements); });
 }
 
 void measure_apply(int events, int runs) {
-  auto topic = make_topic(events);
+  auto topic = make_topic(events, Accounts::alike);
   const auto [value, limit] = paired(
       runs, [&] { return events / apply_with_history(*topic); },
       [&] { return events / apply_bare(*topic); });
@@ -165,72 +207,152 @@ void measure_apply(int events, int runs) {
          "two upserts an event with history; limit: the same SQL in bare SQLite without");
 }
 
-/// A bank of `events`, asked about its past and its present.
+/// A query: `SELECT what FROM from`.
+struct Question {
+  std::string what;
+  std::string from;
+  std::vector<std::string> keys;  ///< for its parameter, one a query; none: it has no parameter
+};
+
+/// Steps through lists of 4,500 and of 50, so that neighbours are not asked for in turn: each is
+/// prime to both.
+constexpr int kKeyStep = 7;
+constexpr int kMomentStep = 19;
+constexpr int kMoments = 50;
+
+/// A bank of `events` and those of the hot account, asked about its past and its present.
 class History {
  public:
-  explicit History(int events) : topic_(make_topic(events)), bank_(*topic_) {
-    half_.set_next(PartitionId(0), Offset(static_cast<std::uint64_t>(events / 2)));
+  explicit History(int events)
+      : topic_(make_topic(events, Accounts::one_hot)), bank_(*topic_, Tables::owners_too) {
+    half_ = moment(1, 2);
+    for (int i = 0; i < kMoments; ++i) {
+      moments_.push_back(moment(i * kMomentStep % kMoments + 1, kMoments + 1));
+    }
   }
 
   /// Queries a second as of half the log.
-  double past(const std::string& sql, int times, bool by_key) {
-    return rate(sql, times, by_key, half_);
+  double past(const Question& question, int times) { return rate(question, times, {half_}); }
+
+  /// As of moments all over the log, each far from the one before.
+  double past_all_over(const Question& question, int times) {
+    return rate(question, times, moments_);
   }
 
-  double present(const std::string& sql, int times, bool by_key) {
-    return rate(sql, times, by_key, std::nullopt);
+  double present(const Question& question, int times) {
+    return rate(question, times, {std::nullopt});
   }
+
+  /// Ends the program if a query finds more rows now than at half of the log, or fewer: its times
+  /// could not be compared.
+  void check_rows(const Question& question) {
+    const std::string sql = "SELECT count(*) FROM " + question.from;
+    for (std::size_t i = 0; i < std::max<std::size_t>(question.keys.size(), 1); ++i) {
+      const nlohmann::json params = parameters(question, i);
+      const std::string then = bank_.query(sql, params, half_);
+      const std::string now = bank_.query(sql, params, std::nullopt);
+      if (then != now || now == "[[0]]") {
+        give_up("rows at half of the log: " + then + ", now: " + now + ", of " + question.from +
+                " with " + params.dump());
+      }
+    }
+  }
+
+  [[nodiscard]] std::uint64_t events() const { return topic_->memory().end().value; }
+  [[nodiscard]] std::uintmax_t bytes() const { return bank_.bytes(); }
 
  private:
-  double rate(const std::string& sql, int times, bool by_key, const std::optional<Position>& at) {
-    int account = 0;
+  using Moment = std::optional<Position>;
+
+  [[nodiscard]] Moment moment(int part, int parts) const {
+    Position position(1);
+    position.set_next(PartitionId(0), Offset(events() * static_cast<std::uint64_t>(part) /
+                                             static_cast<std::uint64_t>(parts)));
+    return position;
+  }
+
+  static nlohmann::json parameters(const Question& question, std::size_t query) {
+    if (question.keys.empty()) return {};
+    return nlohmann::json::array({question.keys[query * kKeyStep % question.keys.size()]});
+  }
+
+  double rate(const Question& question, int times, const std::vector<Moment>& at) {
+    const std::string sql = "SELECT " + question.what + " FROM " + question.from;
+    const auto queries = static_cast<std::size_t>(times);
     return times / seconds([&] {
-             for (int i = 0; i < times; ++i) {
-               account = (account + 7) % kAccounts;
-               bank_.query(sql, by_key ? nlohmann::json{std::to_string(account)} : nlohmann::json(),
-                           at);
+             for (std::size_t i = 0; i < queries; ++i) {
+               bank_.query(sql, parameters(question, i), at[i % at.size()]);
              }
            });
   }
 
   std::unique_ptr<test::MemoryTopic> topic_;
   Bank bank_;
-  Position half_{1};
+  Moment half_;
+  std::vector<Moment> moments_;
 };
 
 void measure_queries(History& history, const Arguments& arguments) {
-  const auto compare = [&](const std::string& name, const std::string& sql, int times, bool by_key,
-                           const std::string& what) {
+  const auto compare = [&](const std::string& name, const Question& question, int times,
+                           const std::string& notes) {
     if (!arguments.wants(name)) return;
+    history.check_rows(question);
     const auto [value, limit] = paired(
-        arguments.runs(), [&] { return history.past(sql, times, by_key); },
-        [&] { return history.present(sql, times, by_key); });
-    report(name, value, "queries/s", limit, what + " as of half the log; limit: the same now");
+        arguments.runs(), [&] { return history.past(question, times); },
+        [&] { return history.present(question, times); });
+    report(name, value, "queries/s", limit, notes + " as of half the log; limit: the same now");
   };
-  compare("asof.point", "SELECT balance FROM balances WHERE account_id = ?", 5'000, true,
-          "one balance by its key");
-  compare("asof.table", "SELECT * FROM balances", 20, false, "all 4,500 balances");
-  compare("asof.index", "SELECT count(*) FROM balances WHERE owner = 'owner 12'", 500, false,
-          "110 balances by an index");
-  compare("asof.join",
-          "SELECT count(*), sum(s.amount) FROM balances b JOIN statements s USING (account_id) "
-          "WHERE b.owner = 'owner 12'",
-          50, false, "statements of 110 accounts");
+  std::vector<std::string> accounts;
+  for (int i = 0; i < kAccounts; ++i) accounts.push_back(std::to_string(i));
+
+  const std::string by_key = "balances WHERE account_id = ?";
+  compare("asof.point", {"balance", by_key, accounts}, 5'000, "one balance by its key");
+  compare("asof.point.hot", {"balance", by_key, {std::to_string(kHotAccount)}}, 5'000,
+          "the balance of an account with a quarter of all events");
+  compare("asof.table", {"*", "balances", {}}, 20, "all 4,500 balances");
+  compare("asof.index", {"count(*)", "balances WHERE owner = 'owner 12'", {}}, 500,
+          "111 balances by an index");
+  compare("asof.join.key",
+          {"b.balance, o.total",
+           "balances b JOIN owners o ON o.owner = b.owner WHERE b.account_id = ?", accounts},
+          5'000, "an account's balance and its owner's total, both by key");
+  compare("asof.join.index",
+          {"sum(b.balance), max(o.total)",
+           "owners o JOIN balances b ON b.owner = o.owner WHERE o.owner = 'owner 12'",
+           {}},
+          500, "an owner by key with 111 accounts by an index");
 }
 
+double us_a_key(double queries_a_second) { return 1e6 / queries_a_second / kAccounts; }
+
+std::string text(double us) { return std::to_string(us).substr(0, 4); }
+
+const Question kSum{"sum(balance)", "balances", {}};
+
 void measure_scan(History& history, int events, int runs) {
-  const std::string sql = "SELECT sum(balance) FROM balances";
-  constexpr int kTimes = 50;
-  const auto us_a_key = [](double queries) { return 1e6 / queries / kAccounts; };
   History shorter(events / 10);
   const auto [value, brief] = paired(
-      runs, [&] { return us_a_key(history.past(sql, kTimes, false)); },
-      [&] { return us_a_key(shorter.past(sql, kTimes, false)); });
-  const double now = median(runs, [&] { return us_a_key(history.present(sql, kTimes, false)); });
-  const auto text = [](double us) { return std::to_string(us).substr(0, 4); };
+      runs, [&] { return us_a_key(history.past(kSum, kMoments)); },
+      [&] { return us_a_key(shorter.past(kSum, kMoments)); });
+  const double now = median(runs, [&] { return us_a_key(history.present(kSum, kMoments)); });
   report("asof.scan", value, "us/key", 3,
-         "the sum of all 4,500 balances as of half of " + std::to_string(events) + " events; now " +
-             text(now) + ", of a tenth of the history " + text(brief) + "; limit: what is asked");
+         "the sum of all 4,500 balances as of half of " + std::to_string(history.events()) +
+             " events; now " + text(now) + ", of a tenth of the history " + text(brief) +
+             "; limit: what is asked");
+}
+
+/// Of a history larger than the page cache of whoever reads it (32 MiB, `projections/reader.cpp`):
+/// pages that a moment needs are gone from there when it is asked about again.
+void measure_long_scan(int events, int runs) {
+  History history(events);
+  const auto [value, cached] = paired(
+      runs, [&] { return us_a_key(history.past_all_over(kSum, kMoments)); },
+      [&] { return us_a_key(history.past(kSum, kMoments)); });
+  report("asof.scan.long", value, "us/key", 3,
+         "the sum of all 4,500 balances as of 50 moments of " + std::to_string(history.events()) +
+             " events, a file of " + std::to_string(history.bytes() >> 20) +
+             " MiB read through a cache of 32; as of one moment, from the cache, " + text(cached) +
+             "; limit: what is asked");
 }
 
 }  // namespace
@@ -239,8 +361,13 @@ int main(int argc, char** argv) {
   const Arguments arguments(argc, argv);
   const int events = arguments.quick() ? 50'000 : 200'000;
   if (arguments.wants("projection.history")) measure_apply(events, arguments.runs());
-  History history(events);
-  measure_queries(history, arguments);
-  if (arguments.wants("asof.scan")) measure_scan(history, events, arguments.runs());
+  {
+    History history(events);
+    measure_queries(history, arguments);
+    if (arguments.wants("asof.scan")) measure_scan(history, events, arguments.runs());
+  }
+  if (arguments.wants("asof.scan.long") && !arguments.quick()) {
+    measure_long_scan(5 * events, arguments.runs());
+  }
   return 0;
 }
