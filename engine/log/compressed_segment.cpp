@@ -59,8 +59,7 @@ Result<void> check_copy(const io::File& file, std::uint64_t bytes, const io::Fil
   for (const auto& [stored, length] : frames) {
     KEELSON_TRY_ASSIGN(const std::string frame, copy.read_at(position, stored));
     KEELSON_TRY_ASSIGN(const std::string original, file.read_at(start, length));
-    const std::size_t size =
-        ZSTD_decompress(part.data(), part.size(), frame.data(), frame.size());
+    const std::size_t size = ZSTD_decompress(part.data(), part.size(), frame.data(), frame.size());
     if (ZSTD_isError(size) != 0 || std::string_view(part).substr(0, size) != original) {
       return fail(Errc::io_error, "the compressed copy differs at byte " +
                                       std::to_string(position) + ", where byte " +
