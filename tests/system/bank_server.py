@@ -1,5 +1,6 @@
 """The real `bank` binary, started, killed, stopped and measured from outside."""
 
+import contextlib
 import functools
 import itertools
 import json
@@ -137,6 +138,23 @@ class BankServer:
 
     def is_alive(self):
         return self._process.poll() is None
+
+    def descriptors(self):
+        """What the process has open: paths, with ` (deleted)` after that of a removed file."""
+        folder = Path(f"/proc/{self.pid}/fd")
+        targets = []
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                targets.append(os.readlink(folder / name))
+        return targets
+
+    def holds_folder(self):
+        """Whether this start has come to the data: it has exclusive use of it."""
+        return str(self.folder / "data/log/keelson.lock") in self.descriptors()
+
+    def times_listened(self):
+        """How many starts have come to their end."""
+        return self._whole_log().count("listening on ")
 
     def kill(self):
         """kill -9: nothing is flushed, nothing is said."""

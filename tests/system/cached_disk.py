@@ -3,8 +3,9 @@ what of it is flushed. It speaks to /dev/fuse directly, so that no package is ne
 
     cached_disk.py IMAGE FOLDER
 
-mounts it, says `mounted`, and then takes commands, a line each: `PATH SEED` writes to PATH the disk
-that a power cut leaves, and answers how many unflushed sectors it kept, and of how many.
+mounts it, says `mounted`, and then takes commands, a line each: `PATH SEED` cuts the power, says
+`cut` at that moment, writes to PATH the disk that this leaves, and answers how many unflushed
+sectors it lost, and of how many.
 """
 
 import ctypes
@@ -54,28 +55,32 @@ class CachedImage:
         self._left = bytearray(self._durable), list(self._unflushed)
         self._cut_made.notify()
 
-    def cut(self, path, seed):
-        """Writes the image that a power cut leaves, right after one of the next writes: at another
-        moment mostly all is flushed. Returns (kept, all) unflushed sectors."""
-        dice = random.Random(seed)
+    def cut(self, dice):
+        """What a power cut leaves, right after one of the next writes: at another moment mostly all
+        is flushed. Returns (bytes that are durable, unflushed writes)."""
         with self._lock:
             self._writes_to_cut = dice.randint(1, WRITES_TO_CUT_MAX)
             if not self._cut_made.wait_for(lambda: self._left is not None, QUIET_SECONDS):
                 self._cut()  # nothing is being written
-            (left, unflushed), self._left = self._left, None
+            left, self._left = self._left, None
             self._writes_to_cut = 0
-        kept = count = 0
-        # Sometimes all of the cache is lost, sometimes nothing.
-        share = dice.choice([0, 0.1, 0.5, 0.9, 1])
-        for position, data in unflushed:
-            for first in range(0, len(data), SECTOR_BYTES):
-                count += 1
-                if dice.random() < share:
-                    kept += 1
-                    sector = data[first:first + SECTOR_BYTES]
-                    left[position + first:position + first + len(sector)] = sector
-        Path(path).write_bytes(left)
-        return kept, count
+        return left
+
+
+def keep_some(left, unflushed, dice):
+    """Of unflushed writes any sectors. Returns (lost, all) of them."""
+    lost = count = 0
+    # Sometimes all of the cache is lost, sometimes nothing.
+    share = dice.choice([0, 0.1, 0.5, 0.9, 1])
+    for position, data in unflushed:
+        for first in range(0, len(data), SECTOR_BYTES):
+            count += 1
+            if dice.random() < share:
+                sector = data[first:first + SECTOR_BYTES]
+                left[position + first:position + first + len(sector)] = sector
+            else:
+                lost += 1
+    return lost, count
 
 
 class FuseFile:
@@ -172,7 +177,12 @@ def main(image_file, folder):
     print("mounted", flush=True)
     for line in sys.stdin:
         path, seed = line.split()
-        print(*image.cut(path, int(seed)), flush=True)
+        dice = random.Random(int(seed))
+        left, unflushed = image.cut(dice)
+        print("cut", flush=True)
+        lost, count = keep_some(left, unflushed, dice)
+        Path(path).write_bytes(left)
+        print(lost, count, flush=True)
 
 
 if __name__ == "__main__":

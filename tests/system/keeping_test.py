@@ -29,14 +29,28 @@ def fill_until_removed(client):
         assert time.monotonic() < deadline, "nothing is removed"
         for i in range(10):
             assert append(client, f"filler-{i}").status == 200
+    settled_start(client)
+
+
+def wait_removed(client, topic):
+    """Until retention, which works beside what is asked, has removed events."""
+    deadline = time.monotonic() + 60
+    while partition(client, topic)["start"] == 0:
+        assert time.monotonic() < deadline, "nothing is removed"
+        time.sleep(0.05)
+
+
+def settled_start(client, topic="notes"):
+    """Once retention has done all there is to do."""
     start = None
-    while start != partition(client)["start"]:  # until it has done all there is to do
-        start = partition(client)["start"]
+    while start != partition(client, topic)["start"]:
+        start = partition(client, topic)["start"]
         time.sleep(0.3)
+    return start
 
 
 def assert_below_start(answer):
-    assert (answer.status, answer.json()["code"]) == (410, "below-start"), answer.body
+    assert (answer.status, answer.json().get("code")) == (410, "below-start"), answer.body
     return answer.json()["detail"]
 
 
@@ -119,6 +133,106 @@ def test_an_account_whose_first_event_is_gone_takes_no_commands_whoever_remember
         client = server.client()
 
 
+def keep_newest(client):
+    """From now on, of the bank's topic. Returns its start when the others are removed."""
+    kept = client.request("PUT", "/v1/topics/bank", {"retention_bytes": 64 << 10})
+    assert kept.status == 200, kept.body
+    wait_removed(client, "bank")
+    return settled_start(client, "bank")
+
+
+def open_account(client, id):
+    """Its one event."""
+    answer = client.command("account", id, "open", {
+        "owner": "o" * 200, "currency": "EUR", "overdraft_limit": None})
+    assert answer.status == 200, answer.body
+    return answer.json()["events"][0]
+
+
+def remove_read_models(server):
+    """They are made anew, of what is left of the log."""
+    server.stop()
+    shutil.rmtree(server.folder / "data" / "read-models")
+    server.restart()
+    server.wait_applied()
+
+
+def ask_read_model(client, **when):
+    """What it answers as of then, by route."""
+    tables = "/v1/projections/bank/tables/balances"
+    return {"query": client.request("POST", "/v1/projections/bank/query",
+                                    {"sql": "SELECT count(*) FROM balances", **when}),
+            "rows": client.get(tables, limit=10_000, **when),
+            "history": client.get(f"{tables}/history", limit=10_000, **when)}
+
+
+def ask_aggregate(client, account, **when):
+    return client.get(f"/v1/aggregates/account/{account}", **when)
+
+
+def test_a_question_as_of_what_is_gone_is_answered_by_nobody(start_bank):
+    """Not by a read model that has seen it, nor about an account that is kept."""
+    server = start_bank(segment_bytes=64 << 10)
+    client = server.client()
+    times = [open_account(client, f"a{i}")["time"] for i in range(500)]  # by offset
+    deposited = client.command("account", "a0", "deposit", {"amount": 1})  # of a0 this will stay
+    assert deposited.json()["version"] == 2
+    keep_newest(client)
+
+    for prepare in (server.wait_applied, server.restart, lambda: remove_read_models(server)):
+        if prepare == server.restart:
+            server.kill()
+        prepare()
+        client = server.client()
+        start = settled_start(client, "bank")
+        assert 2 < start < len(times)
+        for when in ({"at": "0"}, {"at": f"{start - 2}"}, {"at": f"0:{start - 2}"},
+                     {"at_time": times[0]}, {"at_time": times[start - 2]}):
+            for answer in ask_read_model(client, **when).values():
+                assert f"starts at offset {start}" in assert_below_start(answer)
+            for account in (f"a{start}", "a0"):  # the first that is kept, and one that is not
+                answer = ask_aggregate(client, account, **when)
+                assert f"below offset {start} are gone" in assert_below_start(answer)
+        for version in (1, 2):
+            assert_below_start(ask_aggregate(client, "a0", at_version=version))
+        # What is kept is answered.
+        for when in ({"at": f"{start}"}, {"at_time": times[start]}):
+            answers = [*ask_read_model(client, **when).values(),
+                       ask_aggregate(client, f"a{start}", **when)]
+            assert [(a.status, a.json()["at"]) for a in answers] == [(200, f"{start}")] * 4
+        assert ask_aggregate(client, f"a{start}", at_version=1).json()["at"] == f"{start}"
+
+
+def test_a_read_model_does_not_answer_for_what_it_has_not_seen(start_bank):
+    """It was made after retention; then an older copy of the log came back, with all events."""
+    server = start_bank(segment_bytes=64 << 10)
+    client = server.client()
+    end = 500
+    for i in range(end):
+        open_account(client, f"a{i}")
+    server.stop()
+    log = server.folder / "data" / "log"
+    shutil.copytree(log, server.folder / "copy")
+    server.restart()
+    client = server.client()
+    floor = keep_newest(client)
+    remove_read_models(server)
+    assert settled_start(server.client(), "bank") == floor
+    server.stop()
+    shutil.rmtree(log)
+    shutil.copytree(server.folder / "copy", log)
+    server.restart()
+    client = server.client()
+    server.wait_applied()
+    assert partition(client, "bank") == {"partition": 0, "start": 0, "end": end}
+    for at in (0, floor - 2):
+        assert ask_aggregate(client, "a0", at=at).status == 200
+        for answer in ask_read_model(client, at=str(at)).values():
+            assert f"keeps history from offset {floor} on" in assert_below_start(answer)
+    answer = ask_read_model(client, at=str(floor))["query"]
+    assert (answer.status, answer.json()["rows"]) == (200, [[1]])
+
+
 def version_of(client, stream):
     """Also of a stream whose events are gone: what an impossible condition is answered."""
     answer = client.request("POST", "/v1/topics/bank/commits", {
@@ -147,7 +261,7 @@ def test_transfers_are_not_outrun_by_retention(start_bank):
         time.sleep(0.1)
     for reaction in client.get_json("/v1/reactions")["reactions"]:
         assert reaction["state"] == "running", reaction
-    assert partition(client, "bank")["start"] > 0, "nothing was removed"
+    wait_removed(client, "bank")
     assert [version_of(client, f"transfer-t{i}") for i in range(count)] == [2] * count
     assert version_of(client, "account-from") == version_of(client, "account-to") == 0
 
@@ -158,15 +272,9 @@ def test_a_read_model_made_after_retention_is_another(start_bank):
     client = server.client()
     client.request("PUT", "/v1/topics/bank", {"retention_bytes": 64 << 10})
 
-    def open_account(id):
-        answer = client.command("account", id, "open", {
-            "owner": "o" * 200, "currency": "EUR", "overdraft_limit": None})
-        assert answer.status == 200, answer.body
-        return answer.json()["offset"]
-
-    at = open_account("first")
+    at = open_account(client, "first")["offset"]
     while partition(client, "bank")["start"] == 0:
-        at = open_account(f"a{at}")
+        at = open_account(client, f"a{at}")["offset"]
     server.wait_applied()
     question = {"sql": "SELECT count(*) FROM balances", "at": str(at)}
 
@@ -179,11 +287,8 @@ def test_a_read_model_made_after_retention_is_another(start_bank):
     status, tags, before = ask()
     assert (status, ask(tags)[0]) == ([200, 200], [304, 304])
     assert f"[[{at + 1}]]".encode() in before
-    server.stop()
-    shutil.rmtree(server.folder / "data" / "read-models")
-    server.restart()
+    remove_read_models(server)
     client = server.client()
-    server.wait_applied()
     status, new_tags, after = ask(tags)
     assert status == [200, 200] and after != before
     assert not set(tags) & set(new_tags)

@@ -49,6 +49,7 @@ class Load:
                               {"owner": f"Owner of {row.account}", "currency": "CZK",
                                "overdraft_limit": None}))
             share.append((row.account, row.command, row.id, row.balance_after, row.body))
+        self.count = self._allowed = sum(map(len, shares))  # of commands
         self._threads = [threading.Thread(target=self._post_all, args=(share,), daemon=True)
                          for share in shares]
 
@@ -59,6 +60,18 @@ class Load:
 
     def is_running(self):
         return any(thread.is_alive() for thread in self._threads)
+
+    def allow(self, count):
+        """Begins no more commands once so many are acknowledged, until more are allowed."""
+        self._allowed = count
+
+    def wait_acknowledged(self, count, timeout=300):
+        """Until so many commands are."""
+        deadline = time.monotonic() + timeout
+        while len(self.acknowledged) < count:
+            assert not self.failures, self.failures[:5]
+            assert time.monotonic() < deadline, f"{len(self.acknowledged)} of {count} acknowledged"
+            time.sleep(0.002)
 
     def stop(self):
         """Without finishing: what is unanswered stays so."""
@@ -82,6 +95,9 @@ class Load:
 
     def _post(self, client, account, command, key, balance_after, body):
         while not self._stopping.is_set():
+            if len(self.acknowledged) >= self._allowed:
+                time.sleep(0.01)
+                continue
             started = time.monotonic()
             try:
                 answer = client.command("account", account, command, body, key)
@@ -159,6 +175,9 @@ class BulkLoad:
         for thread in self._threads:
             thread.start()
         return self
+
+    def is_running(self):
+        return any(thread.is_alive() for thread in self._threads)
 
     def stop(self, timeout=60):
         self._stopping.set()

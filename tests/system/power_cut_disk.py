@@ -65,16 +65,31 @@ class PowerCutDisk(Disk):
     def close(self):
         self._ending.close()
 
-    @contextlib.contextmanager
     def cut(self, dice):
-        """The disk after a power cut at one of the next writes, mounted: its folder, and in words
-        how much of what was not flushed is lost. This disk goes on."""
+        """Cuts the power at one of the next writes, and returns right after that: a `PowerCut`, to
+        be looked at before the next. This disk goes on."""
         self._cuts += 1
         image = self._place / f"cut{self._cuts}"
         self._server.stdin.write(f"{image} {dice.randrange(1 << 32)}\n")
         self._server.stdin.flush()
-        kept, sectors = map(int, self._answer().split())
-        folder = image.with_suffix(".mounted")
-        with mount_image(image, folder):
-            yield folder, f"{sectors - kept} of {sectors} unflushed sectors lost"
-        image.unlink()
+        assert self._answer() == "cut"
+        return PowerCut(image, self._answer)
+
+
+class PowerCut:
+    """The disk that a power cut has left."""
+
+    def __init__(self, image, answer):
+        self._image = image
+        self._answer = answer
+        self.lost_sectors = None  # of those that were not flushed
+        self.unflushed_sectors = None
+
+    @contextlib.contextmanager
+    def mounted(self):
+        """Its folder."""
+        self.lost_sectors, self.unflushed_sectors = map(int, self._answer().split())
+        folder = self._image.with_suffix(".mounted")
+        with mount_image(self._image, folder):
+            yield folder
+        self._image.unlink()

@@ -8,10 +8,12 @@ After a warm-up of a quarter of the time it fails when, from the second quarter 
    aside: mapped files do not count;
  - more descriptors are open, other than of the log's segments, by more than DESCRIPTORS_GROWTH_MAX;
    or of segments more than LOG_DESCRIPTORS_MAX: they are kept open on purpose, so many at most;
+   once nobody asks any more, not one is left that is not meant to be (`wrong_descriptors`);
  - there are more threads by more than THREADS_GROWTH_MAX;
  - a kind of request takes longer: at the median by LATENCY_FACTOR_MAX, or in the slowest hundredth
    by LATENCY_FACTOR_MAX_P99, less than LATENCY_IGNORED_SECONDS aside;
-or when an answer was wrong, or money was lost, or an event did not reach the subscriber.
+or when an answer was wrong, or money was lost, or an event did not reach the subscriber. Beside the
+bank there are notes (soak_load.py), of which retention removes a segment every second or two.
 """
 
 import json
@@ -22,23 +24,29 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 from bank_server import SANITIZED, BankServer
-from soak_load import Latencies, SoakWorker, open_accounts
+from soak_load import NOTES, Latencies, SoakWorker, make_notes, open_accounts
 from subscriber import ResumingSubscriber
 
 MIB = 1 << 20
 PARTITIONS = 2
 SEGMENT_BYTES = 4 * MIB  # so that many are sealed, and the index in memory is soon at its largest
 WORKERS, RATE_OF_ONE = 6, 50  # clients, and requests a second of each
+OPEN_SEGMENTS_MAX = 8  # so that they are closed and opened again all the time
 SAMPLES_MIN = 40
 ROWS_SHOWN = 60
 
 MEMORY_GROWTH_MAX = 4 * MIB
 TRANSFER_BYTES_MAX = 1024  # each is an aggregate, whose state is kept in a cache of 256 MiB
 DESCRIPTORS_GROWTH_MAX = 10
-LOG_DESCRIPTORS_MAX = 2 * 256 + 4 * PARTITIONS  # open_segments_max, and those being written
+LOG_PARTITIONS = PARTITIONS + 1  # the notes have one
+# Each has a file and an index: those that are kept, those that somebody reads just now (clients,
+# the subscriber, a read model and a reaction of each partition), and the one that is written.
+LOG_DESCRIPTORS_MAX = 2 * (OPEN_SEGMENTS_MAX + WORKERS + 1 + 2 * PARTITIONS + LOG_PARTITIONS)
+QUIET_SECONDS_MAX = 30
 THREADS_GROWTH_MAX = 2
 LATENCY_FACTOR_MAX = 2
 LATENCY_FACTOR_MAX_P99 = 4
@@ -82,16 +90,52 @@ class Sampler:
 
     def _descriptors(self):
         """Open ones: (of the log, others)."""
-        log = other = 0
-        folder = Path(f"/proc/{self._server.pid}/fd")
-        for name in os.listdir(folder):
-            try:
-                is_log = "/log/topics/" in os.readlink(folder / name)
-            except FileNotFoundError:
-                continue  # closed meanwhile
-            log += is_log
-            other += not is_log
-        return log, other
+        everything = self._server.descriptors()
+        log = sum(map(is_of_log, everything))
+        return log, len(everything) - log
+
+
+def is_of_log(path):
+    return "/log/topics/" in path
+
+
+def wrong_descriptors(server):
+    """Of the log's files, which should not be open while nobody asks for anything, and why. Each
+    file that is open is there, and open once; a sealed segment is open with its index or not at
+    all; of sealed and removed ones OPEN_SEGMENTS_MAX are open at most, beside the last one of each
+    partition."""
+    files = Counter(filter(is_of_log, server.descriptors()))
+    wrong = [f"{path} is open {count} times" for path, count in files.items() if count > 1]
+    kept, written = set(), []
+    for path in map(Path, files):
+        index = path.with_suffix(".idx")
+        if not path.exists():
+            wrong.append(f"{path} is open and not there")
+        elif path.suffix == ".seg" and not index.exists():
+            written.append(path)
+        elif path.suffix in (".seg", ".idx"):
+            kept.add(path.with_suffix(""))
+            if not {str(index), str(path.with_suffix(".seg"))} <= files.keys():
+                wrong.append(f"of a segment and its index only {path} is open")
+        else:  # what is left of a removed segment, a filter of a group of segments
+            kept.add(path)
+    if len(kept) > OPEN_SEGMENTS_MAX:
+        wrong.append(f"{len(kept)} segments are open, {OPEN_SEGMENTS_MAX} at most are kept so")
+    crowded = [str(folder) for folder, count in Counter(p.parent for p in written).items()
+               if count > 1]
+    if crowded:
+        wrong.append(f"more than one segment is open that has no index, in {crowded}")
+    return wrong
+
+
+def assert_descriptors(server):
+    """What works beside the load comes to its end first."""
+    removed = server.client().get_json(f"/v1/topics/{NOTES}")["partitions"][0]["start"]
+    assert removed > 0, "retention has removed nothing"
+    deadline = time.monotonic() + QUIET_SECONDS_MAX
+    while wrong := wrong_descriptors(server):
+        assert time.monotonic() < deadline, wrong
+        time.sleep(0.1)
 
 
 HEAD = ("     s    RSS   anon fd log other  thr   cpu  req/s  " +
@@ -161,10 +205,11 @@ def growth(samples):
 
 def soak(folder, seconds):
     """Returns (samples, requests)."""
-    server = BankServer(folder, PARTITIONS)
+    server = BankServer(folder, PARTITIONS, ["--open-segments-max", str(OPEN_SEGMENTS_MAX)])
     latencies, stopping = Latencies(), threading.Event()
     try:
         server.make_topic(SEGMENT_BYTES).start()
+        make_notes(server.port)
         money = open_accounts(server.port)
         server.wait_applied(timeout=300)
         subscriber = ResumingSubscriber(server.port, PARTITIONS, random.Random(1), (500, 3000))
@@ -190,6 +235,7 @@ def soak(folder, seconds):
         for worker in workers:
             worker.join(timeout=60)
         assert_right(server, subscriber, money + sum(worker.money for worker in workers))
+        assert_descriptors(server)
         assert server.stop() == 0
         verified = server.verify("--json")
         assert verified.returncode == 0, verified.stdout

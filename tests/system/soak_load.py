@@ -1,5 +1,5 @@
 """A day's mixture for the bank at a bounded rate: commands, repeats, transfers, reads, questions
-about the past, bulk."""
+about the past, bulk, and notes that are soon removed."""
 
 import json
 import random
@@ -13,6 +13,8 @@ ACCOUNTS = 200
 SNAPSHOT_EVERY = 1000  # events of an account: a read folds up to so many
 KEPT_OUTCOMES = 500  # of a thread, to repeat
 REQUESTS_PER_CONNECTION = 300
+NOTES = "notes"  # a topic with retention
+NOTE_BYTES, NOTES_SEGMENT_BYTES = 10_000, 64 << 10
 
 
 class Latencies:
@@ -56,7 +58,7 @@ class SoakWorker(threading.Thread):
         # One thing in so many hundred.
         deeds = [(self._deposit_or_withdraw, 52), (self._repeat, 12), (self._transfer, 2),
                  (self._read_account, 12), (self._read_page, 6), (self._query_now, 6),
-                 (self._query_past, 8), (self._bulk, 2)]
+                 (self._query_past, 8), (self._bulk, 2), (self._note, 2)]
         due = time.monotonic()
         try:
             while not self._stopping.is_set():
@@ -167,6 +169,20 @@ class SoakWorker(threading.Thread):
         outcomes = json.loads(answer.body)
         assert {outcome["status"] for outcome in outcomes} == {200}, outcomes
         self.money += len(commands)
+
+
+    def _note(self):
+        answer = self._client.request("POST", f"/v1/topics/{NOTES}/streams/note-{self._number}",
+                                      [{"type": "noted", "data": {"text": "x" * NOTE_BYTES}}])
+        assert answer.status == 200, answer
+
+
+def make_notes(port):
+    client = Client(port)
+    made = client.request("PUT", f"/v1/topics/{NOTES}", {
+        "segment_bytes": NOTES_SEGMENT_BYTES, "retention_bytes": 2 * NOTES_SEGMENT_BYTES})
+    assert made.status == 201, made.body
+    client.close()
 
 
 def open_accounts(port):
