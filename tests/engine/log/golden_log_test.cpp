@@ -58,12 +58,13 @@ log::LogOptions options(std::uint64_t i) {
 log::BatchDraft draft_of(std::uint64_t i) {
   log::BodyWriter writer;
   log::CommitHeader header;
-  header.key = {"alice", stream_of(i), command_of(i)};
+  const std::string stream = stream_of(i);
+  const std::string command = command_of(i);
+  header.key = {"alice", stream, command};
   header.fingerprint.fill(static_cast<std::byte>(i));
   header.event_count = 1;
   writer.begin_commit(header);
-  writer.add_event(
-      {stream_of(i), Version(i / kStreams + 1), "deposited", time_of(i), data_of(i), ""});
+  writer.add_event({stream, Version(i / kStreams + 1), "deposited", time_of(i), data_of(i), ""});
   writer.end_commit();
   log::BatchDraft draft;
   draft.epoch = Epoch(1);
